@@ -1,0 +1,1 @@
+"""Media, faces, face sets, batches, augmentation and the head renderer."""

@@ -1,0 +1,1 @@
+"""Detection, landmarks, alignment, masks, identity, tracks."""

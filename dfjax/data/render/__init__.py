@@ -1,0 +1,1 @@
+"""Procedural heads: pictures with known landmarks, masks and parameters, and no assets."""

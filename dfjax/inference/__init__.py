@@ -1,0 +1,1 @@
+"""Load a run, apply its nets in batches."""

@@ -1,0 +1,1 @@
+"""Pure array operations on jnp arrays: geometry and image. Imported by everything, imports nothing of dfjax."""

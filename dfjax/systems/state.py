@@ -1,0 +1,69 @@
+"""What every system shares: its state, the random key of a step, and the mean over devices.
+
+A system is a plain module:
+
+    BATCH = 'pairs'                             which batch of `dfjax.data.batches` it eats
+    default_config() -> ConfigDict              every key, with its default
+    init(cfg, rng) -> State                     nets, optimiser states, frozen nets
+    step(cfg, state, batch) -> (State, dict)    pure: every update of one step, augmentation included
+    preview(cfg, state, batch) -> [N, H, W, 3]  pictures in [-1, 1] for a person to look at
+"""
+
+from typing import Any
+
+import flax
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+DEVICE_AXIS = 'data'
+
+
+@flax.struct.dataclass
+class State:
+    """All that a run is. `frozen` (pretrained feature nets) is rebuilt by `init` and never saved.
+
+    Attributes:
+        step: int32 scalar, the number of updates done.
+        params: trainable parameters by net name.
+        opt: optimiser states by net name.
+        ema: averaged parameters by net name, the ones inference uses.
+        aux: everything else that a step carries on (pools, batch statistics, running switches).
+        frozen: parameters that never change.
+    """
+
+    step: jax.Array
+    params: dict[str, Any] = flax.struct.field(default_factory=dict)
+    opt: dict[str, Any] = flax.struct.field(default_factory=dict)
+    ema: dict[str, Any] = flax.struct.field(default_factory=dict)
+    aux: dict[str, Any] = flax.struct.field(default_factory=dict)
+    frozen: dict[str, Any] = flax.struct.field(default_factory=dict)
+
+
+def common_config() -> ConfigDict:
+    """The keys that the loop reads, present in every system's config."""
+    return ConfigDict(
+        dict(
+            system='',
+            seed=0,
+            steps=10_000,
+            batch_size=16,
+            checkpoint_every=1000,  # steps
+            preview_every=500,  # steps
+            log_every=50,  # steps
+            parallel='jit',  # 'jit' over a mesh, or 'pmap'
+            dtype='auto',  # compute type: 'auto' is bfloat16 on accelerators, float32 on a CPU
+        )
+    )
+
+
+def compute_dtype(cfg: ConfigDict) -> jnp.dtype:
+    """The type that nets compute in; parameters stay float32."""
+    if cfg.dtype == 'auto':
+        return jnp.float32 if jax.default_backend() == 'cpu' else jnp.bfloat16
+    return jnp.dtype(cfg.dtype)
+
+
+def mean_over_devices(cfg: ConfigDict, tree: Any) -> Any:
+    """Mean of gradients and metrics over devices: needed under pmap only, where a step sees its own slice of the batch."""
+    return jax.lax.pmean(tree, DEVICE_AXIS) if cfg.parallel == 'pmap' else tree

@@ -1,0 +1,52 @@
+"""Installs `dfjax` and its one command; see README.md."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r"__version__ = '(.+)'", (HERE / 'dfjax/__init__.py').read_text())[1]
+
+setup(
+    name='dfjax',
+    version=VERSION,
+    description='Face and image synthesis in JAX and Flax: swap, animate, translate, edit.',
+    long_description=(HERE / 'README.md').read_text(),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    python_requires='>=3.11',
+    # configs/ stands at the top of the tree, where people look for it, and is imported as dfjax.configs.
+    packages=[*find_packages(include=['dfjax', 'dfjax.*']), 'dfjax.configs'],
+    package_dir={'dfjax.configs': 'configs'},
+    install_requires=[
+        'array-record',
+        'av>=14',
+        'c2pa-python>=0.27',
+        'cryptography',
+        'dlib-bin>=20.0.1',
+        'dm-pix>=0.4.3',
+        'einops>=0.8',
+        'face_recognition_models>=0.3',
+        'flatbuffers',
+        'flax>=0.12',
+        'grain>=0.2.12',
+        'importlib_resources',  # tensorflow-datasets needs it and does not say so
+        'jax>=0.8',
+        'ml_collections>=1.1',
+        'numpy>=2',
+        'opencv-python-headless>=4.10',
+        'optax>=0.2.5',
+        'orbax-checkpoint>=0.11.30',
+        'tensorboardX>=2.6.2',
+        'tensorflow-datasets>=4.9.9',
+        'tqdm>=4.66',
+    ],
+    extras_require={
+        'test': ['pytest>=8', 'ruff>=0.8', 'scikit-image>=0.25', 'scipy>=1.14', 'nbclient', 'nbformat', 'ipykernel'],
+        'bench': ['torch>=2.5'],
+        'cuda': ['jax[cuda12]'],
+        'tpu': ['jax[tpu]'],
+    },
+    entry_points={'console_scripts': ['dfjax = dfjax.apps.cli:main']},
+)
