@@ -1,0 +1,124 @@
+"""Pure operations on pictures, NHWC. Coordinates are pixels, (x, y), with pixel centres at integers, as in OpenCV."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from einops import rearrange
+
+
+def pixel_shuffle(x: jax.Array, r: int, order: str = 'dcr') -> jax.Array:
+    """Depth to space: [B, H, W, r*r*C] -> [B, r*H, r*W, C] (Shi et al. 2016).
+
+    `order` says how the channels are read: 'dcr' is (r, r, C), TensorFlow's and DeepFaceLab's; 'crd' is (C, r, r),
+    PyTorch's PixelShuffle.
+    """
+    pattern = {'dcr': 'b h w (i j c) -> b (h i) (w j) c', 'crd': 'b h w (c i j) -> b (h i) (w j) c'}[order]
+    return rearrange(x, pattern, i=r, j=r)
+
+
+def space_to_depth(x: jax.Array, r: int) -> jax.Array:
+    """[B, r*H, r*W, C] -> [B, H, W, r*r*C], the inverse of `pixel_shuffle` in 'dcr' order."""
+    return rearrange(x, 'b (h i) (w j) c -> b h w (i j c)', i=r, j=r)
+
+
+def _depthwise(x: jax.Array, taps: np.ndarray, axis: int, pad: str) -> jax.Array:
+    """Correlates channels with a short 1-D kernel along an axis: shifted sums, faster than a grouped convolution."""
+    before, size = len(taps) // 2, x.shape[axis]
+    if pad != 'valid':
+        width = [(0, 0)] * x.ndim
+        width[axis] = (before, len(taps) - 1 - before)
+        x = jnp.pad(x, width, mode=pad)
+    else:
+        size -= len(taps) - 1
+    shifted = [jax.lax.slice_in_dim(x, i, i + size, axis=axis) for i in range(len(taps))]
+    return sum(float(t) * s for t, s in zip(taps, shifted))
+
+
+def sobel(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Horizontal and vertical derivatives by Sobel's operator, edges replicated: two arrays like x [B, H, W, C]."""
+    smooth, slope = np.array([1.0, 2.0, 1.0]), np.array([-1.0, 0.0, 1.0])
+    dx = _depthwise(_depthwise(x, slope, 2, 'edge'), smooth, 1, 'edge')
+    dy = _depthwise(_depthwise(x, slope, 1, 'edge'), smooth, 2, 'edge')
+    return dx, dy
+
+
+def gaussian_taps(sigma: float, size: int) -> np.ndarray:
+    """A normalised gaussian of `size` taps."""
+    t = np.arange(size) - (size - 1) / 2
+    g = np.exp(-0.5 * (t / sigma) ** 2)
+    return g / g.sum()
+
+
+def gaussian_blur(x: jax.Array, sigma: float, size: int | None = None, pad: str = 'reflect') -> jax.Array:
+    """Separable gaussian blur of [B, H, W, C] with `size` taps (default 3 sigma each side); pad 'valid' shrinks it."""
+    taps = gaussian_taps(sigma, size or 2 * int(np.ceil(3 * sigma)) + 1)
+    return _depthwise(_depthwise(x, taps, 1, pad), taps, 2, pad)
+
+
+def grid_sample(x: jax.Array, grid: jax.Array) -> jax.Array:
+    """Bilinear look-up of pictures at pixel positions; positions outside take the nearest edge.
+
+    Args:
+        x: [B, H, W, C].
+        grid: [B, h, w, 2] positions (x, y) in pixels.
+
+    Returns:
+        [B, h, w, C].
+    """
+    b, h, w, c = x.shape
+    gx = jnp.clip(grid[..., 0], 0, w - 1)
+    gy = jnp.clip(grid[..., 1], 0, h - 1)
+    x0 = jnp.clip(jnp.floor(gx), 0, max(w - 2, 0)).astype(jnp.int32)
+    y0 = jnp.clip(jnp.floor(gy), 0, max(h - 2, 0)).astype(jnp.int32)
+    wx, wy = (gx - x0)[..., None], (gy - y0)[..., None]  # [B, h, w, 1]
+    flat = x.reshape(b, h * w, c)
+
+    def at(dy: int, dx: int) -> jax.Array:
+        index = jnp.minimum(y0 + dy, h - 1) * w + jnp.minimum(x0 + dx, w - 1)
+        picked = jnp.take_along_axis(flat, index.reshape(b, -1, 1), axis=1)  # [B, h*w, C]
+        return picked.reshape(*index.shape, c)
+
+    top = at(0, 0) * (1 - wx) + at(0, 1) * wx
+    bottom = at(1, 0) * (1 - wx) + at(1, 1) * wx
+    return top * (1 - wy) + bottom * wy
+
+
+def affine_grid(m: jax.Array, size: int) -> jax.Array:
+    """The positions [B, size, size, 2] to which the maps m [B, 2, 3] take the pixels of a square picture."""
+    i = jnp.arange(size, dtype=jnp.float32)
+    x, y = jnp.meshgrid(i, i)  # [size, size]
+    pixels = jnp.stack([x, y, jnp.ones_like(x)], -1)
+    return jnp.einsum('bij,hwj->bhwi', m, pixels)
+
+
+def warp_affine(x: jax.Array, m: jax.Array, size: int) -> jax.Array:
+    """[B, H, W, C] -> [B, size, size, C], where m [B, 2, 3] takes output pixels to input pixels."""
+    return grid_sample(x, affine_grid(m, size))
+
+
+def resize(x: jax.Array, size: int) -> jax.Array:
+    """[B, H, W, C] -> [B, size, size, C], bilinear, antialiased when it shrinks."""
+    return jax.image.resize(x, (x.shape[0], size, size, x.shape[-1]), 'bilinear')
+
+
+_RGB_TO_XYZ = np.array([[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]])
+_WHITE_D65 = np.array([0.95047, 1.0, 1.08883])
+
+
+def rgb_to_lab(rgb: jax.Array) -> jax.Array:
+    """CIE L*a*b* (D65) of sRGB in [0, 1]: L in 0..100, a and b about -100..100."""
+    linear = jnp.where(rgb > 0.04045, ((jnp.maximum(rgb, 0.04045) + 0.055) / 1.055) ** 2.4, rgb / 12.92)
+    xyz = linear @ (_RGB_TO_XYZ.T / _WHITE_D65).astype(np.float32)
+    f = jnp.where(xyz > 0.008856, jnp.cbrt(jnp.maximum(xyz, 0.008856)), 7.787 * xyz + 16 / 116)
+    x, y, z = f[..., 0], f[..., 1], f[..., 2]
+    return jnp.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], -1)
+
+
+def lab_to_rgb(lab: jax.Array) -> jax.Array:
+    """The inverse of `rgb_to_lab`; colours that sRGB cannot show are clipped to [0, 1]."""
+    y = (lab[..., 0] + 16) / 116
+    f = jnp.stack([y + lab[..., 1] / 500, y, y - lab[..., 2] / 200], -1)
+    xyz = jnp.where(f > 0.2068966, f**3, (f - 16 / 116) / 7.787)
+    linear = xyz @ (np.linalg.inv(_RGB_TO_XYZ) * _WHITE_D65).T.astype(np.float32)
+    srgb = jnp.where(linear > 0.0031308, 1.055 * jnp.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055, 12.92 * linear)
+    return jnp.clip(srgb, 0, 1)
