@@ -65,5 +65,5 @@ def compute_dtype(cfg: ConfigDict) -> jnp.dtype:
 
 
 def mean_over_devices(cfg: ConfigDict, tree: Any) -> Any:
-    """Mean of gradients and metrics over devices: needed under pmap only, where a step sees its own slice of the batch."""
+    """Mean over devices: needed under pmap only, where a step sees its own slice of the batch."""
     return jax.lax.pmean(tree, DEVICE_AXIS) if cfg.parallel == 'pmap' else tree

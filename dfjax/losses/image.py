@@ -1,0 +1,36 @@
+"""Losses between pictures. Arrays in, scalars out (means over everything but where said otherwise)."""
+
+import jax
+import jax.numpy as jnp
+
+from dfjax.ops.image import gaussian_blur
+
+
+def ssim_map(x: jax.Array, y: jax.Array, *, size: int = 11, sigma: float = 1.5, span: float = 2.0) -> jax.Array:
+    """Structural similarity of [B, H, W, C] pictures, gaussian window, no padding (Wang et al. 2004, eq. 13).
+
+    Args:
+        size: side of the window; the map shrinks by size - 1.
+        span: greatest possible difference of two values; 2 for pictures in [-1, 1].
+
+    Returns:
+        [B, H - size + 1, W - size + 1, C] in [-1, 1].
+    """
+    c1, c2 = (0.01 * span) ** 2, (0.03 * span) ** 2
+    n = x.shape[-1]
+    maps = jnp.concatenate([x, y, x * x + y * y, x * y], -1)
+    mean = gaussian_blur(maps, sigma, size, pad='valid')  # one blur for all four
+    mx, my, square, cross = (mean[..., i * n : (i + 1) * n] for i in range(4))
+    luminance = (2 * mx * my + c1) / (mx * mx + my * my + c1)
+    contrast = (2 * (cross - mx * my) + c2) / (square - mx * mx - my * my + c2)
+    return luminance * contrast
+
+
+def dssim(x: jax.Array, y: jax.Array, *, size: int = 11, sigma: float = 1.5, span: float = 2.0) -> jax.Array:
+    """(1 - SSIM) / 2, one value a picture: [B]."""
+    return (1 - ssim_map(x, y, size=size, sigma=sigma, span=span)).mean((1, 2, 3)) / 2
+
+
+def weighted_mean(x: jax.Array, weight: jax.Array) -> jax.Array:
+    """Mean of x [B, H, W, C] over pixels and channels with weights [B, H, W, 1], one value a picture: [B]."""
+    return (x * weight).sum((1, 2, 3)) / (weight.sum((1, 2, 3)) * x.shape[-1] + 1e-6)
