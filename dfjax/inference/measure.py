@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from dfjax.errors import InputError
-from dfjax.inference.truth import compare_truth
+from dfjax.inference.truth import compare_truth, frames
 
 DETAIL_SIZE = 128  # pixels: the side that a face is scaled to before its detail is measured
 EYES_AND_MOUTH = slice(36, 68)
@@ -100,7 +100,7 @@ def _measure_share(job: tuple) -> list[tuple]:
     cv2.setNumThreads(1)
     detect, landmark, describe = _load_models()
     rows = []
-    for index, rgb in _frames(path):
+    for index, rgb in enumerate(frames(path)):
         row, aside = divmod(index, stride)
         if aside or row % workers != share:
             continue
@@ -252,14 +252,6 @@ def _load_models() -> tuple[Callable, Callable, Callable]:
         return net.compute_face_descriptor(rgb, dlib.full_object_detection(dlib.rectangle(0, 0, 9, 9), points))
 
     return detect, landmark, describe
-
-
-def _frames(path):
-    import av
-
-    with av.open(str(path)) as container:
-        for i, frame in enumerate(container.decode(video=0)):
-            yield i, frame.to_ndarray(format='rgb24')
 
 
 def _count(path):
