@@ -1,0 +1,105 @@
+"""Aligned crops: face types, their templates and the matrices to them.
+
+A type is a template (where the brows, the eyes, the nose and the corners of the mouth should lie) and how much room is
+left around it, as in DeepFaceLab: the crop's side is (1 + 2 sqrt(2) padding) times the template's unit, and whole_face
+and head look up by a share of the unit.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dfjax.data.faces.warp import apply, crop
+from dfjax.errors import InputError
+
+__all__ = ['ALIGNED', 'FACE_TYPES', 'align_matrices', 'crop', 'template', 'unit']
+
+# Brows, nose, eyes and the corners of the mouth: not the jaw, which is uncertain, nor the lips, which open.
+ALIGNED = (*range(17, 49), 54)
+
+
+@dataclass(frozen=True)
+class FaceType:
+    """`padding` around the unit square, shift `up` and shift away from the gaze (`back`), in units."""
+
+    padding: float
+    up: float = 0.0
+    back: float = 0.0
+
+
+FACE_TYPES = {
+    'half': FaceType(0.0),
+    'mid': FaceType(0.0675),
+    'full': FaceType(0.2109375),
+    'whole_face': FaceType(0.40, up=0.07),
+    'head': FaceType(0.70, up=0.50, back=0.25),
+}
+
+# The mean of the upright faces of four people as this package's landmarks see them, made symmetric, in the unit square:
+# from brow to brow its width, from the brows to the lower lip (at 0.986) its height. The order is that of ALIGNED.
+MEAN_FACE = np.array(
+    [
+        *[(0.000, 0.099), (0.080, 0.034), (0.186, 0.014), (0.296, 0.028), (0.399, 0.073)],  # right brow
+        *[(0.601, 0.073), (0.704, 0.028), (0.814, 0.014), (0.920, 0.034), (1.000, 0.099)],  # left brow
+        *[(0.500, 0.212), (0.500, 0.318), (0.500, 0.424), (0.500, 0.532)],  # ridge of the nose
+        *[(0.386, 0.617), (0.441, 0.639), (0.500, 0.655), (0.559, 0.639), (0.614, 0.617)],  # its base
+        *[(0.114, 0.236), (0.185, 0.196), (0.269, 0.199), (0.344, 0.253), (0.264, 0.268), (0.180, 0.268)],  # right eye
+        *[(0.656, 0.253), (0.731, 0.199), (0.815, 0.196), (0.886, 0.236), (0.820, 0.268), (0.736, 0.268)],  # left eye
+        *[(0.262, 0.829), (0.738, 0.829)],  # corners of the mouth
+    ]
+)
+
+
+def check_face_type(face_type: str) -> None:
+    """Raises InputError for a name that is not in FACE_TYPES."""
+    if face_type not in FACE_TYPES:
+        raise InputError(f'face type {face_type!r} is unknown: choose one of {", ".join(FACE_TYPES)}')
+
+
+def unit(face_type: str, size: int) -> float:
+    """Pixels of a crop of `size` pixels that the template's unit takes."""
+    check_face_type(face_type)
+    return size / (1 + 2 * np.sqrt(2) * FACE_TYPES[face_type].padding)
+
+
+def template(face_type: str, size: int) -> np.ndarray:
+    """Where the points ALIGNED should lie in a crop of `size` pixels: float64 [33, 2]."""
+    scale = unit(face_type, size)
+    return (MEAN_FACE - (0.5, 0.5 - FACE_TYPES[face_type].up)) * scale + (size - 1) / 2
+
+
+def align_matrices(landmarks: np.ndarray, face_type: str, size: int) -> np.ndarray:
+    """The similarities from source pixels to the pixels of aligned crops.
+
+    Args:
+        landmarks: [N, 68, 2] in source pixels.
+        face_type: one of FACE_TYPES.
+        size: side of the crops in pixels.
+
+    Returns:
+        float64 [N, 2, 3].
+    """
+    import jax
+
+    from dfjax.ops.geometry import umeyama
+
+    goal = template(face_type, size)
+    points = np.asarray(landmarks, np.float64)[:, ALIGNED]  # [N, 33, 2]
+    mean = points.mean(1, keepdims=True)
+    # Centred, float32 is exact to 1e-4 px in frames of any size. Padded to a power of two, few lengths are compiled.
+    centred = np.ones((1 << max(len(points) - 1, 0).bit_length(), *goal.shape), np.float32) * goal.astype(np.float32)
+    centred[: len(points)] = points - mean
+    matrices = np.array(jax.jit(umeyama)(centred, goal.astype(np.float32)), np.float64)[: len(points)]
+    matrices[:, :, 2] -= np.einsum('nij,nj->ni', matrices[:, :, :2], mean[:, 0])
+    if FACE_TYPES[face_type].back:
+        matrices[:, 0, 2] += FACE_TYPES[face_type].back * unit(face_type, size) * _turned(landmarks, matrices)
+    return matrices
+
+
+def _turned(landmarks: np.ndarray, matrices: np.ndarray) -> np.ndarray:
+    """How far faces [N, 68, 2] look to the side: -1 (left in the picture) to 1, little near 0, so that a face that
+    looks ahead stays in the middle."""
+    x = np.stack([apply(m, p)[[0, 27, 16], 0] for m, p in zip(matrices, np.asarray(landmarks, np.float64))])
+    left, right = np.abs(x[:, 1] - x[:, 0]), np.abs(x[:, 2] - x[:, 1])
+    yaw = (left - right) / (left + right)
+    return yaw * np.abs(np.tanh(2 * yaw))
