@@ -1,8 +1,20 @@
-"""Where faces come from: a name becomes random access to aligned faces."""
+"""Where faces come from: a name becomes random access to aligned faces.
 
+Names are a face set's folder, a packed face set (a tfds dataset in array_record, which `pack` writes and any tfds user
+reads, without TensorFlow: `tfds.builder_from_directory(path).as_data_source()['train']`), or `render:SEED:COUNT`, that
+many pictures of the rendered person SEED.
+"""
+
+from pathlib import Path
 from typing import Protocol
 
+import cv2
 import numpy as np
+
+from dfjax.data.faceset import check_size, example, gather, load_faceset, read_face
+from dfjax.errors import InputError
+
+INFO = 'dataset_info.json'  # what makes a folder a tfds dataset
 
 
 class Source(Protocol):
@@ -20,11 +32,81 @@ class Source(Protocol):
 
 
 def open_source(name: str, size: int, face_type: str) -> Source:
-    """The faces that a name stands for."""
-    raise NotImplementedError
+    """The faces that a name stands for, at side `size`.
+
+    Raises:
+        InputError: if the name is none of the three kinds, or its faces are aligned as another face type.
+    """
+    if name.startswith('render:'):
+        return RenderedFaces(name, size, face_type)
+    source = PackedFaces(name, size) if (Path(name) / INFO).is_file() else FolderFaces(name, size)
+    if source.face_type != face_type:
+        raise InputError(f'{name}: faces of type {source.face_type}, but the config says {face_type}')
+    return source
 
 
 def load_arrays(source: Source) -> dict[str, np.ndarray]:
-    """All faces of a source, stacked."""
-    faces = [source[i] for i in range(len(source))]
-    return {k: np.stack([face[k] for face in faces]) for k in faces[0]}
+    """All faces of a source, stacked [N, ...], read by threads."""
+    return gather(source.__getitem__, len(source))
+
+
+class FolderFaces:
+    """A face set's folder."""
+
+    def __init__(self, name: str, size: int):
+        self.name, self.size = name, size
+        self.faces = load_faceset(name)
+        self.face_type = self.faces.face_type
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        return read_face(self.faces.rows[index], self.faces.size, self.size)
+
+
+class PackedFaces:
+    """A packed face set.
+
+    Raises:
+        InputError: if the folder is another dataset, or damaged.
+    """
+
+    def __init__(self, name: str, size: int):
+        import tensorflow_datasets as tfds  # takes more than a second
+
+        self.name, self.size = name, size
+        unpacked = {'image': tfds.decode.SkipDecoding()}  # so that a damaged picture can be named
+        try:
+            builder = tfds.builder_from_directory(name)
+            self.data = builder.as_data_source('train', decoders=unpacked)
+            first = self.data[0]
+        except Exception as error:  # tfds and array_record raise whatever their parsers do
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise InputError(f'{name}: a dataset that cannot be read ({reason}); pack it again') from error
+        if missing := {'image', 'landmarks_aligned', 'polygon', 'face_type', 'size'} - first.keys():
+            raise InputError(f'{name}: not a packed face set (no {", ".join(sorted(missing))}); `dfjax pack` makes one')
+        self.face_type, self.stored = first['face_type'].decode(), int(first['size'])
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        row = self.data[index]
+        picture = cv2.imdecode(np.frombuffer(row['image'], np.uint8), cv2.IMREAD_COLOR_RGB)
+        where = f'{self.name}: picture {row["file"].decode()}'
+        if picture is None:
+            raise InputError(f'{where} cannot be read; pack the face set again')
+        check_size(where, picture, self.stored)
+        return example(picture, row['landmarks_aligned'], row['polygon'], row['descriptor'], self.size)
+
+
+class RenderedFaces:
+    """`render:SEED:COUNT`: pictures of one rendered person, aligned by their true landmarks.
+
+    Raises:
+        InputError: if the name is not of that form.
+    """
+
+    def __init__(self, name: str, size: int, face_type: str):
+        raise InputError(f'{name}: no renderer yet')

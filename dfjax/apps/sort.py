@@ -1,0 +1,91 @@
+"""`dfjax sort`: puts the pictures of a face set in an order, so that bad ones lie together and can be deleted."""
+
+import argparse
+from pathlib import Path
+
+EXAMPLE = 'dfjax sort faces --by blur        # the blurred ones are now last; delete what you do not want'
+ORDERS = {
+    'blur': 'sharpest first',
+    'yaw': 'from looking left to looking right',
+    'pitch': 'from looking down to looking up',
+    'brightness': 'darkest first',
+    'identity': 'most like the person that most of them show first; others last',
+    'similarity': 'neighbours look alike, the most unusual first',
+    'name': 'as extracted: takes the ranks off the names',
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The verb's arguments."""
+    parser.epilog = 'orders: ' + '; '.join(f'{key}: {text}' for key, text in ORDERS.items()) + f'. Example: {EXAMPLE}'
+    parser.add_argument('faces', type=Path, help='a face set: a folder that `dfjax extract` made')
+    parser.add_argument('--by', choices=ORDERS, required=True, help='what to sort by')
+    parser.add_argument('--reverse', action='store_true', help='the other way round')
+
+
+def run(args: argparse.Namespace) -> dict:
+    """Sorts as the arguments say; returns the report."""
+    return sort_faces(args.faces, args.by, args.reverse)
+
+
+def sort_faces(path: Path | str, by: str, reverse: bool = False) -> dict:
+    """Renames the pictures of a face set to `00000@name`, `00001@name`, ... and draws its contact sheet anew.
+
+    Nothing else changes: `faces.jsonl` knows the plain names, so that sorting can be stopped at any moment.
+
+    Args:
+        path: the face set.
+        by: one of `ORDERS`.
+        reverse: the other way round.
+
+    Returns:
+        'faces', 'by', 'first' and 'last' (file names), 'sheet' (path).
+
+    Raises:
+        InputError: if it is not a face set, a picture cannot be read, or `by` needs descriptors that it lacks.
+    """
+    from dfjax.data.faceset import SHEET, contact_sheet, load_faceset, rank_pictures
+    from dfjax.data.media.image import write_image
+
+    faces = load_faceset(path)
+    if by == 'name':
+        order, captions = list(range(len(faces))), None
+    else:
+        order, captions = ordered(faces, by)
+    if reverse:
+        order = order[::-1]
+    faces = rank_pictures(faces, None if by == 'name' and not reverse else order)
+    sheet = faces.path / SHEET
+    write_image(sheet, contact_sheet(faces, order, captions))
+    first, last = (faces.rows[n].path.name for n in (order[0], order[-1]))
+    return {'faces': len(faces), 'by': by, 'first': first, 'last': last, 'sheet': str(sheet)}
+
+
+def ordered(faces, by: str) -> tuple[list[int], list[str] | None]:
+    """The order of a face set's rows, and for each row the value that it was sorted by, as a caption."""
+    import numpy as np
+
+    from dfjax.data import measures
+    from dfjax.data.faceset import gather, read_face
+    from dfjax.errors import InputError
+
+    if by in ('yaw', 'pitch'):
+        values = measures.pose(np.stack([row.landmarks for row in faces.rows]))[:, 0 if by == 'yaw' else 1]
+        return list(np.argsort(values, kind='stable')), [f'{value:+.0f}' for value in values]
+    if by == 'identity':
+        values = measures.identity_distance(faces.descriptors())
+        if not np.isfinite(values).any():
+            raise InputError(f'{faces.path}: no face has an identity descriptor; extract again with one')
+        return list(np.argsort(values, kind='stable')), [f'{value:.2f}' for value in values]
+    if by == 'similarity':
+        side = 24
+        pictures = gather(lambda n: read_face(faces.rows[n], faces.size, side), len(faces))['image']
+        return list(measures.similarity_order(pictures)), None
+    measure = {'blur': measures.sharpness, 'brightness': measures.brightness}[by]
+
+    def value(n: int) -> dict:
+        face = read_face(faces.rows[n], faces.size, faces.size)
+        return {'value': np.float64(measure(face['image'], face['mask']))}
+
+    values = gather(value, len(faces))['value']
+    return list(np.argsort(-values if by == 'blur' else values, kind='stable')), [f'{value:.1f}' for value in values]
