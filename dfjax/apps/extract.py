@@ -1,0 +1,138 @@
+"""`dfjax extract`: the faces of videos, pictures and folders as a face set."""
+
+import argparse
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+EXAMPLE = 'dfjax extract anna.mp4 holiday/ -o faces/anna --person anna.jpg'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = f'Example: {EXAMPLE}'
+    parser.add_argument('src', nargs='+', metavar='SRC', help='a video, a picture, or a folder of them')
+    parser.add_argument('-o', '--out', required=True, metavar='FACES', help='the folder to make')
+    parser.add_argument(
+        '--face-type', default='full', metavar='TYPE', help='half, mid, full (default), whole_face, head'
+    )
+    parser.add_argument('--size', type=int, default=256, metavar='PX', help='side of the pictures; default 256')
+    parser.add_argument('--format', choices=('png', 'jpg'), default='png', help='of the pictures; default png')
+    parser.add_argument('--detector', default='dlib', metavar='NAME', help='dlib (default) or yunet')
+    parser.add_argument('--detector-model', metavar='FILE', help='the ONNX file of yunet')
+    who = parser.add_mutually_exclusive_group()
+    who.add_argument('--person', metavar='PICTURE', help='of whom to take; default: who is there most')
+    who.add_argument('--every-face', action='store_true', help='take everybody')
+    parser.add_argument('--force', action='store_true', help='replace a face set that exists')
+
+
+def run(args: argparse.Namespace) -> dict:
+    """Extracts as the arguments say; returns the report."""
+    found = {k: getattr(args, k) for k in ('detector', 'detector_model', 'person', 'every_face')}
+    pictures = {'face_type': args.face_type, 'size': args.size, 'format': args.format, 'force': args.force}
+    return extract_faces(args.src, args.out, **pictures, **found)
+
+
+def extract_faces(
+    srcs: Sequence[Path | str],
+    out: Path | str,
+    *,
+    face_type: str = 'full',
+    size: int = 256,
+    format: str = 'png',
+    force: bool = False,
+    analyses: Sequence | None = None,
+    progress: bool = True,
+    **found,
+) -> dict:
+    """Writes the faces of `srcs` as the face set `out`, aligned.
+
+    Faces that were interpolated where the detector found none are left out: nothing says that their pictures show one.
+
+        extract_faces(['anna.mp4'], 'faces/anna', face_type='whole_face', size=512, person='anna.jpg')
+
+    Args:
+        srcs: videos, pictures or folders of them.
+        out: the folder to make.
+        face_type, size: see faces.align; the side of the pictures in pixels.
+        format: 'png' or 'jpg'.
+        force: replace a face set that exists.
+        analyses: what `analyse` returned for each of `srcs`, where that is done already.
+        progress: show bars on stderr.
+        found: detector, detector_model, person, every_face and workers of `analyse`.
+
+    Returns:
+        {'out', 'sources', 'frames', 'faces', 'frames_without', 'seconds'}.
+
+    Raises:
+        InputError: as `analyse`, FaceSetWriter and the readers do; a size under 16.
+    """
+    from dfjax.data.faces.align import check_face_type
+    from dfjax.data.faces.analyse import analyse
+    from dfjax.data.faceset import FaceSetWriter
+    from dfjax.data.media.source import kind
+    from dfjax.errors import InputError
+
+    start = time.monotonic()
+    check_face_type(face_type)
+    if size < 16:
+        raise InputError(f'--size {size}: give 16 or more pixels')
+    for src in srcs:
+        if kind(src) == 'faceset':
+            raise InputError(f'{src}: is a face set already; give the videos or pictures that it was made from')
+    # The writer comes first: an output that is in the way is found before the long search.
+    with FaceSetWriter(out, face_type, size, format, force) as writer:
+        if analyses is None:
+            analyses = []
+            for src in srcs:
+                with bar(f'faces of {Path(src).name}', progress) as tick:
+                    analyses.append(analyse(src, progress=tick, **found))
+        for src, analysis in zip(srcs, analyses, strict=True):
+            with bar(f'cutting {Path(src).name}', progress) as tick:
+                _cut(src, analysis, writer, tick)
+        faces = len(writer.names)
+    seen = sum(len({(face.source, face.frame) for face in analysis.faces}) for analysis in analyses)
+    frames = sum(analysis.frames for analysis in analyses)
+    report = {'out': str(out), 'sources': len(srcs), 'frames': frames, 'faces': faces}
+    return report | {'frames_without': frames - seen, 'seconds': round(time.monotonic() - start, 2)}
+
+
+def _cut(src: Path | str, analysis, writer, tick: Callable[[int, int | None], None]) -> None:
+    """Adds the faces of one source to the set, in a second pass over its frames."""
+    import numpy as np
+
+    from dfjax.data.faces.align import align_matrices, crop
+    from dfjax.data.faces.mask import hull_polygon
+    from dfjax.data.faces.warp import apply
+    from dfjax.data.media.overlap import Behind
+    from dfjax.data.media.source import iter_frames
+
+    faces = [face for face in analysis.faces if not face.interpolated]
+    if not faces:
+        return
+    matrices = align_matrices(np.stack([face.landmarks for face in faces]), writer.face_type, writer.size)
+    here = defaultdict(list)
+    for face, matrix in zip(faces, matrices):
+        here[face.source, face.frame].append((face, matrix))
+    with closing(iter_frames(src)) as frames, Behind(lambda item: writer.add(*item), depth=8) as behind:
+        for count, (index, _, rgb, name) in enumerate(frames, 1):
+            for face, matrix in here[name, index]:
+                picture = crop(rgb, matrix, writer.size)
+                behind.put((picture, face, matrix, apply(matrix, hull_polygon(face.landmarks))))
+            tick(count, analysis.frames)
+
+
+@contextmanager
+def bar(text: str, show: bool = True) -> Iterator[Callable[[int, int | None], None]]:
+    """Yields a function of (done, total or None) that draws a progress bar on stderr."""
+    from tqdm import tqdm
+
+    with tqdm(desc=text, unit='frame', file=sys.stderr, disable=not show, dynamic_ncols=True) as line:
+
+        def tick(done: int, total: int | None) -> None:
+            line.total = total
+            line.update(done - line.n)
+
+        yield tick

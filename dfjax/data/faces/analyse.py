@@ -1,0 +1,231 @@
+"""One pass over a video, picture or folder: where the faces are and whose they are. Pixels are not kept."""
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from dfjax.data.faces.detect import load_detector
+from dfjax.data.faces.identity import SAME_PERSON, choose_person, descriptor_distance, track_descriptors
+from dfjax.data.faces.pool import Pool
+from dfjax.data.faces.record import Face
+from dfjax.data.faces.search import Found
+from dfjax.data.faces.track import Tracker, bridge, smooth
+from dfjax.errors import InputError
+
+CHUNK = 8  # consecutive frames that one worker gets
+LONGEST = 1920  # px; larger frames are searched scaled down to it
+DESCRIBE_EVERY = 30  # frames of a track; a descriptor costs as much as searching four frames
+CUT = 30  # mean change of grey levels, at 32 px, from one frame to the next that only a cut makes
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The faces of a source.
+
+    Attributes:
+        source: the path given.
+        width, height: of its first frame.
+        frames: how many it has (of a folder: in all its files).
+        faces: in order of files, frames and tracks.
+    """
+
+    source: str
+    width: int
+    height: int
+    frames: int
+    faces: list[Face]
+
+    def save(self, path: Path | str) -> None:
+        """Writes JSON lines: the source, then a face a line. `load_analysis` gives all back, bit for bit."""
+        from dfjax.data.media.output import atomic_path
+
+        head = {'source': self.source, 'width': self.width, 'height': self.height, 'frames': self.frames}
+        with atomic_path(path, force=True) as temporary, open(temporary, 'w', encoding='utf-8') as file:
+            file.writelines(line + '\n' for line in [json.dumps(head), *(face.to_json() for face in self.faces)])
+
+
+def load_analysis(path: Path | str) -> Analysis:
+    """Reads what `Analysis.save` wrote; InputError where it is missing or damaged."""
+    try:
+        head, *lines = Path(path).read_text(encoding='utf-8').splitlines()
+        return Analysis(**json.loads(head), faces=[Face.from_json(line) for line in lines])
+    except FileNotFoundError as error:
+        raise InputError(f'{path}: no such file') from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f'{path}: not an analysis that dfjax saved, or damaged; delete it') from error
+
+
+def analyse(
+    src: Path | str,
+    *,
+    detector: str = 'dlib',
+    detector_model: Path | str | None = None,
+    person: Path | str | None = None,
+    every_face: bool = False,
+    allow_none: bool = False,
+    progress: Callable[[int, int | None], None] | None = None,
+    workers: int | None = None,
+) -> Analysis:
+    """Finds the faces of one person in a video, a picture or a folder of them, on all cores.
+
+    Each face gets 68 landmarks, smoothed over time in videos, with gaps of up to 8 frames filled in, and the
+    descriptor computed nearest to it in its track (at its start and every 30 frames).
+
+    Args:
+        src: what to search.
+        detector, detector_model: see load_detector.
+        person: a picture of whom to look for; without it, the person who is there most, larger faces counting more.
+        every_face: keep all faces of all people instead.
+        allow_none: where nobody is found, return no faces instead of raising.
+        progress: called with the frames done and their number, None where it is not known.
+        workers: processes; all cores by default.
+
+    Raises:
+        InputError: as the readers and load_detector do; nobody found, or none who looks like `person`; `person`
+            without a face, or with several.
+    """
+    from dfjax.data.media.source import iter_frames
+
+    load_detector(detector, detector_model)  # bad arguments raise here, not in a worker
+    thorough = every_face or person is not None
+    with Pool(detector, detector_model, thorough, workers) as pool:
+        wanted = None if person is None else _describe_person(person, pool)
+        with closing(iter_frames(src)) as frames:
+            work = _Analyser(pool, progress, _count(src))
+            work.run(frames)
+        everyone = smooth(bridge(work.described(), work.times))
+    faces = everyone if every_face else choose_person(everyone, wanted)
+    if not everyone and not allow_none:
+        pictures = 'it' if work.count == 1 else f'its {work.count} frames'
+        raise InputError(f'{src}: no face found in {pictures}; a face must be 40 px large and mostly in view')
+    if not faces and not allow_none:
+        nearest = min(descriptor_distance(mean, wanted) for mean in track_descriptors(everyone).values())
+        raise InputError(
+            f'{src}: nobody looks like {person} (nearest distance {nearest:.2f}, the limit is {SAME_PERSON}); '
+            'give another picture of the person, or leave --person out'
+        )
+    return Analysis(str(src), *work.size, frames=work.count, faces=faces)
+
+
+def describe_picture(path: Path | str, detector: str = 'dlib', detector_model: Path | str | None = None) -> np.ndarray:
+    """The descriptor float32 [128] of the one face in a picture; InputError for none or several."""
+    load_detector(detector, detector_model)
+    with Pool(detector, detector_model, True, 1) as pool:
+        return _describe_person(path, pool)
+
+
+def _describe_person(path: Path | str, pool: Pool) -> np.ndarray:
+    from dfjax.data.media.image import read_image
+
+    rgb, _ = bounded(read_image(path))
+    found = pool.search([rgb]).result()[0]
+    if len(found) != 1:
+        many = f'{len(found)} faces: cut it down to the one person' if found else 'no face found: give another picture'
+        raise InputError(f'{path}: {many}')
+    return pool.describe(rgb, found[0].landmarks).result()
+
+
+def bounded(rgb: np.ndarray) -> tuple[np.ndarray, float]:
+    """A frame no longer than LONGEST, and how many pixels of the original are one of its."""
+    import cv2
+
+    shrink = max(rgb.shape[:2]) / LONGEST
+    if shrink <= 1:
+        return rgb, 1.0
+    return cv2.resize(rgb, None, fx=1 / shrink, fy=1 / shrink, interpolation=cv2.INTER_AREA), shrink
+
+
+def _count(src: Path | str) -> int | None:
+    from dfjax.data.media.source import kind
+    from dfjax.data.media.video import probe
+
+    return probe(src).frames if kind(src) == 'video' else None
+
+
+@dataclass(frozen=True, eq=False)
+class _Frame:
+    index: int
+    time: float
+    rgb: np.ndarray  # bounded
+    shrink: float
+    name: str
+    starts: bool  # nothing goes on from the frame before
+
+
+class _Analyser:
+    """The stream through the pool: chunks out, faces back in order, tracked, and some of them described."""
+
+    def __init__(self, pool: Pool, progress, total: int | None):
+        self.pool, self.progress, self.total = pool, progress, total
+        self.size, self.count = (0, 0), 0
+        self.times: dict[tuple[str, int], float] = {}
+        self._faces: list[Face] = []
+        self._tracker = Tracker()
+        self._descriptors: dict[int, list[tuple[int, Future]]] = {}  # by track: frame and descriptor
+
+    def run(self, frames: Iterable) -> None:
+        waiting: deque[tuple[list[_Frame], Future]] = deque()
+        for chunk in self._chunks(frames):
+            waiting.append((chunk, self.pool.search([frame.rgb for frame in chunk])))
+            # One chunk more than workers, so that none waits and few frames are held.
+            if len(waiting) > self.pool.workers:
+                self._collect(*waiting.popleft())
+        for chunk, future in waiting:
+            self._collect(chunk, future)
+
+    def described(self) -> list[Face]:
+        """All faces, each with the descriptor of its track that is nearest in time."""
+        done = {t: [(frame, future.result()) for frame, future in rows] for t, rows in self._descriptors.items()}
+        return [
+            replace(face, descriptor=min(done[face.track], key=lambda row: abs(row[0] - face.frame))[1])
+            for face in self._faces
+        ]
+
+    def _chunks(self, frames: Iterable) -> Iterator[list[_Frame]]:
+        """Runs of up to CHUNK frames of one scene."""
+        import cv2
+
+        chunk: list[_Frame] = []
+        before = None  # name and thumbnail
+        for index, time, rgb, name in frames:
+            if before is None:
+                self.size = rgb.shape[1], rgb.shape[0]
+            small, shrink = bounded(rgb)
+            thumb = cv2.cvtColor(cv2.resize(small, (32, 32), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+            starts = before is None or name != before[0] or cv2.absdiff(thumb, before[1]).mean() > CUT
+            before = name, thumb
+            if chunk and (starts or len(chunk) == CHUNK):
+                yield chunk
+                chunk = []
+            chunk.append(_Frame(index, time, small, shrink, name, starts))
+        if chunk:
+            yield chunk
+
+    def _collect(self, chunk: list[_Frame], future: Future) -> None:
+        for frame, found in zip(chunk, future.result(), strict=True):
+            if frame.starts:
+                self._tracker.cut()
+            self.times[frame.name, frame.index] = frame.time
+            faces = self._tracker.update([_face(frame, one) for one in found])
+            for face, one in zip(faces, found):
+                rows = self._descriptors.setdefault(face.track, [])
+                if not rows or face.frame - rows[-1][0] >= DESCRIBE_EVERY:
+                    rows.append((face.frame, self.pool.describe(frame.rgb, one.landmarks)))
+            self._faces += faces
+        self.count += len(chunk)
+        if self.progress:
+            self.progress(self.count, self.total)
+
+
+def _face(frame: _Frame, found: Found) -> Face:
+    """A found face in the pixels of the original frame."""
+    back = (frame.shrink - 1) / 2
+    box = tuple(v * frame.shrink + back for v in found.box)
+    landmarks = (found.landmarks * frame.shrink + back).astype(np.float32)
+    return Face(frame.name, frame.index, frame.time, box, found.score, landmarks, sharpness=found.sharpness)
