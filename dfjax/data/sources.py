@@ -11,6 +11,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
+from dfjax.data.faces.align import align_matrices, crop
 from dfjax.data.faceset import check_size, example, gather, load_faceset, read_face
 from dfjax.errors import InputError
 
@@ -102,11 +103,37 @@ class PackedFaces:
 
 
 class RenderedFaces:
-    """`render:SEED:COUNT`: pictures of one rendered person, aligned by their true landmarks.
+    """`render:SEED:COUNT`: moments of a rendered person, aligned by their true landmarks, with their true masks.
+
+    All are drawn at once, some 50 a second. They are a fifth of a second apart, so that few show much.
 
     Raises:
         InputError: if the name is not of that form.
     """
 
     def __init__(self, name: str, size: int, face_type: str):
-        raise InputError(f'{name}: no renderer yet')
+        from dfjax.data import render
+
+        self.name = name
+        _, *numbers = name.split(':')
+        if len(numbers) != 2 or not all(n.isdecimal() for n in numbers) or int(numbers[1]) == 0:
+            raise InputError(f'{name}: write render:SEED:COUNT, two whole numbers, as in render:1:256')
+        seed, count = map(int, numbers)
+        motion = render.animate(seed, count, fps=5)
+        frames = render.render(render.random_identity(seed), motion, max(64, 2 * size))
+        matrices = align_matrices(frames.landmarks, face_type, size)  # [N, 2, 3]
+        self.faces = [
+            {
+                'image': crop(frames.image[n], m, size),
+                'mask': crop(frames.mask[n], m, size),
+                'landmarks': (frames.landmarks[n] @ m[:, :2].T + m[:, 2]).astype(np.float32),
+                'descriptor': np.full(128, np.nan, np.float32),
+            }
+            for n, m in enumerate(matrices)
+        ]
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        return self.faces[index]
