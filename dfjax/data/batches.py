@@ -75,7 +75,8 @@ def make_data(cfg: ConfigDict, kind: str, process: int = 0, processes: int = 1) 
         raise InputError(f'batch_size {cfg.batch_size} does not split over {processes} processes')
     needed = sum(len(source) for source in sources.values()) * (4 * data.size**2 + 8 * 68)
     if needed <= data.get('resident_bytes', RESIDENT_BYTES):
-        arrays = {side: {k: load_arrays(source)[k] for k in PAIR_KEYS} for side, source in sources.items()}
+        loaded = {side: load_arrays(source) for side, source in sources.items()}
+        arrays = {side: {k: faces[k] for k in PAIR_KEYS} for side, faces in loaded.items()}
         return Resident(arrays, cfg.seed, cfg.batch_size)
     return Streamed(sources, cfg.seed, cfg.batch_size, process, processes)
 

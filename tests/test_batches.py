@@ -1,0 +1,234 @@
+"""Batches: the order of examples, resident and streamed sets, positions, parts and devices."""
+
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from fake_faces import write_faces
+from ml_collections import ConfigDict
+
+from dfjax.data.batches import Resident, make_data, shuffled
+from dfjax.errors import InputError
+
+RESIDENT, STREAMED = 2**30, 0
+
+
+@pytest.fixture(scope='module')
+def sets(tmp_path_factory):
+    """Two face sets, of 7 and 5 faces, in one folder."""
+    folder = tmp_path_factory.mktemp('sets')
+    write_faces(folder / 'a', count=7)
+    write_faces(folder / 'b', count=5, source='two.mp4')
+    return folder
+
+
+def config(sets, resident_bytes=RESIDENT, **changes) -> ConfigDict:
+    data = dict(a=str(sets / 'a'), b=str(sets / 'b'), size=32, face_type='full', resident_bytes=resident_bytes)
+    cfg = ConfigDict(dict(seed=3, batch_size=4, data=data))
+    cfg.update_from_flattened_dict(changes)
+    return cfg
+
+
+def batches(data, steps) -> list[dict]:
+    """The batches of steps 0, 1, ..., with the keys as integers, in NumPy."""
+    sample = jax.jit(lambda feed, step: data.sample(feed, step, 0))
+    out = [sample(data.feed(1), jnp.int32(step)) for step in range(steps)]
+    return [jax.tree.map(np.asarray, b | {'key': jax.random.key_data(b['key'])}) for b in out]
+
+
+def assert_same(x, y):
+    assert jax.tree.structure(x) == jax.tree.structure(y)
+    assert all((np.asarray(p) == np.asarray(q)).all() for p, q in zip(jax.tree.leaves(x), jax.tree.leaves(y)))
+
+
+# the order of examples
+
+
+@pytest.mark.parametrize('count', [1, 2, 7, 100, 1023])
+def test_every_epoch_is_a_permutation(count):
+    order = shuffled(np.arange(4 * count, dtype=np.uint32), count, seed=5).reshape(4, count)
+    assert (np.sort(order, 1) == np.arange(count)).all()
+    if count >= 100:
+        same = [(order[0] == order[k]).mean() for k in (1, 2, 3)]
+        assert max(same) < 0.05  # 1 / count is what chance gives
+
+
+def test_orders_are_even_and_independent():
+    """Each item is as often at each place, and each pair as often side by side, within five standard deviations."""
+    n, epochs = 6, 6000
+    order = shuffled(np.arange(n * epochs, dtype=np.uint32), n, seed=0).reshape(epochs, n)
+    at = (order[:, :, None] == np.arange(n)).mean(0)
+    assert np.abs(at - 1 / n).max() < 5 * np.sqrt(1 / n / epochs)
+    for first, second in ((0, 1), (2, 5)):
+        pairs = np.bincount(order[:, first] * n + order[:, second], minlength=n * n).reshape(n, n) / epochs
+        expected = (1 - np.eye(n)) / (n * (n - 1))
+        assert np.abs(pairs - expected).max() < 5 * np.sqrt(1 / n / (n - 1) / epochs)
+    assert (order[1:] == order[:-1]).mean() == pytest.approx(1 / n, abs=0.01)
+
+
+def test_order_depends_on_seed_and_salt_and_not_on_numpy_or_jax():
+    position = np.arange(300, dtype=np.uint32)
+    order = shuffled(position, 100, seed=1)
+    assert (order == np.asarray(jax.jit(lambda p: shuffled(p, 100, seed=1))(position))).all()
+    for other in (shuffled(position, 100, seed=2), shuffled(position, 100, seed=1, salt=1)):
+        assert (order == other).mean() < 0.05
+
+
+# batches
+
+
+def test_batch_of_pairs(sets):
+    data = make_data(config(sets), 'pairs')
+    batch = jax.jit(data.sample)(data.feed(1), jnp.int32(0), 0)
+    faces = {'image': ((4, 32, 32, 3), 'uint8'), 'mask': ((4, 32, 32), 'uint8'), 'landmarks': ((4, 68, 2), 'float32')}
+    key = batch.pop('key')
+    assert jax.tree.map(lambda x: (x.shape, str(x.dtype)), batch) == {'a': faces, 'b': faces}
+    assert jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.shape == (4,)
+
+
+def test_faces_keep_their_masks_and_landmarks_together():
+    """A batch never mixes rows: image, mask and landmarks of an example carry one number."""
+    number = np.arange(50)
+    rows = {
+        'image': np.broadcast_to(number[:, None, None, None], (50, 4, 4, 3)).astype(np.uint8),
+        'mask': np.broadcast_to(number[:, None, None], (50, 4, 4)).astype(np.uint8),
+        'landmarks': np.broadcast_to(number[:, None, None], (50, 68, 2)).astype(np.float32),
+    }
+    data = Resident({'a': rows, 'b': rows}, seed=0, batch_size=16)
+    found = batches(data, 25)  # 400 examples: 8 epochs
+    for side in 'ab':
+        for batch in found:
+            n = batch[side]['image'][:, 0, 0, 0]
+            assert (batch[side]['mask'] == n[:, None, None]).all() and (
+                batch[side]['landmarks'] == n[:, None, None]
+            ).all()
+        seen = np.concatenate([b[side]['mask'][:, 0, 0] for b in found])
+        assert (np.bincount(seen) == 8).all()
+    assert any((b['a']['mask'] != b['b']['mask']).any() for b in found)
+    keys = np.concatenate([b['key'] for b in found])
+    assert len(np.unique(keys, axis=0)) == len(keys)
+
+
+def test_streamed_batches_equal_resident_ones(sets):
+    resident, streamed = (make_data(config(sets, n), 'pairs') for n in (RESIDENT, STREAMED))
+    assert resident.resident and not streamed.resident
+    assert_same(batches(resident, 9), batches(streamed, 9))
+    streamed.close()
+
+
+def test_a_chunk_of_steps_equals_single_steps(sets):
+    for limit in (RESIDENT, STREAMED):
+        cfg = config(sets, limit)
+        single, data = batches(make_data(cfg, 'pairs'), 5), make_data(cfg, 'pairs')
+
+        @jax.jit
+        def chunk(feed, first, data=data):
+            def body(step, i):
+                batch = data.sample(feed, step, i)
+                return step + 1, batch | {'key': jax.random.key_data(batch['key'])}
+
+            return jax.lax.scan(body, first, jnp.arange(5))[1]
+
+        stacked = chunk(data.feed(5), jnp.int32(0))
+        assert_same(stacked, jax.tree.map(lambda *leaves: np.stack(leaves), *single))
+        data.close()
+
+
+def test_streamed_position_is_saved_and_restored(sets):
+    cfg = config(sets, STREAMED)
+    data, resumed = make_data(cfg, 'pairs'), make_data(cfg, 'pairs')
+    data.feed(6)
+    state = data.get_state()
+    following = data.feed(3)
+    resumed.set_state(state)
+    assert_same(resumed.feed(3), following)
+    data.set_state(state)  # back, in the same iterator
+    assert_same(data.feed(3), following)
+    for d in (data, resumed):
+        d.close()
+
+
+@pytest.mark.parametrize('limit', [RESIDENT, STREAMED])
+def test_parts_make_up_the_batch(sets, limit):
+    """What pmap's devices ask for, and what several processes read, is the same batch cut in two."""
+    cfg = config(sets, limit)
+    whole = batches(make_data(cfg, 'pairs'), 3)[-1]
+    parts = []
+    for part in range(2):
+        data = make_data(cfg, 'pairs', part, 2)
+        if not data.resident:
+            data.set_state({'next_index': 2})
+        batch = data.sample(data.feed(1), jnp.int32(2), 0, part, 2)
+        parts.append(batch | {'key': jax.random.key_data(batch['key'])})
+        data.close()
+    assert_same(jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts), whole)
+
+
+def test_eight_devices_share_a_batch(sets):
+    """The batch of one device, split over eight; the gather runs where its rows are wanted."""
+    code = """
+import jax, jax.numpy as jnp, numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
+from dfjax.data.batches import Resident
+rows = {'image': np.arange(50 * 12, dtype=np.uint8).reshape(50, 2, 2, 3)}
+data = Resident({'a': rows}, seed=0, batch_size=16)
+mesh = Mesh(np.array(jax.devices()), ('data',))
+feed = jax.device_put(data.feed(1), NamedSharding(mesh, P()))
+split = NamedSharding(mesh, P('data'))
+sample = jax.jit(lambda feed, step: jax.lax.with_sharding_constraint(data.sample(feed, step, 0), split))
+batch, alone = sample(feed, jnp.int32(7)), jax.jit(data.sample)(data.arrays, jnp.int32(7), 0)
+assert len(jax.devices()) == 8 and batch['a']['image'].sharding.is_equivalent_to(split, 4)
+assert (np.asarray(batch['a']['image']) == np.asarray(alone['a']['image'])).all()
+assert (jax.random.key_data(batch['key']) == jax.random.key_data(alone['key'])).all()
+text = sample.lower(feed, jnp.int32(7)).compile().as_text()
+assert 'u8[2,2,2,3]' in text and 'u8[16,2,2,3]' not in text, text
+"""
+    flags = {'XLA_FLAGS': '--xla_force_host_platform_device_count=8', 'JAX_PLATFORMS': 'cpu', 'PATH': ''}
+    done = subprocess.run([sys.executable, '-c', code], env=flags, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_rendered_faces_by_name():
+    cfg = ConfigDict(dict(seed=0, batch_size=2, data=dict(size=32, face_type='full', resident_bytes=RESIDENT)))
+    cfg.data.update(a='render:1:3', b='render:2:2')
+    data = make_data(cfg, 'pairs')
+    assert {side: x['image'].shape for side, x in data.arrays.items()} == {'a': (3, 32, 32, 3), 'b': (2, 32, 32, 3)}
+    for faces in data.arrays.values():  # eyes, nose and mouth lie on the face
+        x, y = faces['landmarks'][:, 27:68].round().astype(int).transpose(2, 0, 1)
+        assert np.mean([mask[v, u] > 127 for mask, u, v in zip(faces['mask'], x, y)]) > 0.9
+
+
+# bad input
+
+
+def test_bad_configs_get_one_line(sets, tmp_path):
+    write_faces(tmp_path / 'one', count=1)
+    cases = {
+        'none: no such folder': {'data.a': str(tmp_path / 'none')},
+        'one: only 1 face; training needs at least 2': {'data.b': str(tmp_path / 'one')},
+        'faces of type full, but the config says head': {'data.face_type': 'head'},
+        'render:SEED:COUNT': {'data.a': 'render:x'},
+        'render:7:0: write': {'data.a': 'render:7:0'},
+    }
+    for message, changes in cases.items():
+        with pytest.raises(InputError, match=message) as caught:
+            make_data(config(sets, **changes), 'pairs')
+        assert '\n' not in str(caught.value)
+    with pytest.raises(InputError, match="batches of kind 'clips'"):
+        make_data(config(sets), 'clips')
+    with pytest.raises(InputError, match='batch_size 4 does not split over 3 processes'):
+        make_data(config(sets), 'pairs', 0, 3)
+
+
+def test_a_picture_lost_while_streaming_is_named(tmp_path):
+    write_faces(tmp_path / 'a')
+    write_faces(tmp_path / 'b')
+    data = make_data(config(tmp_path, STREAMED), 'pairs')
+    for file in (tmp_path / 'b').glob('one_*.png'):
+        file.unlink()
+    with pytest.raises(InputError, match=r'b/one_0000\d\d.png'):
+        data.feed(1)
+    data.close()
