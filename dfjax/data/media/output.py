@@ -1,0 +1,111 @@
+"""Outputs that are whole or absent: written under a hidden name beside the target and renamed when complete."""
+
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from dfjax.errors import InputError
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def check_output(path, force: bool = False) -> Path:
+    """The path of a file to be written, or InputError: for an app to call before its long work starts.
+
+    Refuses a file that exists (unless `force`) and a folder that is in the way or cannot be written. An empty file
+    holds nothing that could be lost and does not count as existing.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f'{path}: is a folder; name the file to write')
+    if path.exists() and path.stat().st_size and not force:
+        raise InputError(f'{path}: exists; choose another name or pass --force to replace it')
+    _check_parent(path)
+    return path
+
+
+@contextlib.contextmanager
+def atomic_path(path, force: bool = False) -> Iterator[Path]:
+    """Yields a temporary path beside `path`, same suffix, which becomes `path` when the block ends without an error.
+
+    The file exists, empty, from the start, so that an unwritable folder is found before the work. On any error or
+    Ctrl-C it is deleted and `path` stays as it was. Raises InputError as check_output does, and for a full disk.
+    """
+    path = check_output(path, force)
+    temporary = hidden_name(path)
+    try:
+        with _disk_errors(path, temporary):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.touch(exist_ok=False)
+            yield temporary
+            os.replace(temporary, path)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path, force: bool = False, marker: str | None = None) -> Iterator[Path]:
+    """As atomic_path for a folder: yields a new empty folder that becomes `path` when the block ends.
+
+    An empty folder may always be replaced. One that holds anything is replaced only with `force` and only when it
+    holds a file named `marker`, which says that this program made it: a mistyped name must not delete other things.
+    """
+    path = Path(path)
+    filled = path.exists() and (not path.is_dir() or any(path.iterdir()))
+    if filled and not force:
+        raise InputError(f'{path}: exists; choose another name or pass --force to replace it')
+    if filled and not (marker and (path / marker).is_file()):
+        what = f'holds no {marker}' if path.is_dir() else 'is a file'
+        raise InputError(f'{path}: {what}, so it is not replaced even with --force; choose another name')
+    _check_parent(path)
+    temporary, old = hidden_name(path), hidden_name(path)
+    try:
+        with _disk_errors(path, temporary):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.mkdir()
+            yield temporary
+            if filled:
+                os.replace(path, old)  # a folder cannot be renamed onto one that holds something
+            os.replace(temporary, path)
+    except BaseException:
+        if old.exists() and not path.exists():
+            os.replace(old, path)
+        raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _disk_errors(path: Path, temporary: Path) -> Iterator[None]:
+    """Turns what the system says about writing `path` (a full disk, no permission) into one clear line."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise InputError(f'{path}: the disk is full; free some space or choose another folder') from error
+        name = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else None
+        if name and (name in (path, temporary, *path.parents) or temporary in name.parents):
+            raise InputError(f'{path}: cannot be written ({error.strerror}); choose another folder') from error
+        raise
+
+
+def _check_parent(path: Path) -> None:
+    # Missing folders are made when the output is; what must be writable is the nearest one that exists.
+    parent = path.parent
+    while not parent.exists() and parent != parent.parent:
+        parent = parent.parent
+    if not parent.is_dir():
+        raise InputError(f'{path}: {parent} is not a folder')
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise InputError(f'{path}: {parent} cannot be written; choose another folder')
+
+
+def hidden_name(path: Path) -> Path:
+    """A new hidden name beside `path`, with its suffix."""
+    return path.with_name(f'.{path.stem[:80]}.{secrets.token_hex(4)}{path.suffix}')
