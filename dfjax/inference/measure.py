@@ -6,19 +6,20 @@ frame alone is what counts.
 """
 
 import math
-import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from dfjax.data.faces.pool import cores
+from dfjax.data.media.source import iter_frames, kind
+from dfjax.data.media.video import probe
 from dfjax.errors import InputError
-from dfjax.inference.truth import compare_truth, frames
+from dfjax.inference.truth import compare_truth
 
 DETAIL_SIZE = 128  # pixels: the side that a face is scaled to before its detail is measured
 EYES_AND_MOUTH = slice(36, 68)
@@ -68,7 +69,7 @@ def measure(
     Raises:
         InputError: no face in any frame (not raised with `follow`, where that is a result).
     """
-    workers = workers or os.cpu_count() or 1
+    workers = workers or cores()
     targets = None if follow is None else follow.landmarks
     jobs = [(str(path), every, stride, targets, k, workers) for k in range(workers)]
     if workers == 1:
@@ -89,9 +90,10 @@ def measure(
     return measured
 
 
-def measure_person(path, samples: int = 200, workers: int | None = None) -> Measured:
-    """`measure` of about `samples` frames spread evenly over a video: enough for a person's means."""
-    return measure(path, stride=max(1, _count(path) // samples), workers=workers)
+def measure_person(path: str | Path, samples: int = 200, workers: int | None = None) -> Measured:
+    """`measure` of a person, of about `samples` frames spread evenly over a video: enough for their means."""
+    frames = probe(path).frames or 0 if kind(path) == 'video' else 0
+    return measure(path, stride=max(1, frames // samples), workers=workers)
 
 
 def _measure_share(job: tuple) -> list[tuple]:
@@ -100,7 +102,7 @@ def _measure_share(job: tuple) -> list[tuple]:
     cv2.setNumThreads(1)
     detect, landmark, describe = _load_models()
     rows = []
-    for index, rgb in enumerate(frames(path)):
+    for index, (_, _, rgb, _) in enumerate(iter_frames(path)):
         row, aside = divmod(index, stride)
         if aside or row % workers != share:
             continue
@@ -224,6 +226,8 @@ def evaluate(
     workers: int | None = None,
 ) -> dict:
     """All figures of a swapped video: `compare`, and `compare_truth` where a truth is given."""
+    for path in filter(None, (swap, source, face, truth, mask)):
+        kind(path)  # one that is missing is said before the long work
     before = measure(source, every=every, workers=workers)
     after = measure(swap, every=every, follow=before, workers=workers)
     figures = compare(after, before, measure_person(face, workers=workers))
@@ -233,29 +237,21 @@ def evaluate(
 
 
 def _load_models() -> tuple[Callable, Callable, Callable]:
-    """detect(rgb) -> [(box, score)], landmark(rgb, box) -> [68, 2], describe(rgb, landmarks) -> [128]: bare dlib."""
+    """detect(rgb) -> [(box, score)], landmark(rgb, box) -> [68, 2], describe(rgb, landmarks) -> [128].
+
+    The landmarks are the model's own, rounded to pixels: those of `data.faces.landmarks`, which the swap is made with,
+    are steadier, and would judge their own work.
+    """
     import dlib
 
-    models = Path(find_spec('face_recognition_models').origin).parent / 'models'
-    detector = dlib.get_frontal_face_detector()
-    predictor = dlib.shape_predictor(str(models / 'shape_predictor_68_face_landmarks.dat'))
-    net = dlib.face_recognition_model_v1(str(models / 'dlib_face_recognition_resnet_model_v1.dat'))
+    from dfjax.data.faces.detect import load_detector
+    from dfjax.data.faces.files import LANDMARKS, dlib_model
+    from dfjax.data.faces.identity import load_descriptor
 
-    def detect(rgb):
-        return [((b.left(), b.top(), b.right(), b.bottom()), 1.0) for b in detector(rgb, 0)]
+    predictor = dlib.shape_predictor(dlib_model(LANDMARKS))
 
-    def landmark(rgb, box):
-        return [(p.x, p.y) for p in predictor(rgb, dlib.rectangle(*[round(float(v)) for v in box])).parts()]
+    def landmark(rgb: np.ndarray, box: tuple) -> np.ndarray:
+        rect = dlib.rectangle(*(round(float(v)) for v in box))
+        return np.array([(p.x, p.y) for p in predictor(rgb, rect).parts()], np.float32)
 
-    def describe(rgb, landmarks):
-        points = [dlib.point(int(x), int(y)) for x, y in np.round(landmarks)]
-        return net.compute_face_descriptor(rgb, dlib.full_object_detection(dlib.rectangle(0, 0, 9, 9), points))
-
-    return detect, landmark, describe
-
-
-def _count(path):
-    import av
-
-    with av.open(str(path)) as container:
-        return container.streams.video[0].frames
+    return load_detector('dlib'), landmark, load_descriptor()

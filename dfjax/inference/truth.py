@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from dfjax.data.media.source import iter_frames
 from dfjax.errors import InputError
 
 
@@ -20,7 +21,7 @@ def compare_truth(video: str | Path, truth: str | Path, mask: str | Path | None 
     """
     squared, similar, pixels = 0.0, 0.0, 0
     paths = [video, truth] if mask is None else [video, truth, mask]
-    for a, b, *inside in zip_longest(*(frames(path) for path in paths)):
+    for a, b, *inside in zip_longest(*((rgb for _, _, rgb, _ in iter_frames(path)) for path in paths)):
         for frame, path in zip([a, b, *inside], paths):
             if a is None or frame is None or frame.shape != a.shape:
                 short, other = (video, truth) if a is None else (path, video)
@@ -32,7 +33,7 @@ def compare_truth(video: str | Path, truth: str | Path, mask: str | Path | None 
     if not pixels:
         raise InputError(f'{mask}: black throughout; it must be white where the videos are compared')
     psnr = 10 * math.log10(255**2 / max(squared / pixels, 1e-10))
-    return {'psnr': round(psnr, 3), 'ssim': round(similar / pixels, 4)}
+    return {'psnr': round(psnr, 3), 'ssim': round(float(similar / pixels), 4)}
 
 
 def ssim_map(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -47,11 +48,3 @@ def ssim_map(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     var_a, var_b = blur(a * a) - mean_a**2, blur(b * b) - mean_b**2
     cov = blur(a * b) - mean_a * mean_b
     return (2 * mean_a * mean_b + c1) * (2 * cov + c2) / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))
-
-
-def frames(path):
-    import av
-
-    with av.open(str(path)) as container:
-        for frame in container.decode(video=0):
-            yield frame.to_ndarray(format='rgb24')

@@ -1,0 +1,80 @@
+"""Gives a swapped face the crispness of the person's real pictures.
+
+Nets trained by a pixel loss come out soft: the finer a band of detail, the more of it is missing. How much is missing
+can be measured on real faces of the person, which the net reconstructs: for each band of a Laplacian pyramid (Burt &
+Adelson 1983), the energy in the pictures over that in their reconstructions. The roots of these ratios are the gains.
+"""
+
+import contextlib
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dfjax.data.media.output import atomic_path
+from dfjax.data.sources import open_source
+from dfjax.errors import InputError
+from dfjax.inference.run import Run
+from dfjax.ops.image import gaussian_blur
+
+SIGMAS = (0.8, 1.6, 3.2)  # pixels; a band lies between two of the blurs
+FACES = 64  # enough for the mean energy of a band
+MOST = 2.5  # a greater gain shows more of the net's errors than of the face
+
+
+def bands(x: jax.Array) -> list[jax.Array]:
+    """[B, S, S, C] -> its bands, finest first, and what remains; their sum is x."""
+    parts = []
+    for sigma in SIGMAS:
+        smooth = gaussian_blur(x, sigma)
+        parts.append(x - smooth)
+        x = smooth
+    return [*parts, x]
+
+
+def amplify(x: jax.Array, gains: tuple[float, ...]) -> jax.Array:
+    """Bands of [B, S, S, C] times their gains, one a band; what remains below the bands is kept."""
+    *fine, rest = bands(x)
+    return sum(g * band for g, band in zip(gains, fine, strict=True)) + rest
+
+
+def measure_gains(made: jax.Array, real: jax.Array, weight: jax.Array) -> tuple[float, ...]:
+    """The gains, each in 1..MOST, that give `made` the band energies of `real`.
+
+    Args:
+        made: [B, S, S, 3] reconstructions of `real`.
+        real: [B, S, S, 3] pictures, in the same range.
+        weight: [B, S, S, 1] where they count.
+    """
+
+    def energy(x: jax.Array) -> np.ndarray:
+        return np.array([float((band**2 * weight).sum()) for band in bands(x)[:-1]])
+
+    gains = np.sqrt(energy(jnp.asarray(real)) / np.maximum(energy(jnp.asarray(made)), 1e-9))
+    return tuple(float(g) for g in np.clip(gains, 1.0, MOST).round(3))
+
+
+def run_gains(run: Run, side: str = 'b') -> tuple[float, ...] | None:
+    """The gains of a face swap's decoder, measured on faces that it was trained on and kept in the run's folder.
+
+    Returns:
+        None where the gains are not known yet and the faces are no longer where the run's config says.
+    """
+    kept = run.path / f'detail_{side}_{run.step}.json'
+    if kept.is_file():
+        with contextlib.suppress(ValueError):  # a damaged file is measured again
+            return tuple(json.loads(kept.read_text())['gains'])
+    try:
+        source = open_source(run.cfg.data[side], run.cfg.data.size, run.cfg.data.face_type)
+    except InputError:
+        return None
+    some = np.unique(np.linspace(0, len(source) - 1, FACES).round().astype(int))
+    faces = [source[int(i)] for i in some]
+    real = np.stack([face['image'] for face in faces]).astype(np.float32) / 127.5 - 1  # [N, S, S, 3]
+    weight = np.stack([face['mask'] for face in faces])[..., None].astype(np.float32) / 255
+    made, _ = jax.jit(lambda params, x: run.system.swap(run.cfg, params, x, side))(run.params, real)
+    gains = measure_gains(made, real, weight)
+    with contextlib.suppress(OSError), atomic_path(kept, force=True) as part:  # a run on a read-only disk still serves
+        part.write_text(json.dumps({'gains': gains}))
+    return gains

@@ -1,0 +1,149 @@
+"""From a swapped face to a finished frame: its colours, its mask, and the way back into the picture.
+
+Colours and masks are batched jnp and run inside the jitted apply; `paste` and `clone` work on one frame, on the CPU,
+where the frame is.
+"""
+
+import cv2
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dfjax.ops.image import gaussian_blur, lab_to_rgb, rgb_to_lab
+
+COLOURS = ('none', 'reinhard', 'mkl')
+EDGE = 0.04  # of the side: the mask is pulled in by this much and softened by half of it
+
+
+def match_colour(kind: str, face: jax.Array, like: jax.Array, weight: jax.Array) -> jax.Array:
+    """Gives faces the colours of other pictures, both seen through a mask.
+
+    Args:
+        kind: 'none', 'reinhard' (mean and spread of each channel of L*a*b*; Reinhard et al. 2001) or 'mkl' (mean and
+            covariance of RGB by the linear map that moves colours least; Pitié & Kokaram 2007).
+        face: [B, S, S, 3] in [0, 1].
+        like: [B, S, S, 3] in [0, 1].
+        weight: [B, S, S, 1]; where it is 0 throughout, the face is returned as it is.
+
+    Returns:
+        [B, S, S, 3] in [0, 1].
+    """
+    if kind == 'none':
+        return face
+    matched = {'reinhard': _reinhard, 'mkl': _monge_kantorovich}[kind](face, like, weight)
+    return jnp.where(weight.sum((1, 2, 3), keepdims=True) > 0, jnp.clip(matched, 0, 1), face)
+
+
+def _moments(x: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Weighted means [B, 1, 1, C] of [B, S, S, C], and the weights, normalised."""
+    share = weight / jnp.maximum(weight.sum((1, 2, 3), keepdims=True), 1e-6)
+    return (x * share).sum((1, 2), keepdims=True), share
+
+
+def _reinhard(face: jax.Array, like: jax.Array, weight: jax.Array) -> jax.Array:
+    face, like = rgb_to_lab(face), rgb_to_lab(like)
+    (mean, share), (wanted, _) = _moments(face, weight), _moments(like, weight)
+    spread = jnp.sqrt((share * (face - mean) ** 2).sum((1, 2), keepdims=True))  # [B, 1, 1, 3]
+    wanted_spread = jnp.sqrt((share * (like - wanted) ** 2).sum((1, 2), keepdims=True))
+    return lab_to_rgb((face - mean) * wanted_spread / jnp.maximum(spread, 1e-3) + wanted)
+
+
+def _monge_kantorovich(face: jax.Array, like: jax.Array, weight: jax.Array) -> jax.Array:
+    (mean, share), (wanted, _) = _moments(face, weight), _moments(like, weight)
+
+    def covariance(x: jax.Array) -> jax.Array:
+        return jnp.einsum('bhwi,bhwj,bhw->bij', x, x, share[..., 0]) + 1e-6 * jnp.eye(3)
+
+    root, inverse_root = _roots(covariance(face - mean))
+    middle, _ = _roots(root @ covariance(like - wanted) @ root)
+    linear = inverse_root @ middle @ inverse_root  # [B, 3, 3], symmetric
+    return jnp.einsum('bij,bhwj->bhwi', linear, face - mean) + wanted
+
+
+def _roots(m: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The square root of symmetric positive matrices [B, 3, 3], and its inverse."""
+    values, vectors = jnp.linalg.eigh(m)
+    root = jnp.sqrt(jnp.maximum(values, 1e-9))[:, None, :]
+    turned = jnp.swapaxes(vectors, 1, 2)
+    return vectors * root @ turned, vectors / root @ turned
+
+
+def soft_mask(hull: jax.Array, net: jax.Array) -> jax.Array:
+    """Where the face is pasted: inside both masks, pulled in from their edge and from the picture's, then softened.
+
+    Args:
+        hull: [B, S, S, 1] in [0, 1], the outline of the input's landmarks.
+        net: [B, S, S, 1] in [0, 1], what the decoder says is face.
+    """
+    size = hull.shape[1]
+    reach = max(1, round(EDGE * size))
+    inside = jnp.pad(jnp.minimum(hull, net), ((0, 0), (reach, reach), (reach, reach), (0, 0)))
+    for window in ((1, 2 * reach + 1, 1, 1), (1, 1, 2 * reach + 1, 1)):
+        inside = jax.lax.reduce_window(inside, jnp.inf, jax.lax.min, window, (1, 1, 1, 1), 'VALID')
+    return gaussian_blur(inside, reach / 2, pad='constant')
+
+
+def paste(frame: np.ndarray, face: np.ndarray, mask: np.ndarray, matrix: np.ndarray, seamless: bool = False) -> None:
+    """Lays a face over a frame, in place, by one sub-pixel warp at the frame's resolution.
+
+    Pixels where the warped mask is 0 keep their bits.
+
+    Args:
+        frame: uint8 [H, W, 3], changed.
+        face: float32 [S, S, 3], 0..255.
+        mask: float32 [S, S] in [0, 1].
+        matrix: [2, 3], frame pixels to face pixels.
+        seamless: adapt the face's gradients to the frame's colours round it (Pérez et al. 2003) before blending.
+    """
+    face, mask, matrix = _shrunk(face, mask, np.asarray(matrix, np.float64))
+    window = _window(mask, matrix, frame.shape)
+    if window is None:
+        return
+    x0, y0, x1, y1 = window
+    to_face = matrix.copy()
+    to_face[:, 2] += matrix[:, :2] @ (x0, y0)
+    size, back = (x1 - x0, y1 - y0), cv2.WARP_INVERSE_MAP
+    face = cv2.warpAffine(face, to_face, size, flags=cv2.INTER_CUBIC | back, borderMode=cv2.BORDER_REPLICATE)
+    mask = cv2.warpAffine(mask, to_face, size, flags=cv2.INTER_LINEAR | back)[..., None]  # 0 outside the face
+    under = frame[y0:y1, x0:x1]
+    if seamless:
+        face = clone(under, face, mask[..., 0])
+    under[...] = np.clip(np.rint(under + mask * (face - under)), 0, 255).astype(np.uint8)
+
+
+def clone(under: np.ndarray, face: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The face [h, w, 3] with its gradients, but the colours of `under` (uint8 [h, w, 3]) round the mask [h, w]."""
+    inside = (mask > 0.05).astype(np.uint8) * 255
+    inside[[0, 1, -2, -1]] = 0  # OpenCV solves inside the mask and needs pixels round it
+    inside[:, [0, 1, -2, -1]] = 0
+    x, y, w, h = cv2.boundingRect(inside)
+    if w < 3 or h < 3:
+        return face
+    face = np.clip(np.rint(face), 0, 255).astype(np.uint8)
+    return cv2.seamlessClone(face, np.ascontiguousarray(under), inside, (x + w // 2, y + h // 2), cv2.NORMAL_CLONE)
+
+
+def _shrunk(face: np.ndarray, mask: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Face and mask averaged down where the frame shows them at less than half their size, so that nothing aliases."""
+    factor = int(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))  # face pixels per frame pixel, rounded down
+    if factor < 2:
+        return face, mask, matrix
+    size = max(2, face.shape[0] // factor)
+    scale = size / face.shape[0]
+    matrix = matrix * scale
+    matrix[:, 2] += (scale - 1) / 2  # pixel centres at integers
+    face = cv2.resize(face, (size, size), interpolation=cv2.INTER_AREA)
+    return face, cv2.resize(mask, (size, size), interpolation=cv2.INTER_AREA), matrix
+
+
+def _window(mask: np.ndarray, matrix: np.ndarray, shape: tuple) -> tuple[int, int, int, int] | None:
+    """The part (x0, y0, x1, y1) of the frame that the mask can reach, or None."""
+    x, y, w, h = cv2.boundingRect((mask > 0).astype(np.uint8))
+    if not w:
+        return None
+    inverse = cv2.invertAffineTransform(matrix)
+    corners = np.array([[x - 1, y - 1], [x + w, y - 1], [x - 1, y + h], [x + w, y + h]])
+    corners = corners @ inverse[:, :2].T + inverse[:, 2]
+    x0, y0 = np.maximum(np.floor(corners.min(0)).astype(int), 0)
+    x1, y1 = np.minimum(np.ceil(corners.max(0)).astype(int) + 1, (shape[1], shape[0]))
+    return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None

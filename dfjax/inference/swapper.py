@@ -1,0 +1,89 @@
+"""Puts a trained face into frames: crops in, one jitted apply for a whole batch of faces, pastes out."""
+
+import functools
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dfjax.data.faces.align import align_matrices, crop
+from dfjax.data.faces.mask import hull_polygon, rasterise
+from dfjax.data.faces.record import Face
+from dfjax.errors import InputError
+from dfjax.inference.detail import amplify
+from dfjax.inference.paste import COLOURS, match_colour, paste, soft_mask
+from dfjax.inference.run import Run
+
+LEAST_BATCH = 2  # XLA multiplies a batch of one by other routines than all larger ones, with other roundings
+
+
+class Swapper:
+    """swapper(frames, faces) -> frames, for a loaded run.
+
+    Args:
+        run: of system 'faceswap'.
+        side: whose decoder: 'b', the person put in, or 'a'.
+        batch_size: faces in one dispatch. Results do not depend on it.
+        colour: one of paste.COLOURS: what the face takes over from the frame.
+        gains: of detail bands, see `detail.measure_gains`; None leaves the net's picture as it is.
+        seamless: see `paste.clone`.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        side: str = 'b',
+        batch_size: int = 8,
+        colour: str = 'reinhard',
+        gains: Sequence[float] | None = None,
+        seamless: bool = False,
+    ):
+        if colour not in COLOURS:
+            raise InputError(f'colour {colour!r} is unknown: choose one of {", ".join(COLOURS)}')
+        if batch_size < 1:
+            raise InputError(f'batch size {batch_size}: give 1 or more')
+        self.size, self.face_type = run.cfg.data.size, run.cfg.data.face_type
+        self.batch_size, self.seamless = max(batch_size, LEAST_BATCH), seamless
+        gains = None if gains is None else tuple(gains)
+        self._params = jax.device_put(run.params)
+        self._apply = jax.jit(functools.partial(apply_swap, run, side, colour, gains))
+
+    def __call__(self, frames: list[np.ndarray], faces: list[list[Face]]) -> list[np.ndarray]:
+        """Frames uint8 [H, W, 3] with each of their faces swapped; one without faces is returned itself."""
+        where = [(i, face) for i, found in enumerate(faces) for face in found]
+        if not where:
+            return frames
+        matrices = align_matrices(np.stack([face.landmarks for _, face in where]), self.face_type, self.size)
+        done = list(frames)
+        for start in range(0, len(where), self.batch_size):
+            part = slice(start, start + self.batch_size)
+            made, masks = self.faces(frames, where[part], matrices[part])
+            for (i, _), matrix, picture, mask in zip(where[part], matrices[part], made, masks):
+                if done[i] is frames[i]:
+                    done[i] = frames[i].copy()
+                paste(done[i], picture, mask, matrix, self.seamless)
+        return done
+
+    def faces(self, frames: list, where: list[tuple[int, Face]], matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Swapped faces float32 [N, S, S, 3] in 0..255 and their masks [N, S, S], N at most the batch size."""
+        crops = np.zeros((self.batch_size, self.size, self.size, 3), np.uint8)  # the rest of a last batch stays black
+        hulls = np.zeros((self.batch_size, self.size, self.size, 1), np.uint8)
+        for n, ((i, face), matrix) in enumerate(zip(where, matrices)):
+            crops[n] = crop(frames[i], matrix, self.size)
+            hulls[n, ..., 0] = rasterise(hull_polygon(face.landmarks), self.size, matrix)
+        made, masks = self._apply(self._params, crops, hulls)
+        return np.asarray(made)[: len(where)], np.asarray(masks)[: len(where)]
+
+
+def apply_swap(
+    run: Run, side: str, colour: str, gains: tuple | None, params: dict, crops: jax.Array, hulls: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """The device's part: uint8 crops [B, S, S, 3] and hulls [B, S, S, 1] to faces 0..255 and soft masks [B, S, S]."""
+    pictures = crops.astype(jnp.float32) / 255
+    faces, masks = run.system.swap(run.cfg, params, 2 * pictures - 1, side)
+    faces, hulls = (faces + 1) / 2, hulls.astype(jnp.float32) / 255
+    if gains is not None:
+        faces = jnp.clip(amplify(faces, gains), 0, 1)
+    faces = match_colour(colour, faces, pictures, jnp.minimum(hulls, masks))
+    return faces * 255, soft_mask(hulls, masks)[..., 0]
