@@ -8,6 +8,7 @@ import datetime
 import functools
 import json
 import mimetypes
+import shutil
 from pathlib import Path
 
 from dfjax import __version__
@@ -57,7 +58,7 @@ def sign(
             with open(path, 'rb') as source, open(temporary, 'w+b') as target:
                 c2pa.Builder(json.dumps(manifest), context=_context()).sign(_signer(), _mime(path), source, target)
         except c2pa.C2paError as error:
-            if 'No space left' in str(error):
+            if shutil.disk_usage(path.parent).free < 1 << 16:  # the library's own words are not dependable
                 raise InputError(f'{path}: the disk is full; content credentials could not be added') from error
             raise InputError(f'{path}: content credentials cannot be added ({_line(error)})') from error
 

@@ -30,7 +30,9 @@ def read_image(path) -> np.ndarray:
     """
     import cv2
 
-    cv2.setLogLevel(0)  # OpenCV's own words about a bad file; ours follow
+    cv2.utils.logging.setLogLevel(
+        cv2.utils.logging.LOG_LEVEL_SILENT
+    )  # OpenCV's own words about a bad file; ours follow
     path = Path(path)
     if not path.is_file():
         raise InputError(f'{path}: {"is a folder, not a picture" if path.is_dir() else "no such file"}')
@@ -64,9 +66,10 @@ def write_image(path, rgb: np.ndarray, quality: int = 95) -> None:
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         raise InputError(f'{path}: name a picture with one of {", ".join(IMAGE_SUFFIXES)}')
     bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR) if rgb.ndim == 3 else rgb
-    options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_WEBP_QUALITY, quality]
-    options = {'.jpg': options[:2], '.jpeg': options[:2], '.webp': options[2:]}.get(path.suffix.lower(), [])
-    done, data = cv2.imencode(path.suffix.lower(), bgr, options)
+    jpeg = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    jpeg += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]  # colours as sharp as light
+    options = {'.jpg': jpeg, '.jpeg': jpeg, '.webp': [cv2.IMWRITE_WEBP_QUALITY, quality]}
+    done, data = cv2.imencode(path.suffix.lower(), bgr, options.get(path.suffix.lower(), []))
     if not done:
         raise InputError(f'{path}: the picture {rgb.shape} cannot be encoded')
     with atomic_path(path, force=True) as temporary:
