@@ -129,6 +129,9 @@ def bad_folders(tmp_path, faces):
     for file in bare.glob('one_*.png'):
         file.unlink()
     yield bare, 'the face set is empty'
+    copied = shutil.copytree(faces, tmp_path / 'copied')
+    shutil.copy(copied / 'one_000003.png', copied / '00007@one_000003.png')
+    yield copied, 'one_000003.png: the same face as 00007@one_000003.png; delete one'
 
 
 def test_bad_face_sets_get_one_line(tmp_path, faces):

@@ -12,6 +12,7 @@ import pytest
 from fake_faces import COUNT, SIZE, edit_row, picture, write_faces
 
 from dfjax.apps import check, pack, sort
+from dfjax.data import render
 from dfjax.data.faceset import ROWS, load_faceset
 from dfjax.data.media.image import write_image
 from dfjax.data.sources import load_arrays, open_source
@@ -72,6 +73,31 @@ def test_sort_by_similarity_keeps_kinds_together(tmp_path):
     sort.sort_faces(path, 'similarity')
     kinds = [n % 2 for n in ranked(path)]
     assert sum(a != b for a, b in itertools.pairwise(kinds)) == 1
+
+
+@pytest.mark.parametrize('by, agree', [('yaw', 0.95), ('pitch', 0.8)])
+def test_sort_by_pose_agrees_with_rendered_heads(tmp_path, by, agree):
+    """The rank of each of four people's poses against the truth."""
+    rng, correlations = np.random.default_rng(0), []
+    for person in range(4):
+        motion = render.animate(person, 16)
+        motion |= {'yaw': rng.uniform(-40, 40, 16), 'pitch': rng.uniform(-20, 20, 16)}
+        heads = render.render(render.random_identity(person), motion, 64)
+        path = write_faces(tmp_path / str(person), count=16, size=64, draw=lambda n, side, heads=heads: heads.image[n])
+        for n in range(16):
+            edit_row(path, n + 1, landmarks_aligned=heads.landmarks[n].tolist())
+        sort.sort_faces(path, by)
+        correlations.append(np.corrcoef(motion[by][ranked(path)], np.arange(16))[0, 1])
+    assert min(correlations) > agree, correlations
+
+
+def test_sort_changes_nothing_when_a_picture_is_damaged(faces):
+    sort.sort_faces(faces, 'brightness')
+    names = sorted(p.name for p in faces.iterdir())
+    (faces / '00003@one_000009.png').write_bytes(b'')
+    with pytest.raises(InputError, match=r'00003@one_000009.png'):
+        sort.sort_faces(faces, 'yaw', reverse=True)
+    assert sorted(p.name for p in faces.iterdir()) == names
 
 
 def test_sort_needs_descriptors_for_identity(tmp_path):

@@ -95,7 +95,7 @@ def faults(look: dict, limit: float) -> list[str]:
     """What is wrong with a face, given what is known of it and the least sharpness to accept."""
     if 'error' in look:
         return [look['error']]
-    from dfjax.data.faces.identity import SAME_PERSON
+    from dfjax.data.faces.identity import CLUSTER
 
     found = []
     if look['sharpness'] < limit:
@@ -106,7 +106,7 @@ def faults(look: dict, limit: float) -> list[str]:
         found.append(f'too {"dark" if look["brightness"] < 128 else "bright"} (grey level {look["brightness"]:.0f})')
     if look['enlarged'] > MAX_ENLARGED:
         found.append(f'too small in its source (enlarged {look["enlarged"]:.1f} times)')
-    if look['distance'] > SAME_PERSON:  # never true of NaN, a face without a descriptor
+    if look['distance'] > CLUSTER:  # never true of NaN, a face without a descriptor
         found.append(f'another person (descriptor distance {look["distance"]:.2f})')
     return found
 

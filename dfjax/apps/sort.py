@@ -54,9 +54,10 @@ def sort_faces(path: Path | str, by: str, reverse: bool = False) -> dict:
         order, captions = ordered(faces, by)
     if reverse:
         order = order[::-1]
+    picture = contact_sheet(faces, order, captions)  # before the renaming: a damaged picture stops it here
     faces = rank_pictures(faces, None if by == 'name' and not reverse else order)
     sheet = faces.path / SHEET
-    write_image(sheet, contact_sheet(faces, order, captions))
+    write_image(sheet, picture)
     first, last = (faces.rows[n].path.name for n in (order[0], order[-1]))
     return {'faces': len(faces), 'by': by, 'first': first, 'last': last, 'sheet': str(sheet)}
 
@@ -71,7 +72,7 @@ def ordered(faces, by: str) -> tuple[list[int], list[str] | None]:
 
     if by in ('yaw', 'pitch'):
         values = measures.pose(np.stack([row.landmarks for row in faces.rows]))[:, 0 if by == 'yaw' else 1]
-        return list(np.argsort(values, kind='stable')), [f'{value:+.0f}' for value in values]
+        return list(np.argsort(values, kind='stable')), [f'{round(value):+d}' for value in values]
     if by == 'identity':
         values = measures.identity_distance(faces.descriptors())
         if not np.isfinite(values).any():

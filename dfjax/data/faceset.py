@@ -144,7 +144,10 @@ def load_faceset(path: Path | str) -> FaceSet:
         raise InputError(f'{path}: no such folder')
     if not (path / ROWS).is_file():
         raise InputError(f'{path}: not a face set (no {ROWS} in it); `dfjax extract` makes one')
-    pictures = {plain_name(p): p for p in picture_files(path)}
+    pictures = {}
+    for file in picture_files(path):
+        if (twin := pictures.setdefault(plain_name(file), file)) != file:
+            raise InputError(f'{file}: the same face as {twin.name}; delete one of them')
     rows, kinds = [], set()
     for number, line in enumerate((path / ROWS).read_bytes().splitlines(), 1):
         if not line.strip():

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from dfjax.data.faces.identity import SAME_PERSON
+from dfjax.data.faces.identity import CLUSTER
 
 # A rigid face in millimetres, x to the right of the picture, y down, z out of the face: rounded adult averages of the
 # points that expression hardly moves. By landmark: eye corners, nose bridge, nose tip and base, corners of the mouth.
@@ -70,7 +70,7 @@ def brightness(picture: np.ndarray, mask: np.ndarray) -> float:
 def identity_distance(descriptors: np.ndarray) -> np.ndarray:
     """How far each face is from the person that most of them show.
 
-    That person is the mean of the faces within `SAME_PERSON` of the one that has most such neighbours, so a second
+    That person is the mean of the faces within `CLUSTER` of the one that has most such neighbours, so a second
     person among them does not pull it.
 
     Args:
@@ -84,7 +84,7 @@ def identity_distance(descriptors: np.ndarray) -> np.ndarray:
         return np.full(len(descriptors), np.nan)
     candidates = known[np.linspace(0, len(known) - 1, min(len(known), 1000)).astype(int)]
     squared = (known**2).sum(1)[:, None] + (candidates**2).sum(1) - 2 * known @ candidates.T  # [known, candidates]
-    near = squared < SAME_PERSON**2
+    near = squared < CLUSTER**2
     centre = known[near[:, near.sum(0).argmax()]].mean(0)
     return np.linalg.norm(descriptors - centre, axis=1)
 
