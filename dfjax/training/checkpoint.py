@@ -1,0 +1,262 @@
+"""A run's folder: its config, and its checkpoints.
+
+    W/config.json       every key of the run, its system among them
+    W/checkpoints/N/    the state after N steps (Orbax), all of it but `frozen`; the newest two and the best are kept
+    W/metrics.jsonl, W/tb, W/previews: see `report.py`
+
+A checkpoint appears whole or not at all. When the next one is saved, `seal.json` with a checksum of each of its files
+is added to it: Orbax itself restores a damaged array without a word.
+"""
+
+import json
+import os
+import sys
+import zlib
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from ml_collections import ConfigDict
+
+from dfjax.configs.common import build, flatten
+from dfjax.errors import InputError
+from dfjax.systems import load_system
+from dfjax.systems.state import State
+
+NEWEST = 2
+# What may change when a run goes on: it says how long and how to watch, and not what is learnt.
+FREE_KEYS = {'steps', 'log_every', 'preview_every', 'checkpoint_every', 'parallel'}
+SAVED = ('step', 'params', 'opt', 'ema', 'aux')
+
+
+def say(text: str) -> None:
+    """A line for the person at the terminal; one process speaks for all."""
+    if jax.process_index() == 0:
+        print(text, file=sys.stderr, flush=True)
+
+
+def read_config(workdir: str | Path) -> ConfigDict:
+    """The config of the run in `workdir`.
+
+    Raises:
+        InputError: if there is no run, or its config is not one that this version knows.
+    """
+    path = Path(workdir) / 'config.json'
+    if not path.is_file():
+        raise InputError(f'{workdir}: not a run; it has no config.json')
+    try:
+        stored = json.loads(path.read_text())
+        name = stored['system']
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f'{path}: damaged; write it again from the config that the run was started with') from None
+    try:
+        return build(load_system(name).default_config(), stored)
+    except InputError as error:
+        raise InputError(f'{path}: {error}') from None
+
+
+def claim(workdir: str | Path, cfg: ConfigDict) -> None:
+    """Makes `workdir` the folder of the run of `cfg`: writes config.json, or finds that it fits.
+
+    Raises:
+        InputError: if checkpoints of another system or config are there, or the folder cannot be written.
+    """
+    workdir = Path(workdir).absolute()
+    if any(_steps(workdir)):
+        stored = dict(flatten(read_config(workdir)))
+        asked = dict(flatten(cfg))
+        if stored['system'] != asked['system']:
+            raise InputError(
+                f'{workdir}: a run of system {stored["system"]!r}, not {asked["system"]!r}; give another folder'
+            )
+        differing = [k for k in sorted(stored | asked) if k not in FREE_KEYS and stored.get(k) != asked.get(k)]
+        if differing:
+            changes = ', '.join(f'{k} ({stored.get(k)!r}, now {asked.get(k)!r})' for k in differing)
+            raise InputError(f'{workdir}: a run with another config: {changes}; use that config, or another folder')
+    if jax.process_index() == 0:
+        try:
+            workdir.mkdir(parents=True, exist_ok=True)
+            _write(workdir / 'config.json', json.dumps(cfg.to_dict(), indent=1, sort_keys=True))
+        except OSError as error:
+            raise InputError(f'{workdir}: cannot be written: {error.strerror}') from None
+
+
+def load_params(workdir: str | Path, step: int | None = None) -> State:
+    """The state of a run for inference, on this process's first device: `step`, `params`, `ema` and `aux` are filled.
+
+    Args:
+        step: which checkpoint; the newest good one by default.
+
+    Raises:
+        InputError: if there is none.
+    """
+    cfg = read_config(workdir)
+    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    shapes = jax.eval_shape(lambda key: load_system(cfg.system).init(cfg, key), jax.random.key(0))
+    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), shapes)
+    with Checkpoints(workdir) as checkpoints:
+        restored = checkpoints.restore(shapes, step)
+    if restored is None:
+        raise InputError(f'{workdir}: the run has no checkpoint yet; train it first')
+    return restored[0].replace(opt={})
+
+
+class Checkpoints:
+    """The checkpoints of a run: a context manager, which waits for the last save to be written."""
+
+    def __init__(self, workdir: str | Path):
+        self.workdir = Path(workdir).absolute()
+        self.folder = self.workdir / 'checkpoints'
+        keep = ocp.checkpoint_managers
+        options = ocp.CheckpointManagerOptions(
+            # Both: without best_fn the losses are not stored, without the policy the newest may be deleted.
+            best_fn=_loss,
+            best_mode='min',
+            preservation_policy=keep.AnyPreservationPolicy(
+                [keep.LatestN(NEWEST), keep.BestN(get_metric_fn=_loss, n=1, reverse=True)]
+            ),
+        )
+        self._manager = ocp.CheckpointManager(self.folder, options=options)
+
+    def __enter__(self) -> 'Checkpoints':
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._manager.wait_until_finished()
+        self._seal()
+        self._manager.close()
+
+    def save(self, step: int, state: State, loss: float, position: dict) -> None:
+        """Saves in the background; the state may be used up at once.
+
+        Args:
+            state: replicated, as `place.whole` gives it.
+            loss: what the best checkpoint has least of.
+            position: of the data (`get_state`).
+
+        Raises:
+            InputError: if this, or the save before it, cannot be written.
+        """
+        tree = {name: getattr(state, name) for name in SAVED}
+        try:
+            self._manager.wait_until_finished()
+            self._seal()
+            self._manager.save(
+                step,
+                args=ocp.args.Composite(state=ocp.args.StandardSave(tree), meta=ocp.args.JsonSave({'data': position})),
+                metrics={'loss': loss},
+            )
+        except Exception as error:
+            raise self._unwritable(error) from error
+
+    def finish(self) -> None:
+        """Waits until all is written.
+
+        Raises:
+            InputError: if it cannot be.
+        """
+        try:
+            self._manager.wait_until_finished()
+            self._seal()
+        except Exception as error:
+            raise self._unwritable(error) from error
+
+    def restore(self, shapes: State, step: int | None = None) -> tuple[State, dict] | None:
+        """The newest good state (or that of `step`) and the position of its data; None if there is no checkpoint.
+
+        A damaged checkpoint is reported and put aside, and the one before it taken.
+
+        Args:
+            shapes: the state's shapes, types and shardings. Its `frozen` is taken over as it is.
+
+        Raises:
+            InputError: if there are checkpoints, and none can be read.
+        """
+        tree = {name: getattr(shapes, name) for name in SAVED}
+        args = ocp.args.Composite(state=ocp.args.StandardRestore(tree), meta=ocp.args.JsonRestore())
+        steps = sorted(_steps(self.workdir), reverse=True)
+        if step is not None:
+            steps = [s for s in steps if s == step]
+        damaged = []
+        for found in steps:
+            fault = self._fault(found)
+            if not fault:
+                try:
+                    restored = self._manager.restore(found, args=args)
+                except (ValueError, OSError, KeyError, json.JSONDecodeError) as error:
+                    fault = f'cannot be read ({str(error).splitlines()[0][:100]})'
+                except Exception as error:
+                    if type(error) is not Exception:  # Orbax raises the bare class for unreadable arrays
+                        raise
+                    fault = 'has unreadable arrays'
+            if fault:
+                damaged.append((found, fault))
+                continue
+            for bad, reason in damaged:
+                self._put_aside(bad, reason, found)
+            return shapes.replace(**restored.state), restored.meta['data']
+        if damaged:
+            lines = '; '.join(f'{self.folder / str(bad)} {reason}' for bad, reason in damaged)
+            raise InputError(f'no checkpoint can be read: {lines}; restore them from a copy, or use another folder')
+        return None
+
+    def _put_aside(self, step: int, reason: str, instead: int) -> None:
+        say(f'{self.folder / str(step)} {reason}; going on from step {instead}')
+        if jax.process_index() == 0:
+            (self.folder / str(step)).rename(self.workdir / f'damaged-checkpoint-{step}-{os.getpid()}')
+        self._manager.reload()
+
+    def _seal(self) -> None:
+        """Adds checksums to the checkpoints that have none."""
+        if jax.process_index() != 0:
+            return
+        for step in _steps(self.workdir):
+            if not (self.folder / str(step) / 'seal.json').exists():
+                _write(self.folder / str(step) / 'seal.json', json.dumps(_checksums(self.folder / str(step))))
+
+    def _fault(self, step: int) -> str:
+        """What is wrong with a sealed checkpoint's files; '' if nothing is."""
+        seal = self.folder / str(step) / 'seal.json'
+        try:
+            expected = json.loads(seal.read_text()) if seal.exists() else {}
+        except ValueError:
+            return 'has a damaged seal.json'
+        found = _checksums(self.folder / str(step))
+        wrong = [name for name, checksum in expected.items() if found.get(name) != checksum]
+        return f'is damaged ({wrong[0]})' if wrong else ''
+
+    def _unwritable(self, error: Exception) -> InputError:
+        full = 'No space left' in str(error) or 'RESOURCE_EXHAUSTED' in str(error)
+        reason = 'the disk is full; make room' if full else str(error).splitlines()[0][:200]
+        return InputError(f'{self.folder}: a checkpoint cannot be written: {reason}, and run the same command again')
+
+
+def _loss(metrics: dict) -> float:
+    return metrics['loss']
+
+
+def _steps(workdir: Path) -> list[int]:
+    """The steps of the complete checkpoints in a run's folder."""
+    folder = workdir / 'checkpoints'
+    return sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit()) if folder.is_dir() else []
+
+
+def _checksums(folder: Path) -> dict[str, int]:
+    files = sorted(p for p in folder.rglob('*') if p.is_file() and p.name != 'seal.json')
+    return {str(p.relative_to(folder)): _checksum(p) for p in files}
+
+
+def _checksum(path: Path) -> int:
+    value = 0
+    with path.open('rb') as file:
+        while block := file.read(1 << 20):
+            value = zlib.crc32(block, value)
+    return value
+
+
+def _write(path: Path, text: str) -> None:
+    """Writes a file whole or not at all."""
+    part: Any = path.with_name(f'.{path.name}.part')
+    part.write_text(text)
+    part.replace(path)

@@ -1,0 +1,254 @@
+"""The one training loop, for every system.
+
+    state = train(cfg, 'W')         starts, or goes on with, the run in W
+
+A run that is killed and started again ends with the same parameters, bit for bit, as one that never stopped: its data
+and random keys follow from (seed, step) alone.
+"""
+
+import math
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from dfjax.data.batches import make_data
+from dfjax.errors import InputError
+from dfjax.systems import load_system
+from dfjax.systems.state import State
+from dfjax.training.checkpoint import Checkpoints, claim, say
+from dfjax.training.parallel import Meshed, agree, enable_compilation_cache, memory_errors, placement
+from dfjax.training.report import Report
+
+SECONDS_PER_DISPATCH = 0.5  # also how long a signal to stop may wait, twice
+PREVIEWED = 8  # at most; examples
+
+
+def train(
+    cfg: ConfigDict, workdir: str | Path, *, data: Any = None, deadline: float | None = None, progress: bool = True
+) -> State:
+    """Trains to `cfg.steps`, from the newest checkpoint in `workdir` if there is one.
+
+    SIGTERM and Ctrl-C save, say how to go on, and raise SystemExit(143) and KeyboardInterrupt.
+
+    Args:
+        data: of `dfjax.data.batches.make_data`, where the caller has made it already.
+        deadline: seconds of wall clock, from now, after which to save and return with fewer steps.
+        progress: a line on the terminal with step rate, losses and time left.
+
+    Returns:
+        The state, on all devices. Its `step` is below `cfg.steps` only if the deadline came first.
+
+    Raises:
+        InputError: if the folder holds another run, cannot be written, or its checkpoints cannot be read; if a loss is
+            not finite; if the device runs out of memory. What was saved before stays.
+    """
+    until = math.inf if deadline is None else time.monotonic() + deadline
+    with memory_errors(cfg), Stop(until) as stop:
+        claim(workdir, cfg)
+        place = _placed(cfg, data)
+        with Checkpoints(workdir) as checkpoints:
+            state, step = _first_state(place, checkpoints)
+            with Report(workdir, cfg, step, progress) as report:
+                run = _Run(cfg, place, checkpoints, report, step)
+                state = run.steps(state, stop)
+            if run.step < cfg.steps:
+                say(f'stopped at step {run.step} of {cfg.steps}, saved in {workdir}; the same command goes on')
+            stop.leave()
+            return place.whole(state)
+
+
+def steps_for(cfg: ConfigDict, data: Any, seconds: float) -> int:
+    """How many steps of `train` fit into so many seconds from now, compilation included.
+
+    Times a few steps and leaves a margin. Set `cfg.steps` to the result before training: schedules follow it, and the
+    run's folder remembers it (`checkpoint.read_config`), so that a resumed run keeps it.
+    """
+    started = time.monotonic()
+    with memory_errors(cfg):
+        place = _placed(cfg, data)
+        state = place.init()
+        tally = place.zeros(state)
+        state, tally = place.advance(state, tally, place.feed(1), 1)
+        place.read(tally)
+        setup = time.monotonic() - started
+        done, began = 0, time.monotonic()
+        while done < 3 or time.monotonic() - began < min(5.0, seconds / 50):
+            state, tally = place.advance(state, tally, place.feed(1), 1)
+            place.read(tally)
+            done += 1
+    each = (time.monotonic() - began) / done
+    left = seconds - (time.monotonic() - started) - setup  # `train` compiles again: the schedule is another one
+    return max(1, int(0.95 * left / each))
+
+
+def _placed(cfg: ConfigDict, data: Any) -> Meshed:
+    enable_compilation_cache()
+    system = load_system(cfg.system)
+    if data is None:
+        data = make_data(cfg, system.BATCH, jax.process_index(), jax.process_count())
+    return placement(cfg, system, data)
+
+
+def _first_state(place: Meshed, checkpoints: Checkpoints) -> tuple[Any, int]:
+    """The state to go on from, and its step."""
+    shapes = place.abstract()
+    if shapes.frozen:  # never saved: `init` makes it again
+        fresh = place.init()
+        shapes = shapes.replace(frozen=place.whole(fresh.frozen))
+    restored = checkpoints.restore(shapes)
+    if restored is None:
+        return (fresh if shapes.frozen else place.init()), 0
+    state, position = restored
+    place.data.set_state(position)
+    step = int(np.asarray(state.step.addressable_data(0)))
+    say(f'going on from step {step} of {place.cfg.steps}')
+    return place.split(state), step
+
+
+class Stop:
+    """Notices signals and the deadline while it is entered; a second Ctrl-C interrupts at once."""
+
+    def __init__(self, until: float):
+        self.until = until
+        self.signal = None
+
+    def __enter__(self) -> 'Stop':
+        self._before = {}
+        if threading.current_thread() is threading.main_thread():  # Python allows it nowhere else
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: Any) -> None:
+        self.signal = number
+        signal.signal(number, self._before[number] or signal.SIG_DFL)
+
+    def wanted(self) -> bool:
+        """Whether it is time to stop."""
+        return self.signal is not None or time.monotonic() > self.until
+
+    def leave(self) -> None:
+        """Ends the program as the signal asked, if there was one."""
+        if self.signal == signal.SIGINT:
+            raise KeyboardInterrupt
+        if self.signal is not None:
+            raise SystemExit(128 + self.signal)
+
+
+class _Run:
+    """The steps of one call of `train`."""
+
+    def __init__(self, cfg: ConfigDict, place: Meshed, checkpoints: Checkpoints, report: Report, step: int):
+        self.cfg, self.place, self.checkpoints, self.report = cfg, place, checkpoints, report
+        self.step = self.saved = self.logged = step
+        self.loss = math.inf  # of the newest row
+        self.waited, self.row_began = 0.0, time.monotonic()
+        self._picture = _previewer(cfg, place)
+
+    def steps(self, state: Any, stop: Stop) -> Any:
+        """Updates `state` until the run is complete or told to stop, and saves it."""
+        cfg, place = self.cfg, self.place
+        tally = empty = place.zeros(state)
+        timed = None  # when the first dispatch was done, and its step
+        pace = SECONDS_PER_DISPATCH  # seconds a step takes
+        while self.step < cfg.steps:
+            goal = min(cfg.steps, *(self._next(n) for n in (cfg.log_every, cfg.checkpoint_every, cfg.preview_every)))
+            count = min(goal - self.step, max(1, int(SECONDS_PER_DISPATCH / pace)))
+            stopping, count = agree(stop.wanted(), count if place.data.resident else 1)
+            if stopping:
+                break
+            before, asked = tally, time.monotonic()
+            feed = place.feed(count)
+            if before['bad'].is_ready():  # so the devices had nothing to do
+                self.waited += time.monotonic() - asked
+            state, tally = place.advance(state, before, feed, count)
+            self.step += count
+            drained = self.step == goal or timed is None
+            sums = place.read(tally if drained else before)  # unless something is due, this dispatch stays under way
+            self._check(sums['bad'])
+            done = self.step if drained else self.step - count
+            if timed is None:
+                timed = time.monotonic(), done
+            elif done > timed[1]:
+                pace = (time.monotonic() - timed[0]) / (done - timed[1])
+            self.report.advance(count)
+            if self.step == goal and self._due(cfg.log_every):
+                self._log(sums['sum'])
+                tally = empty
+            if self.step == goal and self._due(cfg.preview_every):
+                self._show(state)
+            if self.step == goal and self._due(cfg.checkpoint_every):
+                self._save(state, sums['sum'])
+        self._check(place.read(tally)['bad'])
+        self._save(state, place.read(tally)['sum'])
+        self.checkpoints.finish()
+        return state
+
+    def _next(self, every: int) -> float:
+        """The next step at which something is done that is done every so many steps (0: never)."""
+        return (self.step // every + 1) * every if every else math.inf
+
+    def _due(self, every: int) -> bool:
+        return self.step == self.cfg.steps or (every and self.step % every == 0)
+
+    def _check(self, bad: int) -> None:
+        if bad >= 0:
+            kept = f'step {self.saved} is kept' if self.saved else 'nothing had been saved'
+            raise InputError(
+                f'the loss was not finite at step {bad}: training stopped, {kept} in {self.checkpoints.workdir}; '
+                'start another folder with a lower learning rate, or look at the data with `dfjax check`'
+            )
+
+    def _log(self, sums: dict[str, float]) -> None:
+        now, count = time.monotonic(), self.step - self.logged
+        means = {name: value / count for name, value in sums.items()}
+        self.loss = means.get('total', 0.0)
+        self.report.row(self.step, count, now - self.row_began, self.waited, means)
+        self.logged, self.row_began, self.waited = self.step, now, 0.0
+
+    def _save(self, state: Any, sums: dict[str, float]) -> None:
+        if self.step == self.saved:
+            return
+        if not _finite(state.params):  # a bad gradient shows in the loss only at the next step
+            self._check(self.step)
+        count = self.step - self.logged
+        loss = sums.get('total', 0.0) / count if count else self.loss
+        self.checkpoints.save(self.step, self.place.whole(state), loss, self.place.data.get_state())
+        self.saved = self.step
+
+    def _show(self, state: Any) -> None:
+        if self.report.speaks:
+            pictures, examples = self._picture(self.place.local(state))
+            n = len(pictures)
+            columns = n // examples if n > examples and n % examples == 0 else math.ceil(n**0.5)
+            self.report.preview(self.step, pictures, columns)
+
+
+@jax.jit
+def _finite(tree: Any) -> jax.Array:
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()
+
+
+def _previewer(cfg: ConfigDict, place: Meshed) -> Any:
+    """A function of a local state: the preview of the same few examples each time, and how many they are."""
+    feed = place.local(place.peek())
+    examples = jax.eval_shape(place.sample_local, feed)['key'].shape[0]
+    count = min(PREVIEWED, examples)
+
+    @jax.jit
+    def picture(state: State, feed: Any) -> jax.Array:
+        batch = jax.tree.map(lambda x: x[:count], place.sample_local(feed))
+        return place.system.preview(cfg, state, batch)
+
+    return lambda state: (np.asarray(picture(state, feed)), count)

@@ -1,0 +1,118 @@
+"""What a person sees of a run: a line on the terminal, `metrics.jsonl`, TensorBoard (`W/tb`) and `W/previews/*.jpg`.
+
+A row of `metrics.jsonl` holds `step`, `seconds` since the row before it, `steps_per_second`, `examples_per_second`,
+`data_wait` (the share of the time in which the devices had nothing to do because the next data was not there; an upper
+bound), and each of the system's metrics, averaged over the row's steps.
+"""
+
+import json
+import math
+import sys
+from pathlib import Path
+
+import cv2
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+from tensorboardX import SummaryWriter
+from tqdm import tqdm
+
+SHOWN = 4  # losses on the terminal's line
+
+
+class Report:
+    """Writes and shows what happens; a context manager. Only the first process writes."""
+
+    def __init__(self, workdir: str | Path, cfg: ConfigDict, step: int, progress: bool = True):
+        """Goes on after `step`: what an earlier, interrupted run wrote beyond it is taken out."""
+        self.workdir = Path(workdir)
+        self.cfg = cfg
+        self.speaks = jax.process_index() == 0
+        terminal = sys.stderr.isatty()
+        self._bar = tqdm(
+            desc=cfg.system,
+            total=cfg.steps,
+            initial=min(step, cfg.steps),
+            unit=' step',
+            file=sys.stderr,
+            disable=not (progress and self.speaks),
+            dynamic_ncols=True,
+            mininterval=0.2 if terminal else 30.0,
+            leave=True,
+        )
+        if self.speaks:
+            self._trim(step)
+            self._rows = (self.workdir / 'metrics.jsonl').open('a')
+            self._board = SummaryWriter(str(self.workdir / 'tb'), purge_step=step + 1 if step else None)
+
+    def __enter__(self) -> 'Report':
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.close()
+        if self.speaks:
+            self._rows.close()
+            self._board.close()
+
+    def _trim(self, step: int) -> None:
+        path = self.workdir / 'metrics.jsonl'
+        if not path.exists():
+            return
+        kept = []
+        for line in path.read_text().splitlines():
+            try:
+                row = json.loads(line)
+            except ValueError:  # the line that was being written when the run was killed
+                continue
+            if row['step'] <= step:
+                kept.append(line + '\n')
+        part = path.with_suffix('.part')
+        part.write_text(''.join(kept))
+        part.replace(path)
+
+    def advance(self, steps: int) -> None:
+        """So many more steps are done."""
+        self._bar.update(steps)
+
+    def row(self, step: int, steps: int, seconds: float, waited: float, metrics: dict[str, float]) -> None:
+        """The means of the last `steps` steps, which took `seconds` and waited so long for data."""
+        if not self.speaks:
+            return
+        rate = steps / seconds
+        row = {
+            'step': step,
+            'seconds': round(seconds, 3),
+            'steps_per_second': round(rate, 3),
+            'examples_per_second': round(rate * self.cfg.batch_size, 2),
+            'data_wait': round(waited / seconds, 5),
+        } | metrics
+        self._rows.write(json.dumps(row) + '\n')
+        self._rows.flush()
+        for name, value in row.items():
+            if name != 'step':
+                self._board.add_scalar(name if '/' in name else f'run/{name}', value, step)
+        shown = ['total', *(name for name in metrics if name != 'total')][:SHOWN]
+        self._bar.set_postfix({name: f'{metrics[name]:.4g}' for name in shown if name in metrics}, refresh=False)
+
+    def preview(self, step: int, pictures: np.ndarray, columns: int) -> None:
+        """Saves a sheet of pictures [N, H, W, 3] in [-1, 1], in rows of `columns`."""
+        if not self.speaks:
+            return
+        picture = sheet(np.asarray(pictures, np.float32), columns)
+        path = self.workdir / 'previews' / f'{step:08d}.jpg'
+        path.parent.mkdir(exist_ok=True)
+        _, data = cv2.imencode('.jpg', picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
+        part = path.with_suffix('.part')
+        part.write_bytes(data.tobytes())
+        part.replace(path)
+        self._board.add_image('preview', picture, step, dataformats='HWC')
+
+
+def sheet(pictures: np.ndarray, columns: int) -> np.ndarray:
+    """Pictures [N, H, W, 3] in [-1, 1] side by side, in rows of `columns`: uint8 [rows * H, columns * W, 3]."""
+    n, h, w, _ = pictures.shape
+    rows = math.ceil(n / columns)
+    full = np.full((rows * columns, h, w, 3), -1.0, np.float32)
+    full[:n] = pictures
+    full = full.reshape(rows, columns, h, w, 3).transpose(0, 2, 1, 3, 4).reshape(rows * h, columns * w, 3)
+    return np.clip(np.round((full + 1) * 127.5), 0, 255).astype(np.uint8)

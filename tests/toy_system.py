@@ -1,0 +1,119 @@
+"""A system and data small enough to train in milliseconds, for the tests of the loop. It is not a test."""
+
+import sys
+from types import ModuleType
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from ml_collections import ConfigDict
+
+from dfjax import systems
+from dfjax.data.batches import Resident, example_keys
+from dfjax.systems.state import State, common_config, mean_over_devices
+
+BATCH = 'pairs'
+FEATURES = 12
+
+
+def default_config() -> ConfigDict:
+    cfg = common_config()
+    cfg.update(system='toy', steps=40, batch_size=16, checkpoint_every=10, preview_every=20, log_every=10)
+    cfg.lr = 1e-2
+    cfg.explode_at = -1  # the step whose loss is infinite
+    cfg.width = 16
+    return cfg
+
+
+def optimizer(cfg: ConfigDict) -> optax.GradientTransformation:
+    return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(optax.cosine_decay_schedule(cfg.lr, 10_000)))
+
+
+def init(cfg: ConfigDict, rng: jax.Array) -> State:
+    k1, k2 = jax.random.split(rng)
+    params = {
+        'net': {
+            'w': jax.random.normal(k1, (FEATURES, cfg.width)) / FEATURES**0.5,
+            'v': jax.random.normal(k2, (cfg.width, FEATURES)) / cfg.width**0.5,
+        }
+    }
+    opt = {'net': optimizer(cfg).init(params['net'])}
+    frozen = {'matrix': jnp.eye(FEATURES)[::-1]}
+    aux = {'key': rng, 'mean': jnp.zeros(())}
+    return State(jnp.zeros((), jnp.int32), params, opt, jax.tree.map(jnp.copy, params), aux, frozen)
+
+
+def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
+    x = batch['a']['image'].astype(jnp.float32) / 127.5 - 1  # [B, FEATURES]
+    noise = jax.vmap(lambda key: jax.random.normal(key, (FEATURES,)))(batch['key'])
+
+    def loss(params: dict) -> jax.Array:
+        y = jnp.tanh((x + 0.1 * noise) @ params['w']) @ params['v']
+        return jnp.mean((y - x @ state.frozen['matrix']) ** 2)
+
+    value, grads = jax.value_and_grad(loss)(state.params['net'])
+    value, grads = mean_over_devices(cfg, (value, grads))
+    value = jnp.where(state.step == cfg.explode_at, jnp.inf, value)
+    updates, opt = optimizer(cfg).update(grads, state.opt['net'], state.params['net'])
+    params = {'net': optax.apply_updates(state.params['net'], updates)}
+    ema = jax.tree.map(lambda e, p: 0.9 * e + 0.1 * p, state.ema, params)
+    aux = {'key': jax.random.fold_in(state.aux['key'], 1), 'mean': 0.9 * state.aux['mean'] + 0.1 * value}
+    new = state.replace(step=state.step + 1, params=params, opt={'net': opt}, ema=ema, aux=aux)
+    return new, {'fit': value, 'total': value}
+
+
+def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:
+    x = batch['a']['image'].astype(jnp.float32) / 127.5 - 1
+    shown = jnp.tile(x[:, None, :, None], (1, FEATURES, 1, 3))  # [B, FEATURES, FEATURES, 3]
+    return jnp.concatenate([shown, -shown])
+
+
+def rows(count: int = 64) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, FEATURES), np.uint8)
+
+
+class Stream:
+    """Streamed data with the interface of `dfjax.data.batches`: the same batches as `resident`."""
+
+    resident = False
+    batch_axis = 1
+
+    def __init__(self, cfg: ConfigDict, process: int = 0, processes: int = 1):
+        self.cfg, self.process, self.processes = cfg, process, processes
+        self.whole = Resident({'a': {'image': rows()}}, cfg.seed, cfg.batch_size)
+        self.position = 0
+
+    def feed(self, steps: int) -> dict:
+        batches = []
+        for _ in range(steps):
+            arrays = jax.tree.map(jnp.asarray, self.whole.arrays)
+            step = jnp.int32(self.position)
+            batches.append(self.whole.sample(arrays, step, 0, self.process, self.processes)['a']['image'])
+            self.position += 1
+        return {'a': {'image': np.stack(batches)}}
+
+    def sample(self, feed: dict, step: jax.Array, i: jax.Array, part: int = 0, parts: int = 1) -> dict:
+        size = self.cfg.batch_size // parts
+        keys = example_keys(self.cfg.seed, step, (part * size + jnp.arange(size)).astype(jnp.uint32))
+        return jax.tree.map(lambda x: x[i], feed) | {'key': keys}
+
+    def get_state(self) -> dict:
+        return {'next': self.position}
+
+    def set_state(self, state: dict) -> None:
+        self.position = state['next']
+
+    def close(self) -> None:
+        pass
+
+
+def resident(cfg: ConfigDict) -> Resident:
+    return Resident({'a': {'image': rows()}}, cfg.seed, cfg.batch_size)
+
+
+def install() -> ModuleType:
+    """Makes it a system by the name of 'toy'."""
+    systems.SYSTEMS = (*[name for name in systems.SYSTEMS if name != 'toy'], 'toy')
+    sys.modules['dfjax.systems.toy'] = sys.modules[__name__]
+    return sys.modules[__name__]
