@@ -1,0 +1,70 @@
+"""Face swap runs.
+
+    python -m train.main --config configs/faceswap.py:laptop --workdir runs/swap \
+        --config.data.a=faces/anna --config.data.b=faces/bert
+
+`a` is the person in the video, `b` the person put in; each is a face set (`dfjax extract`), a packed one (`dfjax pack`)
+or `render:SEED:COUNT`. `dfjax swap` does the extraction, this run and the conversion in one command.
+"""
+
+from ml_collections import ConfigDict
+
+from dfjax.configs.common import build
+from dfjax.models.autoencoder import ORIGINAL
+from dfjax.systems import faceswap
+
+VARIANTS = {
+    # Seconds: for tests.
+    'smoke': {
+        'steps': 20,
+        'batch_size': 8,
+        'checkpoint_every': 10,
+        'preview_every': 10,
+        'log_every': 5,
+        'data.a': 'render:1:16',
+        'data.b': 'render:2:16',
+        'data.size': 32,
+        'input_size': 32,
+        'model.encoder': {'stem': 4, 'widths': [8, 12], 'code': 16, 'bottom': [4, 8]},
+        'model.decoder': {'widths': [8]},
+        'loss.window': 5,
+    },
+    # Minutes on two CPU cores: the default.
+    'laptop': {},
+    # 256 px with a patch discriminator, on one GPU or a TPU host.
+    'gpu': {
+        'steps': 40_000,
+        'batch_size': 32,
+        'data.size': 256,
+        'input_size': 128,
+        'model.encoder': {'stem': 2, 'widths': [64, 128, 256, 512], 'code': 512, 'bottom': [16, 256]},
+        'model.decoder': {'widths': [256, 128], 'residuals': 1},
+        'loss.gan': 0.05,
+        'loss.window': 11,
+    },
+    # The first face swapper: 64 px, 82,062,470 parameters, L1 alone.
+    'paper': {
+        'steps': 100_000,
+        'batch_size': 64,
+        'data.size': 64,
+        'input_size': 64,
+        'model.encoder': ORIGINAL['encoder'],
+        'model.decoder': ORIGINAL['decoder'],
+        'augment.warp': 5 / 256,
+        'augment.flip': 0.5,
+        'loss.dssim': 0.0,
+        'loss.mask': 0.0,
+        'loss.expression': 0.0,
+        'loss.features': 0.0,
+        'loss.outside': 1.0,
+        'optimizer.lr': 5e-5,
+        'optimizer.schedule': 'constant',
+        'optimizer.b1': 0.5,
+        'optimizer.b2': 0.999,
+    },
+}
+
+
+def get_config(variant: str = 'laptop') -> ConfigDict:
+    """The config of a named run; see `VARIANTS`."""
+    return build(faceswap.default_config(), VARIANTS[variant])

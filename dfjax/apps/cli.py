@@ -1,0 +1,101 @@
+"""`dfjax VERB ...`: finds the verb's module, reads its arguments, runs it and prints its report.
+
+A verb is a module here with `add_arguments(parser)` and `run(args) -> dict`. Only the chosen one is imported,
+and it imports JAX only when it runs, so that help is instant.
+"""
+
+import argparse
+import importlib
+import json
+import os
+import signal
+import sys
+
+from dfjax import __version__
+from dfjax.errors import InputError
+
+VERBS = {
+    'demo': 'make two rendered people and swap their faces: the whole pipeline, with a score',
+    'swap': 'put the face of one person into a video of another: extract, train, convert',
+    'extract': 'find, align and save the faces of videos and pictures as a face set',
+    'sort': 'order the pictures of a face set: blur, yaw, pitch, brightness, identity, similarity',
+    'check': 'say which pictures of a face set are unusable, and why',
+    'pack': 'turn a face set into a tfds dataset',
+    'convert': 'apply a trained swap to a video',
+    'evaluate': 'measure a swapped video against its input',
+    'verify': 'read the content credentials of a picture or video',
+    'bench': 'measure speed, against PyTorch where there is an equivalent',
+}
+
+
+def build_parser(verb: str | None = None) -> argparse.ArgumentParser:
+    """The parser of one verb, or the one that lists them all."""
+    if verb is None:
+        listing = '\n'.join(f'  {name:<10} {text}' for name, text in VERBS.items())
+        parser = argparse.ArgumentParser(
+            prog='dfjax',
+            description='Face and image synthesis in JAX.',
+            epilog=f'verbs:\n{listing}\n\n`dfjax VERB --help` explains one, with an example.',
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        parser.add_argument('--version', action='version', version=f'dfjax {__version__}')
+        parser.add_argument('verb', metavar='VERB', choices=list(VERBS), help='what to do')
+        return parser
+    module = importlib.import_module(f'dfjax.apps.{verb}')
+    parser = argparse.ArgumentParser(
+        prog=f'dfjax {verb}',
+        description=VERBS[verb][0].upper() + VERBS[verb][1:] + '.',
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    module.add_arguments(parser)
+    parser.add_argument('--json', action='store_true', help='print the report as one line of JSON')
+    parser.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one verb. Exit status: 0 done, 1 the report says no (`ok` false), 2 bad input, 130 interrupted."""
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or argv[0] not in VERBS:
+        build_parser().parse_args(argv or ['--help'])
+    args = build_parser(argv[0]).parse_args(argv[1:])
+    # The default action of SIGTERM would leave half-written outputs behind; this unwinds like Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    try:
+        report = args.run(args)
+    except InputError as error:
+        print(f'dfjax: {error}', file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as interrupt:
+        print(f'dfjax: {str(interrupt) or "interrupted"}', file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    print_report(report, args.json)
+    return 0 if report.get('ok', True) else 1
+
+
+def print_report(report: dict, as_json: bool) -> None:
+    """One line of JSON, or a line a figure; nested reports are indented under their name."""
+    if as_json:
+        print(json.dumps(report, default=str), flush=True)
+        return
+    width = max((len(key) for key in report), default=0)
+    for key, value in report.items():
+        print(f'{key:<{width}}  {format_value(value)}')
+
+
+def format_value(value: object) -> str:
+    """Figures with four significant digits, lists one item a line."""
+    if isinstance(value, float):
+        return f'{value:.4g}'
+    if isinstance(value, dict):
+        return ', '.join(f'{k} {format_value(v)}' for k, v in value.items())
+    if isinstance(value, list):
+        return ''.join(f'\n  {format_value(item)}' for item in value) or 'none'
+    return str(value)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
