@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-EXAMPLE = 'dfjax check faces --move faces_bad        # looks through them, and takes the unusable ones away'
+EXAMPLE = 'dfjax check faces/anna --move faces/bad'
 MIN_SHARPNESS = 3.0  # standard deviation of the Laplacian at 128 px; a face blurred by 4 px has about 2
 MIN_RELATIVE = 0.4  # of the set's median sharpness
 MAX_YAW, MAX_PITCH = 60.0, 45.0  # degrees
@@ -14,23 +14,23 @@ MAX_ENLARGED = 4.0  # picture pixels a source pixel
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's arguments."""
     parser.epilog = f'Example: {EXAMPLE}'
-    parser.add_argument('faces', type=Path, help='a face set: a folder that `dfjax extract` made')
+    parser.add_argument('faces', type=Path, metavar='FACES', help='a face set: a folder that `dfjax extract` made')
     parser.add_argument('--move', type=Path, metavar='FOLDER', help='move the unusable pictures to this folder')
 
 
 def run(args: argparse.Namespace) -> dict:
-    """Checks as the arguments say, prints one line a bad picture to stderr, and returns the report."""
-    import sys
+    """Checks as the arguments say; returns the report: 'faces', 'usable', 'reasons' (counts), 'unusable' (lines)."""
     from collections import Counter
 
     report = check_faces(args.faces)
-    for name, reasons in report['unusable'].items():
-        print(f'{name}: {"; ".join(reasons)}', file=sys.stderr)
+    bad = report['unusable']
+    counts = Counter(reason.split(' (')[0] for reasons in bad.values() for reason in reasons)
+    lines = [f'{name}: {"; ".join(reasons)}' for name, reasons in bad.items()]
+    report |= {'reasons': dict(counts.most_common()), 'unusable': lines}
     if args.move:
-        move_pictures(args.faces, list(report['unusable']), args.move)
+        move_pictures(args.faces, list(bad), args.move)
         report['moved_to'] = str(args.move)
-    kinds = Counter(reason.split(' (')[0] for reasons in report['unusable'].values() for reason in reasons)
-    return report | {'reasons': dict(kinds.most_common())}
+    return report
 
 
 def check_faces(path: Path | str) -> dict:

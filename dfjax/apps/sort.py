@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-EXAMPLE = 'dfjax sort faces --by blur        # the blurred ones are now last; delete what you do not want'
+EXAMPLE = 'dfjax sort faces/anna --by blur'
 ORDERS = {
     'blur': 'sharpest first',
     'yaw': 'from looking left to looking right',
@@ -17,8 +17,11 @@ ORDERS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's arguments."""
-    parser.epilog = 'orders: ' + '; '.join(f'{key}: {text}' for key, text in ORDERS.items()) + f'. Example: {EXAMPLE}'
-    parser.add_argument('faces', type=Path, help='a face set: a folder that `dfjax extract` made')
+    orders = '\n'.join(f'  {key:<10}  {text}' for key, text in ORDERS.items())
+    parser.epilog = (
+        f'orders:\n{orders}\n\nDelete what you do not want: a face is gone with its picture.\nExample: {EXAMPLE}'
+    )
+    parser.add_argument('faces', type=Path, metavar='FACES', help='a face set: a folder that `dfjax extract` made')
     parser.add_argument('--by', choices=ORDERS, required=True, help='what to sort by')
     parser.add_argument('--reverse', action='store_true', help='the other way round')
 
