@@ -112,7 +112,7 @@ def paste(frame: np.ndarray, face: np.ndarray, mask: np.ndarray, matrix: np.ndar
 
 
 def clone(under: np.ndarray, face: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The face [h, w, 3] with its gradients, but the colours of `under` (uint8 [h, w, 3]) round the mask [h, w]."""
+    """The face [h, w, 3] in 0..255, its gradients kept, in the colours of `under` (uint8) round the mask [h, w]."""
     inside = (mask > 0.05).astype(np.uint8) * 255
     inside[[0, 1, -2, -1]] = 0  # OpenCV solves inside the mask and needs pixels round it
     inside[:, [0, 1, -2, -1]] = 0
@@ -120,7 +120,9 @@ def clone(under: np.ndarray, face: np.ndarray, mask: np.ndarray) -> np.ndarray:
     if w < 3 or h < 3:
         return face
     face = np.clip(np.rint(face), 0, 255).astype(np.uint8)
-    return cv2.seamlessClone(face, np.ascontiguousarray(under), inside, (x + w // 2, y + h // 2), cv2.NORMAL_CLONE)
+    under = np.ascontiguousarray(under)
+    cloned = cv2.seamlessClone(face, under, inside, (x + w // 2, y + h // 2), cv2.NORMAL_CLONE)
+    return cloned.astype(np.float32)
 
 
 def _shrunk(face: np.ndarray, mask: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
