@@ -1,0 +1,90 @@
+"""`dfjax demo`: two rendered people, the whole pipeline between them, and the score against the truth."""
+
+import argparse
+import time
+from pathlib import Path
+
+EXAMPLE = 'dfjax demo -o demo --json'
+SEEDS = {'a': 12, 'b': 27}
+FRAMES = {'a': 96, 'b': 240}
+SIZE = 256
+FPS = 25
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = f'Example: {EXAMPLE}'
+    parser.add_argument('-o', '--out', default='dfjax-demo', metavar='FOLDER', help='default dfjax-demo')
+    parser.add_argument('--minutes', type=float, default=3.0, metavar='M', help='of the swap; default 3')
+    parser.add_argument('--steps', type=int, metavar='N', help='of training, instead of --minutes')
+    parser.add_argument('--force', action='store_true', help='replace a folder that an earlier demo made')
+
+
+def run(args: argparse.Namespace) -> dict:
+    """Renders, swaps and measures; returns the figures."""
+    return demo(args.out, minutes=None if args.steps else args.minutes, steps=args.steps, force=args.force)
+
+
+def demo(out: Path | str, *, minutes: float | None = 3.0, steps: int | None = None, force: bool = False) -> dict:
+    """Renders video.mp4 (person A) and face.mp4 (person B), swaps B into A, and compares with the rendered truth.
+
+        demo('dfjax-demo', minutes=3)
+
+    Returns:
+        'psnr' and 'ssim' of the swap inside the face's mask, 'psnr_untouched' of the input there, 'transfer',
+        'expression', 'detail' and the rest of `dfjax evaluate`, 'steps', 'seconds', and 'out'; look at comparison.png.
+
+    Raises:
+        InputError: if `out` holds other things, or an earlier demo and not `force`.
+    """
+    from dfjax.apps.swap import swap
+    from dfjax.data.media.output import atomic_folder
+    from dfjax.inference.measure import evaluate
+    from dfjax.inference.truth import compare_truth
+
+    began = time.monotonic()
+    out = Path(out)
+    with atomic_folder(out, force, marker='truth.mp4') as folder:
+        render_videos(folder)
+    names = {name: out / f'{name}.mp4' for name in ('video', 'face', 'truth', 'mask', 'swap')}
+    report = swap([names['face']], names['video'], names['swap'], minutes=minutes, steps=steps)
+    figures = evaluate(names['swap'], names['video'], names['face'], names['truth'], names['mask'], every=4)
+    untouched = compare_truth(names['video'], names['truth'], names['mask'])
+    write_comparison(names, out / 'comparison.png')
+    figures |= {'psnr_untouched': untouched['psnr'], 'steps': report['steps'], 'out': str(out)}
+    return figures | {'seconds': round(time.monotonic() - began, 1)}
+
+
+def render_videos(folder: Path) -> None:
+    """Writes video.mp4, face.mp4, truth.mp4 and mask.mp4 into `folder`."""
+    import numpy as np
+
+    from dfjax.data.media.encode import VideoWriter
+    from dfjax.data.render import animate, random_identity, render, truth
+
+    who = {side: random_identity(seed) for side, seed in SEEDS.items()}
+    motion = {side: animate(seed, FRAMES[side], FPS) for side, seed in SEEDS.items()}
+    video = render(who['a'], motion['a'], SIZE)
+    pictures = {
+        'video': video.image,
+        'face': render(who['b'], motion['b'], SIZE).image,
+        'truth': truth(who['a'], who['b'], motion['a'], SIZE).image,
+        'mask': np.repeat(video.mask[..., None], 3, -1),
+    }
+    for name, frames in pictures.items():
+        with VideoWriter(folder / f'{name}.mp4', FPS, (SIZE, SIZE)) as writer:
+            for frame in frames:
+                writer.write(frame)
+
+
+def write_comparison(names: dict[str, Path], path: Path) -> None:
+    """A picture with six moments: the input, the swap, the truth, one above the other."""
+    import numpy as np
+
+    from dfjax.data.media.image import write_image
+    from dfjax.data.media.video import read_frames
+
+    rows = []
+    for name in ('video', 'swap', 'truth'):
+        frames = [rgb for _, _, rgb in read_frames(names[name])]
+        rows.append(np.concatenate([frames[i] for i in np.linspace(0, len(frames) - 1, 6).astype(int)], 1))
+    write_image(path, np.concatenate(rows))

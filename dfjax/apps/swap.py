@@ -1,0 +1,187 @@
+"""`dfjax swap`: the main job in one command: find the faces of both people, train, put one into the other's video."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from dfjax.errors import InputError
+
+EXAMPLE = 'dfjax swap --face bert.mp4 --into anna.mp4 -o out.mp4 --minutes 10'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        f'Example: {EXAMPLE}\n\nInterrupted, or run again with more --minutes, it goes on where it was: all that it '
+        'has is kept in OUT.run/.\nAsk the people shown for their consent.'
+    )
+    parser.add_argument(
+        '--face', required=True, nargs='+', metavar='WHO', help='who is put in: videos, pictures, folders or a face set'
+    )
+    parser.add_argument('--into', required=True, metavar='VIDEO', help='where: a video, a picture or a folder of them')
+    parser.add_argument('-o', '--out', required=True, metavar='OUT', help='what to write, of the same kind')
+    how_long = parser.add_mutually_exclusive_group()
+    how_long.add_argument('--minutes', type=float, metavar='M', help='for everything, conversion included')
+    how_long.add_argument('--steps', type=int, metavar='N', help="of training; default: the config's")
+    parser.add_argument('--workdir', metavar='W', help='where faces and training are kept; default OUT.run')
+    parser.add_argument('--config', metavar='FILE:VARIANT', help='default: laptop on a CPU, gpu on an accelerator')
+    parser.add_argument('--person', metavar='PICTURE', help='whose face to replace; default: who is there most')
+    parser.add_argument('--colour', default='reinhard', metavar='HOW', help='none, reinhard (default) or mkl')
+    parser.add_argument('--force', action='store_true', help='replace an output that exists')
+
+
+def run(args: argparse.Namespace) -> dict:
+    """Swaps as the arguments say; returns the report."""
+    names = ('minutes', 'steps', 'workdir', 'config', 'person', 'colour', 'force')
+    return swap(args.face, args.into, args.out, **{name: getattr(args, name) for name in names})
+
+
+def swap(
+    face: Sequence[Path | str],
+    into: Path | str,
+    out: Path | str,
+    *,
+    minutes: float | None = None,
+    steps: int | None = None,
+    workdir: Path | str | None = None,
+    config: str | None = None,
+    overrides: dict | None = None,
+    person: Path | str | None = None,
+    colour: str = 'reinhard',
+    force: bool = False,
+    progress: bool = True,
+) -> dict:
+    """Writes `into` to `out` with the face of another person.
+
+        swap(['bert.mp4'], 'anna.mp4', 'out.mp4', minutes=10)
+
+    Args:
+        face: videos, pictures or folders that show who is put in, or one face set.
+        into: the video (or picture, or folder) whose face is replaced.
+        out: of the same kind.
+        minutes: for everything; the training gets what extraction and conversion leave. A run that is gone on with
+            gets so many minutes again, up to the steps that it was planned with.
+        steps: of training instead; by default the config's.
+        workdir: where faces and training are kept, and found again; by default `out` + '.run'.
+        config: `file.py:variant` of system faceswap.
+        overrides: of its keys, by dotted name.
+        person: a picture of whom to replace in `into`; by default who is there most.
+        colour: see `inference.swapper.Swapper`.
+        force: replace an `out` that exists.
+        progress: show bars on stderr.
+
+    Returns:
+        The report of `convert`, with 'workdir', 'faces' found of each side, 'steps' trained and 'seconds' of each part.
+
+    Raises:
+        InputError: as extraction, training and conversion do; a workdir of another job; a time too short.
+    """
+    from dfjax.apps.convert import convert, plan_outputs
+    from dfjax.data.batches import make_data
+    from dfjax.data.faces.analyse import load_analysis
+    from dfjax.training.checkpoint import read_config
+    from dfjax.training.loop import steps_for, train
+
+    began = time.monotonic()
+    _check_length(minutes, steps)
+    plan_outputs(into, out, force)
+    workdir = Path(workdir or f'{out}.run')
+    known = (workdir / 'config.json').is_file()
+    cfg = read_config(workdir) if known else _config(config, workdir, face, overrides or {})
+    _claim(workdir, face, into, person)
+    found = _extract(cfg, workdir, face, into, person, progress)
+    analysis = load_analysis(workdir / 'into.jsonl')
+    data = make_data(cfg, 'pairs')
+    extracted = time.monotonic()
+
+    deadline = None
+    if minutes is not None:
+        # What conversion will take is guessed: a third of a light model's rate, which is 20 frames a second or more.
+        deadline = 60 * minutes - (extracted - began) - analysis.frames / 20 - 10
+        if deadline <= 0:
+            raise InputError(
+                f'--minutes {minutes:g}: finding the faces and writing the video take longer; give at least '
+                f'{(60 * minutes - deadline) / 60 + 1:.0f}. The faces are kept in {workdir}'
+            )
+    if not known or steps is not None:
+        with cfg.unlocked():
+            cfg.steps = steps or (steps_for(cfg, data, deadline) if deadline else cfg.steps)
+    left = None if deadline is None else deadline - (time.monotonic() - extracted)
+    state = train(cfg, workdir, data=data, deadline=left and max(left, 1.0), progress=progress)
+    trained = time.monotonic()
+    report = convert(workdir, into, out, analysis=analysis, colour=colour, force=force, progress=progress)
+    seconds = {
+        'extract': round(extracted - began, 1),
+        'train': round(trained - extracted, 1),
+        'convert': round(time.monotonic() - trained, 1),
+        'total': round(time.monotonic() - began, 1),
+    }
+    del report['analysis_seconds']
+    return report | {'workdir': str(workdir), 'faces': found, 'steps': int(state.step), 'seconds': seconds}
+
+
+def _check_length(minutes: float | None, steps: int | None) -> None:
+    if minutes is not None and not minutes > 0:
+        raise InputError(f'--minutes {minutes:g}: give more than 0')
+    if steps is not None and steps < 1:
+        raise InputError(f'--steps {steps}: give 1 or more')
+
+
+def _config(name: str | None, workdir: Path, face: Sequence, overrides: dict):
+    """The config of a new run: a variant that suits the device, and the face sets of this job."""
+    from dfjax.configs import faceswap
+    from dfjax.configs.common import build, load_config
+    from dfjax.data.media.source import kind
+
+    if name is None:
+        import jax
+
+        cfg = faceswap.get_config('laptop' if jax.default_backend() == 'cpu' else 'gpu')
+    else:
+        cfg = load_config(name)
+        if cfg.system != 'faceswap':
+            raise InputError(f'{name}: of system {cfg.system!r}; a swap needs one of faceswap')
+    kinds = [kind(path) for path in face]
+    if 'faceset' in kinds and len(face) > 1:
+        raise InputError(f'{face[kinds.index("faceset")]}: is a face set; give it alone')
+    side_b = str(face[0]) if kinds == ['faceset'] else str(workdir / 'faces_b')
+    return build(cfg, {'data.a': str(workdir / 'faces_a'), 'data.b': side_b} | overrides)
+
+
+def _claim(workdir: Path, face: Sequence, into: Path | str, person: Path | str | None) -> None:
+    """Makes `workdir` the folder of this job, or finds that it is."""
+    from dfjax.data.media.output import atomic_path
+
+    job = {'face': [str(Path(path).resolve()) for path in face], 'into': str(Path(into).resolve())}
+    job['person'] = str(Path(person).resolve()) if person else None
+    path = workdir / 'job.json'
+    if path.is_file():
+        if json.loads(path.read_text()) != job:
+            raise InputError(f'{workdir}: holds the work on other inputs; delete it or give another --workdir')
+        return
+    if workdir.exists() and any(workdir.iterdir()):
+        raise InputError(f'{workdir}: holds other files; give another --workdir')
+    with atomic_path(path) as part:
+        part.write_text(json.dumps(job))
+
+
+def _extract(cfg, workdir: Path, face: Sequence, into: Path | str, person: Path | str | None, progress: bool) -> dict:
+    """Makes the face sets that are not there yet; returns the number of faces of each side."""
+    from dfjax.apps.extract import bar, extract_faces
+    from dfjax.data.faces.analyse import analyse, load_analysis
+    from dfjax.data.faceset import load_faceset
+
+    look = {'face_type': cfg.data.face_type, 'size': cfg.data.size, 'progress': progress}
+    if not (workdir / 'into.jsonl').is_file():
+        with bar(f'faces of {Path(into).name}', progress) as tick:
+            analyse(into, person=person, progress=tick).save(workdir / 'into.jsonl')
+    if not Path(cfg.data.a).is_dir():
+        extract_faces([into], cfg.data.a, analyses=[load_analysis(workdir / 'into.jsonl')], **look)
+    if not Path(cfg.data.b).is_dir():
+        extract_faces(face, cfg.data.b, **look)
+    found = {side: len(load_faceset(cfg.data[side])) for side in ('a', 'b')}
+    if progress:
+        print(f'faces: {found["a"]} to be replaced, {found["b"]} of the person put in', file=sys.stderr)
+    return found
