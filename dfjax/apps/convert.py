@@ -88,7 +88,7 @@ def convert(
     from dfjax.inference.run import load_run
     from dfjax.inference.swapper import Swapper
 
-    plan = _plan(video, out, force)  # an output that is in the way is found before the long search
+    plan = plan_outputs(video, out, force)  # an output that is in the way is found before the long search
     run = load_run(run, system='faceswap') if isinstance(run, str | Path) else run
     gains = run_gains(run, side) if detail else None
     swapper = Swapper(run, side, batch_size, colour, gains, seamless)
@@ -153,7 +153,7 @@ def _write(job, plan: dict[Path, str], out: Path, many: bool, force: bool, progr
         os.replace(whole, part)
 
 
-def _plan(video: Path | str, out: Path | str, force: bool) -> dict[Path, str]:
+def plan_outputs(video: Path | str, out: Path | str, force: bool) -> dict[Path, str]:
     """The files to convert and the name that each gets. What can be wrong with the names and `out` is found here."""
     from dfjax.data.media.credentials import SIGNED_SUFFIXES
     from dfjax.data.media.encode import WRITTEN_SUFFIXES
