@@ -170,7 +170,7 @@ def test_plain_tfds_reads_a_packed_set_without_tensorflow(tmp_path):
         'print(len(data), x["image"].shape, x["file"].decode(), x["frame"], x["polygon"].shape)\n'
         'assert "tensorflow" not in sys.modules and "dfjax" not in sys.modules\n'
     )
-    done = subprocess.run([sys.executable, '-c', code], capture_out=True, text=True, cwd=tmp_path)
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, cwd=tmp_path)
     assert done.stdout.split('\n')[0] == f'{COUNT} ({SIZE}, {SIZE}, 3) one_000006.png 6 (27, 2)', done.stderr
 
 
