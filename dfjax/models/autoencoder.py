@@ -3,6 +3,10 @@
 `ORIGINAL` gives the 64-px network of the first face swapper (82,062,470 parameters for the encoder and two decoders).
 `LIGHT` keeps its plan but reads and writes pictures through `space_to_depth` and `pixel_shuffle` by 4, so that every
 convolution works on at most a quarter of the side with many channels: the shape that 2 CPU cores are fastest at.
+
+Both nets take landmarks too, where there are any: the encoder joins how they differ from the person's own mean to its
+code, and the decoder gets a map of where each is to be. Geometry is then known from the first step, and does not have
+to pass through the bottleneck.
 """
 
 import flax.linen as nn
@@ -17,9 +21,12 @@ ORIGINAL = dict(
     decoder=dict(widths=[256, 128, 64], residuals=0, shuffle=1, kernel=5, mask=False),
 )
 LIGHT = dict(
-    encoder=dict(stem=4, widths=[96, 160, 256], kernel=3, code=256, bottom=[8, 128], up=0),
-    decoder=dict(widths=[128, 64], residuals=1, shuffle=4, kernel=3, mask=True),
+    encoder=dict(stem=4, widths=[96, 160, 256], kernel=3, code=128, bottom=[8, 128], up=0),
+    decoder=dict(widths=[96, 48], residuals=0, shuffle=4, kernel=3, mask=True),
 )
+
+
+OFFSET_SCALE = 10.0  # offsets are a few hundredths of the side; codes are about 1
 
 
 class Upscale(nn.Module):
@@ -45,8 +52,16 @@ class Residual(nn.Module):
         return nn.leaky_relu(x + Conv(x.shape[-1], 3, dtype=self.dtype)(y), 0.2)
 
 
+def spots(points: jax.Array, side: int) -> jax.Array:
+    """Points [B, K, 2] in units of the side -> [B, side, side, K], a gaussian of one pixel about each."""
+    at = jnp.arange(side)
+    offset = at - (points[..., None] * side - 0.5)  # [B, K, 2, side]
+    x, y = jnp.moveaxis(jnp.exp(-0.5 * offset**2), 2, 0)  # [B, K, side] each
+    return jnp.einsum('bky,bkx->byxk', y, x)
+
+
 class Encoder(nn.Module):
-    """[B, S, S, 3] -> [B, s, s, C], the code that says pose, expression and light.
+    """[B, S, S, 3] and landmark offsets [B, K, 2] or None -> [B, s, s, C], the code of pose, expression and light.
 
     Attributes:
         stem: space-to-depth factor before the first convolution; with a stem the first convolution keeps the side.
@@ -66,20 +81,24 @@ class Encoder(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, offsets: jax.Array | None = None) -> jax.Array:
         x = space_to_depth(x, self.stem) if self.stem > 1 else x  # [B, S/stem, S/stem, 3*stem^2]
         for i, width in enumerate(self.widths):
             stride = 1 if self.stem > 1 and i == 0 else 2
             x = nn.leaky_relu(Conv(width, self.kernel, stride, dtype=self.dtype)(x), 0.1)
         side, channels = self.bottom
         x = nn.Dense(self.code, dtype=self.dtype)(x.reshape(x.shape[0], -1))  # [B, code]
+        if offsets is not None:
+            x = jnp.concatenate([x, OFFSET_SCALE * offsets.reshape(x.shape[0], -1).astype(self.dtype)], -1)
         x = nn.Dense(side * side * channels, dtype=self.dtype)(x)
         x = x.reshape(-1, side, side, channels)  # [B, s, s, C]
         return Upscale(self.up, self.dtype)(x) if self.up else x
 
 
 class Decoder(nn.Module):
-    """[B, s, s, C] -> picture [B, S, S, 3] in [-1, 1] and mask [B, S, S, 1] in [0, 1] (ones without a mask head).
+    """[B, s, s, C] and landmarks [B, K, 2] in units of the side or None -> picture and mask.
+
+    The picture is [B, S, S, 3] in [-1, 1], the mask [B, S, S, 1] in [0, 1] (ones without a mask head).
 
     Attributes:
         widths: channels after each Upscale.
@@ -97,8 +116,10 @@ class Decoder(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        for width in self.widths:
+    def __call__(self, x: jax.Array, points: jax.Array | None = None) -> tuple[jax.Array, jax.Array]:
+        for i, width in enumerate(self.widths):
+            if points is not None and i == len(self.widths) - 1:
+                x = jnp.concatenate([x, spots(points, x.shape[1]).astype(self.dtype)], -1)
             x = Upscale(width, self.dtype)(x)
             for _ in range(self.residuals):
                 x = Residual(self.dtype)(x)

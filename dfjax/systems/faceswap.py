@@ -4,14 +4,14 @@ Side `a` is the person in the video, side `b` the person put in. Each decoder le
 person's faces; the encoder serves both, so its code keeps what the two share: pose, expression, light. A face of `a`
 through the encoder and decoder `b` is the swap.
 
-What this adds to the classic recipe: a landmark net learns, from real faces alone, where brows, eyes and mouth are; the
-swap is then asked to move them about its own person's mean as the input moves them about its own. Training so sees the
-thing that is wanted, and not reconstructions only. A patch discriminator on side `b` is optional.
+What this adds to the classic recipe: landmarks. Detection finds them anyway, in training faces and in the video; the
+nets are told where they are, as offsets from the person's own mean and as a map. The bottleneck is then left with what
+landmarks do not say: gaze, teeth, light. A swap puts b's mean under a's offsets, so that the face has b's proportions
+and a's expression, even where b never opened the mouth so wide. A patch discriminator on side `b` is optional.
 """
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from ml_collections import ConfigDict
 
@@ -19,14 +19,12 @@ from dfjax.data import augment
 from dfjax.losses.gan import hinge_d
 from dfjax.losses.image import ssim_map, weighted_mean
 from dfjax.models import autoencoder
-from dfjax.models.landmarks import LandmarkNet
 from dfjax.models.patchgan import PatchGAN
 from dfjax.ops.image import resize
 from dfjax.systems.state import State, common_config, compute_dtype, mean_over_devices
 
 BATCH = 'pairs'
 SIDES = ('a', 'b')
-EXPRESSION = np.r_[17:27, 36:68]  # landmarks of brows, eyes, mouth
 FEATURES = ((slice(36, 42), 0.10, 0.06), (slice(42, 48), 0.10, 0.06), (slice(48, 68), 0.16, 0.12))  # of width, height
 
 
@@ -37,6 +35,7 @@ def default_config() -> ConfigDict:
     cfg.batch_size = 8  # of each side
     cfg.data = dict(a='render:1:256', b='render:2:256', size=128, face_type='full', resident_bytes=2**30)
     cfg.input_size = 64  # side of the picture that the encoder sees
+    cfg.landmarks = True  # whether the nets are told where they are
     cfg.model = autoencoder.LIGHT
     cfg.discriminator = dict(width=64, layers=3, norm=True)
     cfg.augment = augment.default_config()
@@ -46,7 +45,6 @@ def default_config() -> ConfigDict:
         dssim=2.0,
         window=7,  # side of the SSIM window, in pixels
         mask=0.1,
-        expression=5.0,  # 0 leaves the landmark net out
         gan=0.0,  # 0 leaves the discriminator out
         outside=0.2,  # weight of pixels off the face, against 1 on it
         features=2.0,  # what is added over eyes and mouth
@@ -62,7 +60,6 @@ def nets(cfg: ConfigDict) -> dict:
     return {
         'encoder': autoencoder.Encoder(**cfg.model.encoder, dtype=dtype),
         'decoder': autoencoder.Decoder(**cfg.model.decoder, dtype=dtype),
-        'landmarks': LandmarkNet(len(EXPRESSION), dtype=dtype),
         'discriminator': PatchGAN(**cfg.discriminator, dtype=dtype),
     }
 
@@ -80,37 +77,48 @@ def optimizer(cfg: ConfigDict) -> optax.GradientTransformation:
 def init(cfg: ConfigDict, rng: jax.Array) -> State:
     """Fresh parameters; both decoders start alike, so that a code means the same to both."""
     net = nets(cfg)
-    keys = jax.random.split(rng, 4)
+    keys = jax.random.split(rng, 3)
     picture = jnp.zeros((1, cfg.input_size, cfg.input_size, 3))
-    encoder = net['encoder'].init(keys[0], picture)['params']
-    code = jax.eval_shape(lambda: net['encoder'].apply({'params': encoder}, picture))
-    decoder = net['decoder'].init(keys[1], jnp.zeros(code.shape))['params']
+    points = jnp.zeros((1, 68, 2)) if cfg.landmarks else None
+    encoder = net['encoder'].init(keys[0], picture, points)['params']
+    code = jax.eval_shape(lambda: net['encoder'].apply({'params': encoder}, picture, points))
+    decoder = net['decoder'].init(keys[1], jnp.zeros(code.shape), points)['params']
     params = {'encoder': encoder, 'decoder_a': decoder, 'decoder_b': jax.tree.map(jnp.copy, decoder)}
-    if cfg.loss.expression:
-        params['landmarks'] = net['landmarks'].init(keys[2], picture)['params']
     opt = {'nets': optimizer(cfg).init(params)}
     ema = {name: jax.tree.map(jnp.copy, params[name]) for name in ('encoder', 'decoder_a', 'decoder_b')}
     if cfg.loss.gan:
         whole = jnp.zeros((1, cfg.data.size, cfg.data.size, 3))
-        params['discriminator'] = net['discriminator'].init(keys[3], whole)['params']
+        params['discriminator'] = net['discriminator'].init(keys[2], whole)['params']
         opt['discriminator'] = optimizer(cfg).init(params['discriminator'])
-    centre = {side: jnp.full((len(EXPRESSION), 2), 0.5) for side in SIDES}
-    return State(step=jnp.zeros((), jnp.int32), params=params, opt=opt, ema=ema, aux={'centre': centre})
+    ema['centre'] = {side: jnp.full((68, 2), 0.5) for side in SIDES}  # each person's mean landmarks
+    return State(step=jnp.zeros((), jnp.int32), params=params, opt=opt, ema=ema)
 
 
-def swap(cfg: ConfigDict, params: dict, pictures: jax.Array, side: str = 'b') -> tuple[jax.Array, jax.Array]:
+def swap(
+    cfg: ConfigDict,
+    params: dict,
+    pictures: jax.Array,
+    landmarks: jax.Array,
+    side: str = 'b',
+    centre: jax.Array | None = None,
+) -> tuple[jax.Array, jax.Array]:
     """The face of person `side` with the pose and expression of `pictures`.
 
     Args:
-        params: `state.ema` or `state.params`.
+        params: `state.ema`, or `state.params` with its 'centre'.
         pictures: [B, S, S, 3] aligned faces in [-1, 1]; S is `cfg.data.size`.
+        landmarks: [B, 68, 2] of the pictures, in units of the side.
+        centre: [68, 2] mean landmarks of the person in the pictures; by default the other side's.
 
     Returns:
         Faces [B, S, S, 3] in [-1, 1] and masks [B, S, S, 1] in [0, 1].
     """
     net = nets(cfg)
-    code = net['encoder'].apply({'params': params['encoder']}, resize(pictures, cfg.input_size))
-    return net['decoder'].apply({'params': params[f'decoder_{side}']}, code)
+    centre = params['centre']['a' if side == 'b' else 'b'] if centre is None else centre
+    offsets = landmarks - centre if cfg.landmarks else None
+    points = offsets + params['centre'][side] if cfg.landmarks else None
+    code = net['encoder'].apply({'params': params['encoder']}, resize(pictures, cfg.input_size), offsets)
+    return net['decoder'].apply({'params': params[f'decoder_{side}']}, code, points)
 
 
 def pixel_weight(cfg: ConfigDict, mask: jax.Array, landmarks: jax.Array) -> jax.Array:
@@ -140,27 +148,17 @@ def reconstruction(cfg: ConfigDict, picture: jax.Array, mask: jax.Array, pair: d
 
 
 def generate(cfg: ConfigDict, params: dict, centre: dict, pair: dict) -> tuple[dict, jax.Array]:
-    """Everything but the adversarial term: loss terms, and side b's pictures [2B or B, S, S, 3], its own ones first."""
-    net, n = nets(cfg), pair['a']['input'].shape[0]
-    code = net['encoder'].apply(
-        {'params': params['encoder']}, jnp.concatenate([pair['b']['input'], pair['a']['input']])
-    )  # [2B, s, s, C]
-    swaps = bool(cfg.loss.expression or cfg.loss.gan)
-    picture_b, mask_b = net['decoder'].apply({'params': params['decoder_b']}, code if swaps else code[:n])
-    picture_a, mask_a = net['decoder'].apply({'params': params['decoder_a']}, code[n:])
-    terms = {f'a/{k}': v for k, v in reconstruction(cfg, picture_a, mask_a, pair['a']).items()}
-    terms |= {f'b/{k}': v for k, v in reconstruction(cfg, picture_b[:n], mask_b[:n], pair['b']).items()}
-    if cfg.loss.expression:
-        find = lambda p, x: net['landmarks'].apply({'params': p}, resize(x, cfg.input_size))
-        truth = {side: pair[side]['landmarks'][:, EXPRESSION] for side in SIDES}
-        real = jnp.concatenate([pair['a']['target'], pair['b']['target']])
-        found = find(params['landmarks'], real)
-        terms['landmarks'] = 10 * jnp.abs(found - jnp.concatenate([truth['a'], truth['b']])).mean()
-        # The finder is held fixed here: it must not learn to see what the swap does not show.
-        moved = find(jax.lax.stop_gradient(params['landmarks']), picture_b[n:])
-        wanted = truth['a'] - centre['a'] + centre['b']
-        terms['swap/expression'] = cfg.loss.expression * jnp.abs(moved - wanted).mean()
-    return terms, picture_b
+    """The loss terms of both reconstructions, and side b's pictures [B, S, S, 3]."""
+    net = nets(cfg)
+    inputs = jnp.concatenate([pair[side]['input'] for side in SIDES])  # [2B, s, s, 3]
+    points = {side: pair[side]['landmarks'] if cfg.landmarks else None for side in SIDES}
+    offsets = jnp.concatenate([points[side] - centre[side] for side in SIDES]) if cfg.landmarks else None
+    codes = jnp.split(net['encoder'].apply({'params': params['encoder']}, inputs, offsets), 2)
+    terms = {}
+    for side, code in zip(SIDES, codes):
+        picture, mask = net['decoder'].apply({'params': params[f'decoder_{side}']}, code, points[side])
+        terms |= {f'{side}/{k}': v for k, v in reconstruction(cfg, picture, mask, pair[side]).items()}
+    return terms, picture
 
 
 def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
@@ -172,11 +170,11 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     for i, side in enumerate(SIDES):
         keys = jax.vmap(lambda key, i=i: jax.random.fold_in(key, i))(batch['key'])
         pair[side] = augment.warped_pair(cfg.augment, keys, batch[side], cfg.input_size, cfg.data.size)
-    seen = {side: pair[side]['landmarks'][:, EXPRESSION].mean(0) for side in SIDES}
-    rate = jnp.where(state.step == 0, 1.0, 0.01)
-    centre = jax.tree.map(lambda old, new: old + rate * (new - old), state.aux['centre'], mean_over_devices(cfg, seen))
+    seen = mean_over_devices(cfg, {side: pair[side]['landmarks'].mean(0) for side in SIDES})
+    rate = jnp.maximum(1 / (1 + state.step), 0.002)  # the plain mean at first, then over some 500 steps
+    centre = jax.tree.map(lambda old, new: old + rate * (new - old), state.ema['centre'], seen)
 
-    # Encoder, decoders, landmark net
+    # Encoder and decoders
     params, opt = dict(state.params), dict(state.opt)
     discriminator = params.pop('discriminator', None)
     judge = lambda p, x: net['discriminator'].apply({'params': p}, x)
@@ -202,14 +200,18 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     # The rest
     metrics = mean_over_devices(cfg, metrics | {'total': sum(metrics.values())})
     decay = jnp.minimum(cfg.ema, (1.0 + state.step) / (10.0 + state.step))
-    ema = jax.tree.map(lambda e, p: e + (1 - decay) * (p - e), state.ema, {k: params[k] for k in state.ema})
-    return State(step=state.step + 1, params=params, opt=opt, ema=ema, aux={'centre': centre}), metrics
+    ema = {k: v for k, v in state.ema.items() if k in params}
+    ema = jax.tree.map(lambda e, p: e + (1 - decay) * (p - e), ema, {k: params[k] for k in ema})
+    return State(step=state.step + 1, params=params, opt=opt, ema=ema | {'centre': centre}), metrics
 
 
 def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:
     """For each example a, a again, a as b, b, b again, b as a: [6B, S, S, 3]."""
-    real = {side: resize(batch[side]['image'].astype(jnp.float32) / 127.5 - 1, cfg.data.size) for side in SIDES}
+    size = cfg.data.size
     rows = []
     for side, other in (('a', 'b'), ('b', 'a')):
-        rows += [real[side], *(swap(cfg, state.ema, real[side], to)[0] for to in (side, other))]
-    return jnp.stack(rows, 1).reshape(-1, *rows[0].shape[1:])  # [6B, S, S, 3]
+        landmarks = (batch[side]['landmarks'] + 0.5) / batch[side]['image'].shape[1]
+        real = resize(batch[side]['image'].astype(jnp.float32) / 127.5 - 1, size)
+        centre = state.ema['centre'][side]
+        rows += [real, *(swap(cfg, state.ema, real, landmarks, to, centre)[0] for to in (side, other))]
+    return jnp.stack(rows, 1).reshape(-1, size, size, 3)
