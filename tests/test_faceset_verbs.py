@@ -149,7 +149,8 @@ def test_check_moves_what_is_unusable(faces, tmp_path):
 
 def test_packed_set_reads_as_the_folder_does(faces, tmp_path):
     packed = tmp_path / 'packed'
-    write_image(faces / 'one_000003.png', picture(0)[..., 0])  # grey, which tfds would read as it is
+    see_through = np.dstack([picture(0), np.full((SIZE, SIZE), 128, np.uint8)])  # tfds would give four channels
+    cv2.imwrite(str(faces / 'one_000003.png'), see_through)
     report = pack.run(Namespace(faces=faces, out=packed, force=False))
     assert report['faces'] == COUNT and report['bytes'] > COUNT * SIZE * SIZE
     folder, dataset = (load_arrays(open_source(str(p), 32, 'full')) for p in (faces, packed))

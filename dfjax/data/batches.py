@@ -47,7 +47,6 @@ from ml_collections import ConfigDict
 from dfjax.data.sources import Source, load_arrays, open_source
 from dfjax.errors import InputError
 
-RESIDENT_BYTES = 2**30  # both sides together; more than this streams, unless cfg.data.resident_bytes says otherwise
 PAIR_KEYS = ('image', 'mask', 'landmarks')
 ROUNDS = 24  # of the shuffle
 
@@ -57,7 +56,8 @@ def make_data(cfg: ConfigDict, kind: str, process: int = 0, processes: int = 1) 
 
     Args:
         cfg: reads `seed`, `batch_size` and, for 'pairs', `data.a`, `data.b` (names as `sources.open_source` takes
-            them), `data.size`, `data.face_type` and `data.resident_bytes`.
+            them), `data.size`, `data.face_type` and `data.resident_bytes`: both sides together stay on the
+            device if they need no more.
         kind: a system's `BATCH`.
         process: which process this is, of `processes`; a streamed feed holds this process's rows only.
 
@@ -74,7 +74,7 @@ def make_data(cfg: ConfigDict, kind: str, process: int = 0, processes: int = 1) 
     if cfg.batch_size % processes:
         raise InputError(f'batch_size {cfg.batch_size} does not split over {processes} processes')
     needed = sum(len(source) for source in sources.values()) * (4 * data.size**2 + 8 * 68)
-    if needed <= data.get('resident_bytes', RESIDENT_BYTES):
+    if needed <= data.resident_bytes:
         loaded = {side: load_arrays(source) for side, source in sources.items()}
         arrays = {side: {k: faces[k] for k in PAIR_KEYS} for side, faces in loaded.items()}
         return Resident(arrays, cfg.seed, cfg.batch_size)
