@@ -264,7 +264,7 @@ def test_expressions_move_the_predicted_landmarks(dlib_models):
         found(dlib_models, heads.render(who, motion(**c), 256).image[0])[0] for c in ({}, {'open': 0.8}, {'smile': 1})
     )
     scale = eye_distance(calm)
-    gap = lambda p: (p[66, 1] - p[62, 1]) / scale  # noqa: E731
-    width = lambda p: (p[54, 0] - p[48, 0]) / scale  # noqa: E731
+    gap = lambda p: (p[66, 1] - p[62, 1]) / scale
+    width = lambda p: (p[54, 0] - p[48, 0]) / scale
     assert gap(wide) > gap(calm) + 0.15
     assert width(glad) > width(calm) + 0.06

@@ -11,11 +11,15 @@ MAP_HAIR = 448
 
 def hair_colour(i: Params) -> Array:
     """Linear RGB."""
-    fair, brown, black = np.array([0.52, 0.33, 0.14]), np.array([0.13, 0.065, 0.03]), np.array([0.016, 0.012, 0.011])
+    fair, brown, black = (
+        np.array([0.52, 0.33, 0.14], np.float32),
+        np.array([0.13, 0.065, 0.03], np.float32),
+        np.array([0.016, 0.012, 0.011], np.float32),
+    )
     t = i['hair_dark']
     out = fair + (brown - fair) * min(t / 0.6, 1) if t < 0.6 else brown + (black - brown) * (t - 0.6) / 0.4
-    out = out + (np.array([0.32, 0.075, 0.02]) - out) * i['hair_red'] * (1 - 0.8 * t) * 0.8
-    return out + (np.array([0.42, 0.41, 0.40]) - out) * i['hair_grey'] * 0.85
+    out = out + (np.array([0.32, 0.075, 0.02], np.float32) - out) * i['hair_red'] * (1 - 0.8 * t) * 0.8
+    return out + (np.array([0.42, 0.41, 0.40], np.float32) - out) * i['hair_grey'] * 0.85
 
 
 def baldness(i: Params) -> float:
@@ -56,7 +60,9 @@ def _hanging(i: Params, d: Array) -> Array:
     tube = 1 / np.sqrt((x / wide) ** 2 + (np.minimum(z, 0) / 1.02) ** 2 + (np.maximum(y, 0) / 1.32) ** 2)
     floor = np.maximum(-y, 0) / low
     plane = np.maximum(z - 0.12 * y, 0) / 0.3
-    return (tube**-6 + floor**6 + plane**6 + 1.75**-6) ** (-1 / 6)  # the nearest of them, with rounded edges
+    out = (tube**-6 + floor**6 + plane**6 + 1.75**-6) ** (-1 / 6)  # the nearest of them, with rounded edges
+    beside = np.abs(x) / np.sqrt(x * x + np.minimum(y, 0) ** 2 + 1e-6)  # hair falls to both sides, not before the neck
+    return out - smoothstep(0.52, 0.40, beside) * smoothstep(-0.35, -0.1, z)
 
 
 def _strands(i: Params, r: Array, size: int) -> tuple[Array, ...]:

@@ -22,5 +22,10 @@ def tile() -> Array:
 def noise(x: Array, y: Array, grain: float, shift: float = 0.0) -> Array:
     """Noise at (x, y) [h, w]: features about `grain` wide, in the unit of x and y."""
     k = 6 / grain
-    fx, fy = np.float32(x * k + 977 * shift) % (TILE - 1), np.float32(y * k + 613 * shift) % (TILE - 1)
-    return cv2.remap(tile(), fx.astype(np.float32), fy.astype(np.float32), cv2.INTER_LINEAR)
+    return cv2.remap(tile(), _wrapped(x * k + 977 * shift), _wrapped(y * k + 613 * shift), cv2.INTER_LINEAR)
+
+
+def _wrapped(x: Array) -> Array:
+    """x modulo the tile; its last row and column, where the look-up cannot wrap, are left out."""
+    n = np.float32(TILE - 1)
+    return (x - np.floor(x * (1 / n)) * n).astype(np.float32)

@@ -16,7 +16,7 @@ from dfjax.data.render.surface import Array, smoothstep
 
 IRIS = np.array([  # linear RGB: brown, hazel, green, blue, grey
     [0.085, 0.032, 0.012], [0.17, 0.085, 0.028], [0.15, 0.17, 0.07], [0.10, 0.19, 0.32], [0.22, 0.27, 0.30],
-])  # fmt: skip
+], np.float32)  # fmt: skip
 
 
 @dataclass
@@ -64,12 +64,14 @@ def paint_eye(
     inside = np.clip(np.minimum(up - ly, ly - low) / pixel + 0.5, 0, 1) * (np.abs(s) < 1)
     _eyeball(paint, eye, i, m, side, lx, ly, up, low, inside, light, pixel)
     # the wet edge of the lower lid, then lashes
-    paint.over(tone(i) * [1.05, 0.75, 0.7], 0.6 * _line(ly - low + 0.004, 0.006, pixel) * arc, 1.5)
+    paint.over(
+        tone(i) * np.array([1.05, 0.75, 0.7], np.float32), 0.6 * _line(ly - low + 0.004, 0.006, pixel) * arc, 1.5
+    )
     reach = np.clip(1.08 - np.abs(s - 0.06), 0, 0.1) * 10
     thick = (0.007 + 0.009 * i['lashes'] * (1.15 - man)) * (0.7 + 0.45 * s) * (np.abs(s) < 1.14)
     wing = np.where(s > 0.95, eye.tilt * s + 0.1 * (s - 0.95) * i['lashes'], up)
     paint.over(
-        np.array([0.012, 0.009, 0.008]),
+        np.array([0.012, 0.009, 0.008], np.float32),
         0.9 * _line(ly - wing - 0.4 * thick, np.maximum(thick, 1e-3), pixel) * reach,
         0.3,
     )
@@ -83,11 +85,11 @@ def _eyeball(
     gx, gy = side * 0.07 * m['gaze_x'], 0.012 + 0.04 * m['gaze_y']
     dx, dy = lx - gx, ly - gy
     rho = np.sqrt(dx * dx + dy * dy)
-    white = np.array([0.70, 0.655, 0.62]) * (1 - 0.10 * i['age'])
+    white = np.array([0.70, 0.655, 0.62], np.float32) * (1 - 0.10 * i['age'])
     corner = np.minimum(np.abs(lx / eye.half) ** 3, 1)
     shade = (0.42 + 0.58 * smoothstep(-0.005, 0.05, up - ly)) * np.maximum(1 - 0.35 * corner, 0.2)
     shade *= 0.8 + 0.2 * smoothstep(0, 0.02, ly - low)
-    pink = np.array([0.62, 0.30, 0.25])
+    pink = np.array([0.62, 0.30, 0.25], np.float32)
     ball = white + (pink - white) * (smoothstep(-0.72, -1.0, lx / eye.half) * 0.85 + 0.12 * corner)[..., None]
     paint.over(ball * shade[..., None], inside, 0.6)
     radius, pupil = 0.061, 0.024
@@ -100,7 +102,9 @@ def _eyeball(
     iris = iris * (shade[..., None] ** 1.2)
     over = np.clip((radius - rho) / (1.4 * pixel) + 0.5, 0, 1)
     paint.over(iris, inside * over, 0.4)
-    paint.over(np.array([0.006, 0.005, 0.005]), inside * np.clip((pupil - rho) / (1.2 * pixel) + 0.5, 0, 1), 0.2)
+    paint.over(
+        np.array([0.006, 0.005, 0.005], np.float32), inside * np.clip((pupil - rho) / (1.2 * pixel) + 0.5, 0, 1), 0.2
+    )
     # the window in the eye: the light mirrored by the cornea
     hx, hy = gx + 0.034 * side * light[0], gy + 0.036 * max(light[1], 0.1)
     spot = np.sqrt(((lx - hx) / 0.014) ** 2 + ((ly - hy) / 0.016) ** 2)
@@ -134,7 +138,9 @@ def paint_mouth(paint: Paint, lips: Mouth, i: Params, m: Params, x: Array, y: Ar
     outer = np.clip(np.minimum(a - y, y - e) / soft + 0.5, 0, 1) * within
     hole = np.clip(np.minimum(b - y, y - c) / pixel + 0.5, 0, 1) * (np.abs(s) < 1)
     skin = tone(i)
-    red = np.array([0.92, 0.52, 0.50]) + i['lip_red'] * (1 - 0.8 * i['masculine']) * np.array([0.05, -0.30, -0.24])
+    red = np.array([0.92, 0.52, 0.50], np.float32) + i['lip_red'] * (1 - 0.8 * i['masculine']) * np.array(
+        [0.05, -0.30, -0.24], np.float32
+    )
     lines = noise(q * 0.9, y * 0.25, 0.02, 4.0)
     upper = y > 0.5 * (b + c)
     colour = skin * red * ((1 + 0.05 * lines) * np.where(upper, 0.82, 0.97))[..., None]
@@ -157,13 +163,13 @@ def _inside(
     slope_x, slope_y = view[0] / view[2], view[1] / view[2]
     tx, ty = x - 0.09 * slope_x, y - 0.09 * slope_y  # at the depth of the teeth
     fx, fy = x - 0.3 * slope_x, y - 0.3 * slope_y  # of the tongue
-    paint.over(np.array([0.035, 0.008, 0.007]), hole, 0.0)
+    paint.over(np.array([0.035, 0.008, 0.007], np.float32), hole, 0.0)
     drop = 0.17 * m['open']
     tongue = smoothstep(1.0, 0.75, np.hypot(fx / 0.19, (fy - lips.y + drop + 0.09) / (0.10 + 0.03 * m['open'])))
     groove = 1 - 0.25 * np.exp(-((fx / 0.02) ** 2))
-    flesh = np.array([0.30, 0.085, 0.075])
+    flesh = np.array([0.30, 0.085, 0.075], np.float32)
     paint.over(flesh * (groove * smoothstep(-0.22, 0.0, fy - top + 0.02))[..., None] * 0.9, hole * tongue, 0.5)
-    ivory = np.array([0.66, 0.60, 0.50]) * (1 - 0.12 * i['age'])
+    ivory = np.array([0.66, 0.60, 0.50], np.float32) * (1 - 0.12 * i['age'])
     for edge, grows, width, high in ((-0.045, 1, 0.062, 0.105), (-0.065 - drop, -1, 0.045, 0.08)):
         bend = 0.5 * tx * tx
         line = lips.y + edge + bend * (1 if grows > 0 else 0.5)

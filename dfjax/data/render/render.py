@@ -131,20 +131,18 @@ def _head_colour(
     covered = smoothstep(-0.004, 0.022, look_up(now.cover, unit))
     paint = Paint(skin[..., :3].copy(), skin[..., 3].copy(), np.zeros_like(covered))
     _paint_face(paint, i, m, cam, p, d, light)
-    half = np.ascontiguousarray(p[:, ::2, ::2])
-    seen = cv2.resize(lit(now.outside, half, light, 0.35), covered.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    sky = normal[..., 3]
-    face = scene.shade(paint.colour, normal, d, light, seen, sky, paint.gloss * (0.5 + 0.8 * i['skin_gloss']), up, m)
-    face += (paint.sparkle * (0.3 + 0.7 * seen))[..., None]
+    paint.gloss *= 0.5 + 0.8 * i['skin_gloss']
     region, reach = look_up(face_region(), at) * (1 - covered), np.ones_like(covered)
     if covered.max() > 0:
         strands = look_up(h.strands, unit)
-        colour = hair_colour(i).astype(np.float32) * strands[..., None]
-        shine = np.clip(0.2 + 0.35 * strands, 0, 1) * 0.7
-        hair = scene.shade(colour, normal, d, light, seen, sky, shine, up, m)
-        face += (hair - face) * covered[..., None]
+        paint.over(hair_colour(i).astype(np.float32) * strands[..., None], covered, 0.14 + 0.24 * strands)
+        paint.sparkle *= 1 - covered
         reach += covered * np.clip((strands - 0.9) * 0.08 * cam.scale, 0, 0.05 * cam.scale)
-    return face, region, reach
+    half = np.ascontiguousarray(p[:, ::2, ::2])
+    seen = cv2.resize(lit(now.outside, half, light, 0.35), covered.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    colour = scene.shade(paint.colour, normal, d, light, seen, normal[..., 3], paint.gloss, up, m)
+    colour += (paint.sparkle * (0.3 + 0.7 * seen))[..., None]
+    return colour, region, reach
 
 
 def _paint_face(paint: Paint, i: Params, m: Params, cam: Camera, p: Array, d: Array, light: Array) -> None:

@@ -15,10 +15,10 @@ from dfjax.data.render.trace import Camera, ellipsoid, lit, rotation
 PIVOT = np.array([0.0, -0.75, -0.25])  # where the head turns on the neck
 
 
-def light_colours(m: Params) -> tuple[Array, Array]:
+def light_colours(m: Params) -> tuple[list[float], list[float]]:
     """Linear RGB of the light and of the sky."""
     warm = m['warmth'] * np.array([0.10, 0.0, -0.14])
-    return (1 + warm) * m['light'] * 1.15, (1 - 0.6 * warm) * m['ambient']
+    return ((1 + warm) * m['light'] * 1.15).tolist(), ((1 - 0.6 * warm) * m['ambient']).tolist()
 
 
 def light_direction(m: Params) -> Array:
@@ -28,32 +28,39 @@ def light_direction(m: Params) -> Array:
 
 
 def shade(
-    colour: Array, normal: Array, view: Array, light: Array, seen: Array, sky: Array, gloss: Array, up: Array, m: Params
+    colour: Array,
+    normal: Array,
+    view: Array,
+    light: Array,
+    seen: Array,
+    sky: Array,
+    gloss: Array | float,
+    up: Array,
+    m: Params,
 ) -> Array:
     """Linear RGB [h, w, 3] of a soft material.
 
     Args:
         colour: [h, w, 3]; normal: [h, w, 3]; view: [3, h, w] ray directions; light, up: [3] unit vectors.
-        seen, sky: [h, w] how much of the light and of the sky a place sees; gloss: [h, w].
+        seen, sky: [h, w] how much of the light and of the sky a place sees; gloss: [h, w] or one.
     """
     sun, air = light_colours(m)
-    n = [normal[..., k] for k in range(3)]
+    n = [np.ascontiguousarray(normal[..., k]) for k in range(3)]
     lambert = n[0] * light[0] + n[1] * light[1] + n[2] * light[2]
     seen = 1 - m['shadow'] * (1 - seen)
-    facing = -(n[0] * view[0] + n[1] * view[1] + n[2] * view[2])
-    height = n[0] * up[0] + n[1] * up[1] + n[2] * up[2]
-    fill = sky * (0.72 + 0.28 * height) * (0.75 + 0.25 * np.clip(facing, 0, 1))
-    out = np.empty_like(colour)
-    for k, wrap in enumerate((0.30, 0.14, 0.10)):  # red light goes through skin further than blue
-        direct = np.clip((lambert + wrap) / (1 + wrap), 0, 1) * (seen ** (1 - wrap))
-        out[..., k] = colour[..., k] * (direct * sun[k] + fill * air[k])
+    facing = np.clip(-(n[0] * view[0] + n[1] * view[1] + n[2] * view[2]), 0, 1)
+    fill = sky * (0.72 + 0.28 * (n[0] * up[0] + n[1] * up[1] + n[2] * up[2])) * (0.75 + 0.25 * facing)
     half = [light[k] - view[k] for k in range(3)]
     dot = (n[0] * half[0] + n[1] * half[1] + n[2] * half[2]) / np.sqrt(half[0] ** 2 + half[1] ** 2 + half[2] ** 2)
-    dot = np.clip(dot, 0, 1)
-    d8 = dot**8
-    spec = (0.05 * d8 + 0.09 * d8**4) * gloss * seen * np.clip(lambert * 4, 0, 1)
-    rim = 0.05 * (1 - np.clip(facing, 0, 1)) ** 3 * sky * gloss
-    return out + spec[..., None] * sun.astype(np.float32) + rim[..., None] * air.astype(np.float32)
+    d8 = np.square(np.square(np.square(np.clip(dot, 0, 1))))
+    spec = (0.05 * d8 + 0.09 * np.square(np.square(d8))) * gloss * seen * np.clip(lambert * 4, 0, 1)
+    edge = 1 - facing
+    rim = 0.05 * edge * edge * edge * sky * gloss
+    out = np.empty(colour.shape, np.float32)
+    for k, wrap in enumerate((0.30, 0.14, 0.10)):  # red light goes through skin further than blue
+        direct = np.clip((lambert + wrap) * (1 / (1 + wrap)), 0, 1) * seen * (1 + wrap * (1 - seen))
+        out[..., k] = colour[..., k] * (direct * sun[k] + fill * air[k]) + spec * sun[k] + rim * air[k]
+    return out
 
 
 def background(m: Params, size: int) -> Array:
@@ -100,7 +107,7 @@ def ears(i: Params, cam: Camera, box: tuple, origin: Array, d: Array) -> list[tu
             0.5, 0.1, np.hypot((ex + 0.35) / 0.6, (ey + 0.1) / 0.5)
         )
         rim = np.exp(-(((rho - 0.8) / 0.12) ** 2)) * 0.12
-        colour = tone(i) * [1.03, 0.86, 0.84] * (1 - hollow - rim)[..., None]
+        colour = tone(i) * np.array([1.03, 0.86, 0.84], np.float32) * (1 - hollow - rim)[..., None]
         normal = normal / (np.linalg.norm(normal, axis=0) + 1e-9)
         out.append(((rows, cols), t, alpha, normal.transpose(1, 2, 0), colour))
     return out
@@ -124,24 +131,25 @@ def body(i: Params, m: Params, cam: Camera, surface: Array, picture: Array, dept
         (np.array([0, -1.72, -0.45]), np.array([1.0 + 0.2 * man, 0.46, 0.42]), 0.0, cloth),
         (np.array([0, -1.3, -0.27]), np.array([wide, 1.7, wide * 0.95]), -14.0, tone(i) * 0.97),
     )
-    rows = slice(top, cam.size)
     for middle, axes, lean, colour in parts:
         turn = rotation(0, lean, 0) @ to_body
         t, alpha, p = ellipsoid(origin, d, at + to_body.T @ middle, axes, turn, 1 / cam.scale)
-        visible = alpha * np.clip((depth[rows] - t) / 0.03 + 0.5, 0, 1)
-        if visible.max() == 0:
+        visible = alpha * np.clip((depth[top:] - t) / 0.03 + 0.5, 0, 1)
+        near_rows, near_cols = np.flatnonzero(visible.any(1)), np.flatnonzero(visible.any(0))
+        if not len(near_rows):
             continue
-        normal = np.tensordot((turn.T / axes[None]).astype(np.float32), p, 1)
+        w = slice(near_rows[0], near_rows[-1] + 1), slice(near_cols[0], near_cols[-1] + 1)
+        t, visible, view = t[w], visible[w], d[:, w[0], w[1]]
+        normal = np.tensordot((turn.T / axes[None]).astype(np.float32), p[:, w[0], w[1]], 1)
         normal = (normal / (np.sqrt((normal**2).sum(0)) + 1e-9)).transpose(1, 2, 0)
-        half = (origin[:, None, None] + d * np.minimum(t, 20))[:, ::2, ::2]
-        seen = cv2.resize(lit(surface, half, light, 1.0), d.shape[:0:-1])
-        paint = np.broadcast_to(colour.astype(np.float32), (*t.shape, 3))
-        near = smoothstep(0.75, 1.45, np.sqrt((half**2).sum(0)))
-        sky = cv2.resize((0.25 + 0.75 * near).astype(np.float32), d.shape[:0:-1])
-        gloss = np.full_like(t, 0.5 if lean else 0.0)
-        lit_paint = shade(paint.copy(), normal, d, light, seen, sky, gloss, cam.turn.T[:, 1], m)
-        picture[rows] += (lit_paint - picture[rows]) * visible[..., None]
-        depth[rows] = np.where(alpha > 0.5, np.minimum(t, depth[rows]), depth[rows])
+        half = (origin[:, None, None] + view * np.minimum(t, 20))[:, ::2, ::2]
+        seen = cv2.resize(lit(surface, half, light, 1.0), t.shape[::-1])
+        sky = 0.25 + 0.75 * smoothstep(0.75, 1.45, np.sqrt((half**2).sum(0)))
+        sky = cv2.resize(sky.astype(np.float32), t.shape[::-1])
+        paint, gloss = np.broadcast_to(colour.astype(np.float32), (*t.shape, 3)), 0.5 if lean else 0.0
+        paint = shade(paint, normal, view, light, seen, sky, gloss, cam.turn.T[:, 1], m)
+        picture[top:][w] += (paint - picture[top:][w]) * visible[..., None]
+        depth[top:][w] = np.where(visible > 0.5, np.minimum(t, depth[top:][w]), depth[top:][w])
 
 
 def glasses(picture: Array, i: Params, eyes: tuple[Eye, Eye], cam: Camera, depth: Array, m: Params) -> None:

@@ -1,5 +1,6 @@
 """The colour of the skin at rest, as a map: tone, blood, freckles, beard, wrinkles, nostrils."""
 
+import cv2
 import numpy as np
 
 from dfjax.data.render.hair import hair_colour
@@ -10,7 +11,7 @@ from dfjax.data.render.surface import Array, bump, directions, look_up, smoothst
 MAP_SKIN = 384
 TONES = np.array([  # linear RGB, pale to dark
     [0.66, 0.43, 0.33], [0.56, 0.335, 0.235], [0.43, 0.235, 0.145], [0.27, 0.135, 0.075], [0.115, 0.055, 0.032],
-])  # fmt: skip
+], np.float32)  # fmt: skip
 
 
 def tone(i: Params) -> Array:
@@ -18,7 +19,7 @@ def tone(i: Params) -> Array:
     t = float(i['skin']) ** 1.2 * (len(TONES) - 1)
     k = min(int(t), len(TONES) - 2)
     base = TONES[k] + (TONES[k + 1] - TONES[k]) * (t - k)
-    return base * (1 + i['skin_warm'] * np.array([-0.03, 0.03, -0.05])) * (1 - 0.08 * i['masculine'])
+    return base * (1 + i['skin_warm'] * np.array([-0.03, 0.03, -0.05], np.float32)) * (1 - 0.08 * i['masculine'])
 
 
 def skin_map(i: Params, r: Array) -> Array:
@@ -37,32 +38,37 @@ def skin_map(i: Params, r: Array) -> Array:
     seed = float(i['skin_warm'] * 0.31 + i['nose_width'] * 0.17 + 1)
     blotch, pore = noise(x, y, 0.22, seed), noise(x, y, 0.02, seed + 2)
     lightness = 1 + 0.025 * blotch + (0.012 + 0.025 * i['skin_rough']) * pore
-    eye = 0.32 + 0.022 * i['eye_gap']
     low = -0.41 - 0.045 * i['nose_length']
-    blood = 0.75 * bump(ax, y, (0.4, -0.2), (0.15, 0.13)) + 0.7 * bump(ax, y, (0, low + 0.08), (0.1, 0.08))
-    blood += 0.35 * bump(ax, y, (0, -1.0), (0.16, 0.1)) + 0.25 * bump(ax, y, (eye, 0.12), (0.16, 0.06))
+    blood, dark, gloss, spotted = cv2.split(look_up(_broad(i, r, low), d))
     blood = (blood + 0.12 * blotch) * (0.8 + 0.4 * i['skin_rough']) * front
-    dark = (0.16 + 0.16 * i['age']) * bump(ax, y, (eye - 0.05, -0.03), (0.11, 0.032))
-    dark += 0.16 * bump(ax, y, (eye - 0.13, 0.11), (0.06, 0.07)) + 0.10 * bump(ax, y, (eye, 0.17), (0.14, 0.03))
-    dark += _wrinkles(i, x, ax, y) * i['age']
-    dark += (
-        0.35
-        * i['freckles']
-        * smoothstep(0.9, 1.6, noise(x, y, 0.035, seed + 4))
-        * (bump(ax, y, (0.3, -0.15), (0.2, 0.14)) + bump(ax, y, (0, -0.15), (0.12, 0.15)))
-    )
-    out = tone(i) * lightness[..., None] * (1 + blood[..., None] * np.array([0.06, -0.16, -0.13]))
-    out = out * (1 - dark[..., None] * front[..., None] * np.array([0.75, 1.0, 0.95]))
+    dark += _wrinkles(x, ax, y) * i['age'] if i['age'] > 0.1 else 0
+    if i['freckles'] > 0:
+        dark += 0.35 * i['freckles'] * smoothstep(0.9, 1.6, noise(x, y, 0.035, seed + 4)) * spotted
+    out = tone(i) * lightness[..., None] * (1 + blood[..., None] * np.array([0.06, -0.16, -0.13], np.float32))
+    out = out * (1 - dark[..., None] * front[..., None] * np.array([0.75, 1.0, 0.95], np.float32))
     out = _beard(i, out, x, ax, y, z, low)
     wing = 0.075 * (1 + 0.22 * i['nose_width'] + 0.12 * (i['masculine'] - 0.5))
     hole = smoothstep(1.25, 0.55, np.hypot((ax - wing - 0.25 * (y - low)) / 0.045, (y - low - 0.008) / 0.024))
-    out = out * (1 - 0.86 * (hole * front)[..., None] * np.array([0.92, 1, 1]))
-    gloss = 0.75 + 0.5 * bump(ax, y, (0, -0.2), (0.1, 0.3)) + 0.35 * bump(ax, y, (0, 0.55), (0.3, 0.15))
+    out = out * (1 - 0.86 * (hole * front)[..., None] * np.array([0.92, 1, 1], np.float32))
     gloss = (gloss - 0.12 * pore * (0.4 + i['skin_rough'])) * (1 - 0.9 * hole)
     return np.concatenate([out, gloss[..., None]], -1).astype(np.float32)
 
 
-def _wrinkles(i: Params, x: Array, ax: Array, y: Array) -> Array:
+def _broad(i: Params, r: Array, nose_low: float) -> Array:
+    """What changes slowly over the face, on a coarse map [97, 97, 4]: blood, darkness, gloss, where freckles are."""
+    d = directions(97)
+    x, y, _ = d * look_up(r, d)
+    ax, eye = np.abs(x), 0.32 + 0.022 * i['eye_gap']
+    blood = 0.75 * bump(ax, y, (0.4, -0.2), (0.15, 0.13)) + 0.7 * bump(ax, y, (0, nose_low + 0.08), (0.1, 0.08))
+    blood += 0.35 * bump(ax, y, (0, -1.0), (0.16, 0.1)) + 0.25 * bump(ax, y, (eye, 0.12), (0.16, 0.06))
+    dark = (0.16 + 0.16 * i['age']) * bump(ax, y, (eye - 0.05, -0.02), (0.11, 0.035))
+    dark += 0.16 * bump(ax, y, (eye - 0.13, 0.12), (0.06, 0.07)) + 0.10 * bump(ax, y, (eye, 0.18), (0.14, 0.035))
+    gloss = 0.75 + 0.5 * bump(ax, y, (0, -0.2), (0.1, 0.3)) + 0.35 * bump(ax, y, (0, 0.55), (0.3, 0.15))
+    spotted = bump(ax, y, (0.3, -0.15), (0.2, 0.14)) + bump(ax, y, (0, -0.15), (0.12, 0.15))
+    return np.stack([blood, dark, gloss, spotted], -1).astype(np.float32)
+
+
+def _wrinkles(x: Array, ax: Array, y: Array) -> Array:
     """Lines of the forehead, beside the eyes, from nose to mouth, under the eyes: 0 to about 0.4."""
     wave = 0.012 * np.sin(7 * x) + 0.01 * noise(x, y, 0.3, 3.0)
     lines = sum(np.exp(-(((y + wave + 0.06 * ax - h) / 0.009) ** 2)) for h in (0.47, 0.55, 0.63))
@@ -94,6 +100,6 @@ def _beard(i: Params, out: Array, x: Array, ax: Array, y: Array, z: Array, nose_
     for where, much in ((jaw, beard_of(i)), (lip, moustache_of(i))):
         cover = np.clip(where * much * (0.6 + 0.6 * hairs * much + 0.35 * much), 0, 0.97)
         shaved = 0.10 * where * man * (1 - much) * (0.7 + 0.3 * hairs)
-        out = out * (1 - shaved[..., None] * np.array([1.15, 1.0, 0.85]))
+        out = out * (1 - shaved[..., None] * np.array([1.15, 1.0, 0.85], np.float32))
         out = out + (colour - out) * cover[..., None]
     return out

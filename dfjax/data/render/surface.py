@@ -25,7 +25,7 @@ def map_coordinates(d: Array, size: int = MAP) -> tuple[Array, Array]:
     return d[0] * w + (size - 1) / 2, d[1] * w + (size - 1) / 2
 
 
-@lru_cache(4)
+@lru_cache(8)
 def directions(size: int = MAP) -> Array:
     """Unit directions [3, size, size] of the pixels of a map. Beyond what can be seen they stop at 131 degrees."""
     i = np.linspace(-EXTENT, EXTENT, size, dtype=np.float32)
@@ -136,23 +136,28 @@ def skull(i: Params) -> Array:
     """R [MAP, MAP] of the face at rest, lips left out: where each direction meets the skin."""
     d = directions()
     height, width, reach = _outlines(i)
-    low = float(height[0])
-    back = 0.93
+    low, high = float(height[0]), float(height[-1])
+    outline = np.stack([width, reach], -1).astype(np.float32)[:, None]  # [200, 1, 2]
+    gx, gy = np.meshgrid(np.linspace(-1, 1, 161, dtype=np.float32), np.linspace(-1.3, 1.3, 209, dtype=np.float32))
+    raised = relief(i, gx, gy).astype(np.float32)
+    none = np.zeros_like(d[0])
 
     def outside(r: Array) -> Array:
         x, y, z = d * r
-        w = np.interp(y, height, width).astype(np.float32)
-        front = np.interp(y, height, reach).astype(np.float32)
-        front = np.where(z > 0, front, back * np.sqrt(np.clip(1 - (y / 1.25) ** 2, 0.02, 1)))
-        zz = np.where(z > 0, np.maximum(z - relief(i, x, y) * smoothstep(0.0, 0.4, z), 0), -z)
-        over = ((np.abs(x) / w) ** 2.2 + (zz / front) ** 2.2) ** (1 / 2.2)
-        under = low + 0.52 * smoothstep(0.85, -0.1, z) - y  # the jaw rises from the chin to the ears
-        return np.maximum(np.maximum(over, 1 + under * 2), 1 + (y - height[-1]) * 2)
+        at = cv2.remap(
+            outline, none, (y - low) * (199 / (high - low)), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        bump_z = cv2.remap(raised, x * 80 + 80, y * 80 + 104, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        back = 0.93 * np.sqrt(np.clip(1 - (y * 0.8) ** 2, 0.02, 1))
+        zz = np.where(z > 0, np.maximum(z - bump_z * smoothstep(0.0, 0.4, z), 0) / at[..., 1], z / back)
+        a, b = np.minimum(np.square(x / at[..., 0]), 4), np.minimum(np.square(zz), 4)
+        under = low + 0.52 * smoothstep(0.85, -0.1, z)  # the jaw rises from the chin to the ears
+        return (a + b - 0.28 * a * b > 1) | (y < under) | (y > high)
 
     inner, outer = np.full_like(d[0], 0.25), np.full_like(d[0], 1.7)
     for _ in range(13):
         middle = 0.5 * (inner + outer)
-        out = outside(middle) > 1
+        out = outside(middle)
         inner, outer = np.where(out, inner, middle), np.where(out, middle, outer)
     return cv2.GaussianBlur(0.5 * (inner + outer), (0, 0), 1.3)
 

@@ -103,14 +103,15 @@ def meet(r: Array, cam: Camera) -> tuple[tuple[int, int, int, int], Array, Array
     (x0, x1), (y0, y1) = ((max(n[0] * q - q, 0), min(n[-1] * q + q + 1, size)) if len(n) else (0, 1) for n in near)
     square = np.ones((3, 3), np.uint8)
     first, last = cv2.erode(t, square) - 0.06, cv2.dilate(np.where(gap < 0.6, t, np.float32(0)), square)
+    coarse = cv2.merge([first, last, cv2.dilate(gap, square)])
     xs, ys = np.meshgrid(np.arange(x0, x1, dtype=np.float32) / q, np.arange(y0, y1, dtype=np.float32) / q)
-    first, last = (cv2.remap(a, xs, ys, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for a in (first, last))
+    coarse = cv2.remap(coarse, xs, ys, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     box = (int(x0), int(y0), int(x1), int(y1))
     origin, d = cam.rays(box)
-    t, gap = _walk(r, origin, d, first, 8, pixel)
-    t, gap = _behind(r, origin, d, t, gap, last, pixel)
-    square = np.ones((size // 64 | 1,) * 2, np.uint8)
-    gap = cv2.morphologyEx(gap, cv2.MORPH_OPEN, square)  # cracks between a cheek and the hair behind it
+    t, gap = _walk(r, origin, d, coarse[..., 0].copy(), 8, pixel)
+    t, gap = _behind(r, origin, d, t, gap, coarse[..., 1].copy(), pixel)
+    # where all coarse rays around meet the surface this one does, whatever it passed by on its way
+    gap = np.minimum(gap, q * np.maximum(coarse[..., 2] - 0.3, 0))
     return box, np.maximum(gap, 0), origin[:, None, None] + d * t, d, t
 
 
