@@ -23,6 +23,8 @@ SIGNED_SUFFIXES = ('.mp4', '.m4v', '.mov', '.jpg', '.jpeg', '.png', '.gif', '.we
 # Nothing is fetched: no trust list, no revocation list, no manifest from elsewhere.
 SETTINGS = {
     'verify': dict.fromkeys(('verify_trust', 'verify_timestamp_trust', 'ocsp_fetch', 'remote_manifest_fetch'), False),
+    # A video is hashed piece by piece and copied through a file, so that memory does not grow with it.
+    'core': {'merkle_tree_chunk_size_in_kb': 1024, 'backing_store_memory_threshold_in_mb': 16},
     'builder': {'thumbnail': {'enabled': False}},
 }
 
