@@ -40,6 +40,7 @@ def default_config() -> ConfigDict:
     cfg.discriminator = dict(width=64, layers=3, norm=True)
     cfg.augment = augment.default_config()
     cfg.augment.flip = 0.0
+    cfg.augment.warp = 3 / 256
     cfg.loss = dict(
         l1=1.0,
         dssim=2.0,
@@ -49,7 +50,7 @@ def default_config() -> ConfigDict:
         outside=0.2,  # weight of pixels off the face, against 1 on it
         features=2.0,  # what is added over eyes and mouth
     )
-    cfg.optimizer = dict(lr=1e-3, schedule='cosine', warmup=100, b1=0.9, b2=0.99, clip=1.0)
+    cfg.optimizer = dict(lr=2e-3, schedule='cosine', warmup=100, b1=0.9, b2=0.99, clip=1.0)
     cfg.ema = 0.995
     return cfg
 
