@@ -111,8 +111,9 @@ def _unknown(key: str, known: Mapping[str, Any]) -> str:
     if inside:
         return f'config key {key!r} is a section; set one of its keys: {", ".join(inside)}'
     by_name = {k.rpartition('.')[2]: k for k in known}
-    near = difflib.get_close_matches(key, known, 1, 0.5)
-    near = near or [by_name[n] for n in difflib.get_close_matches(key.rpartition('.')[2], by_name, 1, 0.5)]
+    name = key.rpartition('.')[2]
+    near = [by_name[name]] if name in by_name else difflib.get_close_matches(key, known, 1, 0.5)
+    near = near or [by_name[n] for n in difflib.get_close_matches(name, by_name, 1, 0.5)]
     hint = f'did you mean {near[0]!r}?' if near else f'the keys are: {", ".join(known)}'
     return f'config key {key!r} does not exist; {hint}'
 

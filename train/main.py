@@ -32,7 +32,6 @@ def run(words: list[str]) -> None:
     """
     args, rest = parser().parse_known_args(words)
     from dfjax.configs.common import load_config
-
     from dfjax.training.loop import train
     from train.multihost import initialize
 

@@ -8,9 +8,12 @@ A checkpoint appears whole or not at all. When the next one is saved, `seal.json
 is added to it: Orbax itself restores a damaged array without a word.
 """
 
+import errno
 import json
-import os
+import logging
+import shutil
 import sys
+import time
 import zlib
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,8 @@ from dfjax.configs.common import build, flatten
 from dfjax.errors import InputError
 from dfjax.systems import load_system
 from dfjax.systems.state import State
+
+_LOG = logging.getLogger('absl')
 
 NEWEST = 2
 # What may change when a run goes on: it says how long and how to watch, and not what is learnt.
@@ -82,11 +87,8 @@ def claim(workdir: str | Path, cfg: ConfigDict) -> None:
             raise InputError(f'{workdir}: cannot be written: {error.strerror}') from None
 
 
-def load_params(workdir: str | Path, step: int | None = None) -> State:
-    """The state of a run for inference, on this process's first device: `step`, `params`, `ema` and `aux` are filled.
-
-    Args:
-        step: which checkpoint; the newest good one by default.
+def load_params(workdir: str | Path) -> State:
+    """The newest good state of a run for inference, on this process's first device: `step`, `params`, `ema` and `aux`.
 
     Raises:
         InputError: if there is none.
@@ -95,11 +97,12 @@ def load_params(workdir: str | Path, step: int | None = None) -> State:
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     shapes = jax.eval_shape(lambda key: load_system(cfg.system).init(cfg, key), jax.random.key(0))
     shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), shapes)
-    with Checkpoints(workdir) as checkpoints:
-        restored = checkpoints.restore(shapes, step)
-    if restored is None:
+    found, damaged = _newest(Path(workdir).absolute(), shapes.replace(opt={}, frozen={}))
+    if found is None:
         raise InputError(f'{workdir}: the run has no checkpoint yet; train it first')
-    return restored[0].replace(opt={})
+    for path, fault in damaged:
+        say(f'{path} {fault}; using step {found[0]}')
+    return found[1]
 
 
 class Checkpoints:
@@ -120,12 +123,19 @@ class Checkpoints:
         self._manager = ocp.CheckpointManager(self.folder, options=options)
 
     def __enter__(self) -> 'Checkpoints':
+        self._level = _LOG.level
+        _LOG.setLevel('CRITICAL')  # Orbax writes the traceback of an error that it also raises
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self._manager.wait_until_finished()
-        self._seal()
-        self._manager.close()
+    def __exit__(self, kind: type | None, *error: object) -> None:
+        try:
+            self.finish()
+        except InputError:
+            if kind is None:  # else another error is on its way
+                raise
+        finally:
+            self._manager.close()
+            _LOG.setLevel(self._level)
 
     def save(self, step: int, state: State, loss: float, position: dict) -> None:
         """Saves in the background; the state may be used up at once.
@@ -139,7 +149,10 @@ class Checkpoints:
             InputError: if this, or the save before it, cannot be written.
         """
         tree = {name: getattr(state, name) for name in SAVED}
+        needed = sum(leaf.nbytes for leaf in jax.tree.leaves(tree))
         try:
+            if shutil.disk_usage(self.workdir).free < needed:
+                raise OSError(errno.ENOSPC, f'{needed / 1e6:.0f} MB are needed')
             self._manager.wait_until_finished()
             self._seal()
             self._manager.save(
@@ -162,8 +175,8 @@ class Checkpoints:
         except Exception as error:
             raise self._unwritable(error) from error
 
-    def restore(self, shapes: State, step: int | None = None) -> tuple[State, dict] | None:
-        """The newest good state (or that of `step`) and the position of its data; None if there is no checkpoint.
+    def restore(self, shapes: State) -> tuple[State, dict] | None:
+        """The newest good state and the position of its data; None if there is no checkpoint.
 
         A damaged checkpoint is reported and put aside, and the one before it taken.
 
@@ -173,39 +186,14 @@ class Checkpoints:
         Raises:
             InputError: if there are checkpoints, and none can be read.
         """
-        tree = {name: getattr(shapes, name) for name in SAVED}
-        args = ocp.args.Composite(state=ocp.args.StandardRestore(tree), meta=ocp.args.JsonRestore())
-        steps = sorted(_steps(self.workdir), reverse=True)
-        if step is not None:
-            steps = [s for s in steps if s == step]
-        damaged = []
-        for found in steps:
-            fault = self._fault(found)
-            if not fault:
-                try:
-                    restored = self._manager.restore(found, args=args)
-                except (ValueError, OSError, KeyError, json.JSONDecodeError) as error:
-                    fault = f'cannot be read ({str(error).splitlines()[0][:100]})'
-                except Exception as error:
-                    if type(error) is not Exception:  # Orbax raises the bare class for unreadable arrays
-                        raise
-                    fault = 'has unreadable arrays'
-            if fault:
-                damaged.append((found, fault))
-                continue
-            for bad, reason in damaged:
-                self._put_aside(bad, reason, found)
-            return shapes.replace(**restored.state), restored.meta['data']
+        found, damaged = _newest(self.workdir, shapes)
+        for path, fault in damaged:
+            say(f'{path} {fault}; going on from step {found[0]}')
+            if jax.process_index() == 0:
+                path.rename(self.workdir / f'damaged-checkpoint-{path.name}-{time.time_ns()}')
         if damaged:
-            lines = '; '.join(f'{self.folder / str(bad)} {reason}' for bad, reason in damaged)
-            raise InputError(f'no checkpoint can be read: {lines}; restore them from a copy, or use another folder')
-        return None
-
-    def _put_aside(self, step: int, reason: str, instead: int) -> None:
-        say(f'{self.folder / str(step)} {reason}; going on from step {instead}')
-        if jax.process_index() == 0:
-            (self.folder / str(step)).rename(self.workdir / f'damaged-checkpoint-{step}-{os.getpid()}')
-        self._manager.reload()
+            self._manager.reload()
+        return found and found[1:]
 
     def _seal(self) -> None:
         """Adds checksums to the checkpoints that have none."""
@@ -215,25 +203,61 @@ class Checkpoints:
             if not (self.folder / str(step) / 'seal.json').exists():
                 _write(self.folder / str(step) / 'seal.json', json.dumps(_checksums(self.folder / str(step))))
 
-    def _fault(self, step: int) -> str:
-        """What is wrong with a sealed checkpoint's files; '' if nothing is."""
-        seal = self.folder / str(step) / 'seal.json'
-        try:
-            expected = json.loads(seal.read_text()) if seal.exists() else {}
-        except ValueError:
-            return 'has a damaged seal.json'
-        found = _checksums(self.folder / str(step))
-        wrong = [name for name, checksum in expected.items() if found.get(name) != checksum]
-        return f'is damaged ({wrong[0]})' if wrong else ''
-
     def _unwritable(self, error: Exception) -> InputError:
-        full = 'No space left' in str(error) or 'RESOURCE_EXHAUSTED' in str(error)
-        reason = 'the disk is full; make room' if full else str(error).splitlines()[0][:200]
-        return InputError(f'{self.folder}: a checkpoint cannot be written: {reason}, and run the same command again')
+        full = getattr(error, 'errno', None) == errno.ENOSPC or 'RESOURCE_EXHAUSTED' in str(error)
+        reason = 'the disk is full' if full else str(error).splitlines()[0][:200]
+        return InputError(f'{self.folder}: a checkpoint cannot be written: {reason}; mend that and run the same again')
 
 
 def _loss(metrics: dict) -> float:
     return metrics['loss']
+
+
+def _newest(workdir: Path, shapes: State) -> tuple[tuple[int, State, dict] | None, list[tuple[Path, str]]]:
+    """(step, state, position of the data) of the newest good checkpoint; the damaged ones after it, with their faults.
+
+    Raises:
+        InputError: if there are checkpoints, and none can be read.
+    """
+    tree = {name: getattr(shapes, name) for name in SAVED if getattr(shapes, name) != {}}
+    arguments = ocp.args.PyTreeRestore(
+        tree, restore_args=ocp.checkpoint_utils.construct_restore_args(tree), partial_restore=True
+    )
+    damaged = []
+    for step in reversed(_steps(workdir)):
+        folder = workdir / 'checkpoints' / str(step)
+        fault = _fault(folder)
+        if not fault:
+            try:
+                with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as reader:
+                    position = reader.restore(folder / 'meta')['data']
+                with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
+                    restored = reader.restore(folder / 'state', args=arguments)
+            except (ValueError, OSError, KeyError) as error:
+                fault = f'cannot be read ({str(error).splitlines()[0][:100]})'
+            except Exception as error:
+                if type(error) is not Exception:  # the bare class is what Orbax raises for arrays that it cannot read
+                    raise
+                fault = 'holds arrays that cannot be read'
+            else:
+                return (step, shapes.replace(**restored), position), damaged
+        damaged.append((folder, fault))
+    if damaged:
+        faults = '; '.join(f'{path} {fault}' for path, fault in damaged)
+        raise InputError(f'no checkpoint can be read: {faults}; bring back a copy, or use another folder')
+    return None, damaged
+
+
+def _fault(folder: Path) -> str:
+    """What is wrong with a sealed checkpoint's files; '' if nothing is."""
+    seal = folder / 'seal.json'
+    try:
+        expected = json.loads(seal.read_text()) if seal.exists() else {}
+    except ValueError:
+        return 'has a damaged seal.json'
+    found = _checksums(folder)
+    wrong = [name for name, checksum in expected.items() if found.get(name) != checksum]
+    return f'is damaged ({wrong[0]})' if wrong else ''
 
 
 def _steps(workdir: Path) -> list[int]:

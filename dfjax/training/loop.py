@@ -50,18 +50,32 @@ def train(
             not finite; if the device runs out of memory. What was saved before stays.
     """
     until = math.inf if deadline is None else time.monotonic() + deadline
-    with memory_errors(cfg), Stop(until) as stop:
-        claim(workdir, cfg)
-        place = _placed(cfg, data)
+    try:
+        with memory_errors(cfg), Stop(until) as stop:
+            state = _train(cfg, workdir, data, stop, progress)
+    except OSError as error:
+        raise InputError(
+            f'{error.filename or workdir}: {error.strerror or error}; run the same command again'
+        ) from error
+    stop.leave()
+    return state
+
+
+def _train(cfg: ConfigDict, workdir: str | Path, data: Any, stop: 'Stop', progress: bool) -> State:
+    claim(workdir, cfg)
+    place = _placed(cfg, data)
+    try:
         with Checkpoints(workdir) as checkpoints:
             state, step = _first_state(place, checkpoints)
             with Report(workdir, cfg, step, progress) as report:
                 run = _Run(cfg, place, checkpoints, report, step)
                 state = run.steps(state, stop)
-            if run.step < cfg.steps:
-                say(f'stopped at step {run.step} of {cfg.steps}, saved in {workdir}; the same command goes on')
-            stop.leave()
-            return place.whole(state)
+    finally:
+        if data is None:
+            place.data.close()
+    if run.step < cfg.steps:
+        say(f'stopped at step {run.step} of {cfg.steps}, saved in {workdir}; the same command goes on')
+    return place.whole(state)
 
 
 def steps_for(cfg: ConfigDict, data: Any, seconds: float) -> int:

@@ -1,0 +1,21 @@
+"""What all tests share: where JAX keeps what it has compiled, the real recordings, and small sets of rendered faces."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Before JAX is imported, and inherited by the processes that tests start.
+CACHE = Path(__file__).parent.parent / '.pytest_cache' / 'compiled'
+os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(CACHE))
+os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.2')
+os.environ.setdefault('JAX_PLATFORMS', 'cpu')
+
+
+@pytest.fixture(scope='session')
+def shared_data() -> Path:
+    """The folder of real recordings, which is not part of the repository."""
+    path = Path(__file__).parents[2] / 'shared' / 'data'
+    if not path.is_dir():
+        pytest.skip(f'no real recordings at {path}')
+    return path
