@@ -118,8 +118,8 @@ def test_verify_reports_each_file(tmp_path, capsys):
     report = verify.run(parser.parse_args([str(p) for p in (marked, plain, changed)]))
     assert [row['status'] for row in report['files']] == ['intact', 'unmarked', 'tampered']
     assert [row['ai_generated'] for row in report['files']] == [True, None, True]
-    assert report['exit_code'] == 1 and json.dumps(report)
-    assert verify.run(parser.parse_args([str(marked)]))['exit_code'] == 0
+    assert report['ok'] is False and json.dumps(report)
+    assert verify.run(parser.parse_args([str(marked)]))['ok'] is True
 
 
 @pytest.mark.parametrize('name', ['missing.png', 'empty.png', 'text.mp4', 'text.png', 'text.jpg', 'film.mkv', 'folder'])

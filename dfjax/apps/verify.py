@@ -9,9 +9,10 @@ def add_arguments(parser) -> None:
 
 
 def run(args) -> dict:
-    """The report: `files`, one row for each, with `status` 'intact', 'tampered' or 'unmarked', and `exit_code`.
+    """The report: `files`, a row for each with its `status` and what its credentials say; `ok` where all are intact.
 
-    'unmarked' proves nothing about how a file was made: credentials can be stripped.
+    Status is 'intact', 'tampered' (changed since it was signed) or 'unmarked', which proves nothing about how a file
+    was made: credentials can be stripped.
     """
     from dfjax.data.media.credentials import read_credentials
 
@@ -20,4 +21,4 @@ def run(args) -> dict:
         said = read_credentials(file)
         status = 'unmarked' if said is None else 'intact' if said['intact'] else 'tampered'
         rows.append({'file': str(file), 'status': status, **(said or {'ai_generated': None})})
-    return {'files': rows, 'exit_code': int(any(row['status'] != 'intact' for row in rows))}
+    return {'files': rows, 'ok': all(row['status'] == 'intact' for row in rows)}
