@@ -1,0 +1,25 @@
+"""`dfjax bench`: speed, measured on this machine, each target in a module of its own."""
+
+import argparse
+import importlib
+
+EXAMPLE = 'dfjax bench faceswap --json'
+
+TARGETS = {  # name: module, its options, what it measures
+    'faceswap': ('bench_faceswap', {}, 'a training step and the whole loop beside PyTorch'),
+    'faceswap-original': ('bench_faceswap', {'variant': 'paper'}, 'the same for the 82-million-parameter network'),
+    'extract': ('bench_extract', {}, 'extraction beside bare dlib on all cores'),
+    'convert': ('bench_convert', {}, 'frames a second of conversion'),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    listing = '\n'.join(f'  {name:<18} {text}' for name, (_, _, text) in TARGETS.items())
+    parser.epilog = f'targets:\n{listing}\n\nExample: {EXAMPLE}'
+    parser.add_argument('target', choices=list(TARGETS), metavar='TARGET', help='what to measure')
+
+
+def run(args: argparse.Namespace) -> dict:
+    """Measures the target; returns its report."""
+    module, options, _ = TARGETS[args.target]
+    return importlib.import_module(f'dfjax.apps.{module}').run(**options)

@@ -1,0 +1,165 @@
+"""The face swap's nets and losses in PyTorch, for `dfjax bench faceswap` only: the same sums, layer for layer.
+
+Tensors are [B, C, H, W] in channels_last memory. Pixel shuffles are PyTorch's own: they read channels in another order
+than dfjax's default, so kernels before and after them hold the same numbers in another order.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Upscale(nn.Module):
+    """Convolution, leaky ReLU, pixel shuffle by 2."""
+
+    def __init__(self, channels: int, features: int):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, 4 * features, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pixel_shuffle(F.leaky_relu(self.conv(x), 0.1), 2)
+
+
+class Residual(nn.Module):
+    """x + conv(act(conv(x))), then the activation."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.leaky_relu(x + self.second(F.leaky_relu(self.first(x), 0.2)), 0.2)
+
+
+class Encoder(nn.Module):
+    """As `dfjax.models.autoencoder.Encoder`; `side` is that of its input, `points` how many landmarks it is told."""
+
+    def __init__(
+        self, stem: int, widths: list[int], kernel: int, code: int, bottom: list[int], up: int, side: int, points: int
+    ):
+        super().__init__()
+        self.stem, self.bottom = stem, bottom
+        channels, side = 3 * stem**2, side // stem
+        self.convs = nn.ModuleList()
+        for i, width in enumerate(widths):
+            stride = 1 if stem > 1 and i == 0 else 2
+            self.convs.append(nn.Conv2d(channels, width, kernel, stride, padding=kernel // 2))
+            channels, side = width, side // stride
+        self.dense = nn.Linear(side * side * channels, code)
+        self.unfold = nn.Linear(code + 2 * points, bottom[0] ** 2 * bottom[1])
+        self.up = Upscale(bottom[1], up) if up else None
+
+    def forward(self, x: Tensor, offsets: Tensor | None) -> Tensor:
+        x = F.pixel_unshuffle(x, self.stem) if self.stem > 1 else x
+        for conv in self.convs:
+            x = F.leaky_relu(conv(x), 0.1)
+        x = self.dense(x.permute(0, 2, 3, 1).flatten(1))  # NHWC order, a view of channels_last
+        if offsets is not None:
+            x = torch.cat([x, 10 * offsets.flatten(1).to(x.dtype)], 1)
+        side, channels = self.bottom
+        x = self.unfold(x).view(-1, side, side, channels).permute(0, 3, 1, 2)
+        return self.up(x) if self.up else x
+
+
+class Decoder(nn.Module):
+    """As `dfjax.models.autoencoder.Decoder`; `channels` are those of the code."""
+
+    def __init__(
+        self, widths: list[int], residuals: int, shuffle: int, kernel: int, mask: bool, channels: int, points: int
+    ):
+        super().__init__()
+        self.blocks = nn.ModuleList()
+        for i, width in enumerate(widths):
+            told = points if i == len(widths) - 1 else 0
+            self.blocks.append(
+                nn.Sequential(Upscale(channels + told, width), *(Residual(width) for _ in range(residuals)))
+            )
+            channels = width
+        self.shuffle, self.mask = shuffle, mask
+        self.last = nn.Conv2d(channels, (4 if mask else 3) * shuffle**2, kernel, padding=kernel // 2)
+
+    def forward(self, x: Tensor, points: Tensor | None) -> tuple[Tensor, Tensor]:
+        for i, block in enumerate(self.blocks):
+            if points is not None and i == len(self.blocks) - 1:
+                x = torch.cat([x, spots(points, x.shape[-1]).to(x.dtype)], 1)
+            x = block(x)
+        x = self.last(x)
+        x = F.pixel_shuffle(x, self.shuffle) if self.shuffle > 1 else x
+        x = torch.sigmoid(x.float())
+        return 2 * x[:, :3] - 1, x[:, 3:] if self.mask else torch.ones_like(x[:, :1])
+
+
+def spots(points: Tensor, side: int) -> Tensor:
+    """As `dfjax.models.autoencoder.spots`: [B, K, side, side]."""
+    offset = torch.arange(side, device=points.device) - (points[..., None] * side - 0.5)
+    x, y = torch.exp(-0.5 * offset**2).unbind(2)
+    maps = y[..., :, None] * x[..., None, :]
+    return maps.contiguous(memory_format=torch.channels_last)
+
+
+class Swapper(nn.Module):
+    """Encoder and decoders; `forward` is the sum of the terms of `dfjax.systems.faceswap.generate`."""
+
+    def __init__(self, cfg):
+        super().__init__()
+        self.cfg = cfg
+        points = 68 if cfg.landmarks else 0
+        channels = cfg.model.encoder.up or cfg.model.encoder.bottom[1]
+        self.encoder = Encoder(**cfg.model.encoder.to_dict(), side=cfg.input_size, points=points)
+        self.decoder_a = Decoder(**cfg.model.decoder.to_dict(), channels=channels, points=points)
+        self.decoder_b = Decoder(**cfg.model.decoder.to_dict(), channels=channels, points=points)
+
+    def forward(self, pair: dict, centre: Tensor) -> Tensor:
+        """`pair` as `dfjax.data.augment.warped_pair` gives it for both sides; `centre` [68, 2] of both sides."""
+        points = {side: pair[side]['landmarks'] if self.cfg.landmarks else None for side in 'ab'}
+        offsets = torch.cat([points[side] - centre for side in 'ab']) if self.cfg.landmarks else None
+        codes = self.encoder(torch.cat([pair[side]['input'] for side in 'ab']), offsets).chunk(2)
+        total = 0
+        for side, code, decoder in zip('ab', codes, (self.decoder_a, self.decoder_b)):
+            total = total + self.reconstruction(*decoder(code, points[side]), pair[side])
+        return total
+
+    def reconstruction(self, picture: Tensor, mask: Tensor, pair: dict) -> Tensor:
+        w, target = self.cfg.loss, pair['target']
+        weight = pixel_weight(w, pair['mask'], pair['landmarks'])
+        total = w.l1 * weighted_mean((picture - target).abs(), weight).mean()
+        if w.dssim:
+            similar = ssim_map(picture, target, w.window, w.window / 4.7)
+            edge = w.window // 2
+            total = total + w.dssim * weighted_mean((1 - similar) / 2, weight[..., edge:-edge, edge:-edge]).mean()
+        if w.mask:
+            total = total + w.mask * (mask - pair['mask']).abs().mean()
+        return total
+
+
+def pixel_weight(loss, mask: Tensor, landmarks: Tensor) -> Tensor:
+    """As `dfjax.systems.faceswap.pixel_weight`: [B, 1, S, S]."""
+    side = mask.shape[-1]
+    at = (torch.arange(side, device=mask.device) + 0.5) / side
+    total = loss.outside + (1 - loss.outside) * mask[:, 0]
+    for points, wide, high in ((slice(36, 42), 0.10, 0.06), (slice(42, 48), 0.10, 0.06), (slice(48, 68), 0.16, 0.12)):
+        middle = landmarks[:, points].mean(1)
+        x = torch.exp(-0.5 * ((at - middle[:, :1]) / wide) ** 2)
+        y = torch.exp(-0.5 * ((at - middle[:, 1:]) / high) ** 2)
+        total = total + loss.features * y[:, :, None] * x[:, None, :]
+    return total[:, None]
+
+
+def weighted_mean(x: Tensor, weight: Tensor) -> Tensor:
+    return (x * weight).sum((1, 2, 3)) / (weight.sum((1, 2, 3)) * x.shape[1] + 1e-6)
+
+
+def ssim_map(x: Tensor, y: Tensor, size: int, sigma: float) -> Tensor:
+    """As `dfjax.losses.image.ssim_map`, the window as two depthwise convolutions."""
+    c1, c2 = 0.02**2, 0.06**2
+    t = torch.arange(size, device=x.device) - (size - 1) / 2
+    taps = torch.exp(-0.5 * (t / sigma) ** 2)
+    taps = taps / taps.sum()
+    maps = torch.cat([x, y, x * x + y * y, x * y], 1)
+    count = maps.shape[1]
+    maps = F.conv2d(maps, taps.view(1, 1, size, 1).expand(count, 1, size, 1), groups=count)
+    maps = F.conv2d(maps, taps.view(1, 1, 1, size).expand(count, 1, 1, size), groups=count)
+    mx, my, square, cross = maps.chunk(4, 1)
+    luminance = (2 * mx * my + c1) / (mx * mx + my * my + c1)
+    return luminance * (2 * (cross - mx * my) + c2) / (square - mx * mx - my * my + c2)
