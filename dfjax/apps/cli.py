@@ -49,7 +49,7 @@ def build_parser(verb: str | None = None) -> argparse.ArgumentParser:
     )
     module.add_arguments(parser)
     parser.add_argument('--json', action='store_true', help='print the report as one line of JSON')
-    parser.set_defaults(run=module.run)
+    parser.set_defaults(verb=module.run)
     return parser
 
 
@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
     # The default action of SIGTERM would leave half-written outputs behind; this unwinds like Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
     try:
-        report = args.run(args)
+        report = args.verb(args)
     except InputError as error:
         print(f'dfjax: {error}', file=sys.stderr)
         return 2
