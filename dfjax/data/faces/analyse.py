@@ -18,7 +18,7 @@ from dfjax.data.faces.search import Found
 from dfjax.data.faces.track import Tracker, bridge, smooth
 from dfjax.errors import InputError
 
-CHUNK = 8  # consecutive frames that one worker gets
+CHUNK = 12  # consecutive frames that one worker gets
 LONGEST = 1920  # px; larger frames are searched scaled down to it
 DESCRIBE_EVERY = 30  # frames of a track; a descriptor costs as much as searching four frames
 CUT = 30  # mean change of grey levels, at 32 px, from one frame to the next that only a cut makes
@@ -92,7 +92,8 @@ def analyse(
     """
     from dfjax.data.media.source import iter_frames
 
-    load_detector(detector, detector_model)  # bad arguments raise here, not in a worker
+    if detector != 'dlib':  # bad arguments raise here, not in a worker
+        load_detector(detector, detector_model)
     thorough = every_face or person is not None
     with Pool(detector, detector_model, thorough, workers) as pool:
         wanted = None if person is None else _describe_person(person, pool)
@@ -111,13 +112,6 @@ def analyse(
             'give another picture of the person, or leave --person out'
         )
     return Analysis(str(src), *work.size, frames=work.count, faces=faces)
-
-
-def describe_picture(path: Path | str, detector: str = 'dlib', detector_model: Path | str | None = None) -> np.ndarray:
-    """The descriptor float32 [128] of the one face in a picture; InputError for none or several."""
-    load_detector(detector, detector_model)
-    with Pool(detector, detector_model, True, 1) as pool:
-        return _describe_person(path, pool)
 
 
 def _describe_person(path: Path | str, pool: Pool) -> np.ndarray:

@@ -1,26 +1,22 @@
 """The 68 landmarks of iBUG 300-W by dlib's regression trees (Kazemi & Sullivan 2014), made repeatable.
 
 Run once in the detector's box, the trees give points that jump with the box (which moves in steps) and come rounded to
-pixels: 1.5 to 2 % of the distance between the eyes from frame to frame. So they run twice, and the second time in a
-normalised crop, upright, in the box that the first points call for, four times with the box moved a little, and the
-four are averaged. That spreads 3 to 4 times less when the same frame is moved, turned and scaled a little, and, unlike
+pixels: 1.5 to 2 % of the distance between the eyes from frame to frame. So that is only the first pass; the second runs
+in a normalised crop, upright, in the box that the first points call for, three times with the box moved a little, and
+the three are averaged. That spreads 3 times less when the same frame is moved, turned and scaled a little, and, unlike
 smoothing over time, it cannot blur a blink.
 """
-
-from collections.abc import Callable
 
 import numpy as np
 
 from dfjax.data.faces.files import LANDMARKS, dlib_model
 from dfjax.data.faces.warp import apply_inverse, crop, similarity
 
-CROP = 432  # pixels of the normalised crop
+CROP = 320  # pixels of the normalised crop
 SHARE = 0.6  # of it is the box
-MOVES = ((0.04, 0.04, 0.05), (-0.04, 0.04, -0.05), (0.04, -0.04, -0.05), (-0.04, -0.04, 0.05))  # x, y, size, in boxes
+MOVES = ((0.0, -0.04, -0.04), (0.035, 0.02, 0.04), (-0.035, 0.02, 0.0))  # x, y, size, in boxes
 BOX_SIDE = 3.1  # of dlib's box, in root-mean-square distances of the inner landmarks; a median over real video
 RIGHT_EYE, LEFT_EYE = slice(36, 42), slice(42, 48)
-
-Landmarker = Callable[..., np.ndarray]
 
 
 def place(landmarks: np.ndarray) -> tuple[np.ndarray, float, float]:
@@ -35,31 +31,40 @@ def place(landmarks: np.ndarray) -> tuple[np.ndarray, float, float]:
     return centre, float(side), float(np.arctan2(y, x))
 
 
-def load_landmarker() -> Landmarker:
-    """A function landmark(rgb uint8 [H, W, 3], box, angle=0) -> float32 [68, 2] in source pixels.
+class Landmarker:
+    """landmarker(rgb uint8 [H, W, 3], box) -> float32 [68, 2] in its pixels; `box` (x0, y0, x1, y1) as detectors give.
 
-    `box` is (x0, y0, x1, y1) as a detector gives it and `angle` the roll of the face in radians (within about 40
-    degrees is good enough: the second pass takes it from the first).
+    The face must be upright in `rgb` within about 40 degrees. Where the detector saw another picture than the original
+    (turned, or a part of it), `rough` runs on that picture and `refine`, with the points moved back, on the original.
     """
+
+    def __init__(self, predictor):
+        self._predictor = predictor
+
+    def __call__(self, rgb: np.ndarray, box) -> np.ndarray:
+        return self.refine(rgb, self.rough(rgb, box))
+
+    def rough(self, rgb: np.ndarray, box) -> np.ndarray:
+        """The first pass: [68, 2], whole pixels."""
+        import dlib
+
+        x0, y0, x1, y1 = box  # edges; dlib's rectangles name their first and last pixel
+        rect = dlib.rectangle(*(round(v) for v in (x0 + 0.5, y0 + 0.5, x1 - 0.5, y1 - 0.5)))
+        return np.array([(p.x, p.y) for p in self._predictor(rgb, rect).parts()], np.float64)
+
+    def refine(self, rgb: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+        """The second pass, from what the first gave: float32 [68, 2]."""
+        matrix = similarity(*place(landmarks), CROP, SHARE)
+        picture, side = crop(rgb, matrix, CROP, smooth=False), CROP * SHARE
+        points = []
+        for dx, dy, grow in MOVES:
+            x, y, half = (CROP - 1) / 2 + dx * side, (CROP - 1) / 2 + dy * side, side * (1 + grow) / 2
+            points.append(self.rough(picture, (x - half, y - half, x + half, y + half)))
+        return apply_inverse(matrix, np.mean(points, 0)).astype(np.float32)
+
+
+def load_landmarker() -> Landmarker:
+    """A Landmarker with dlib's model of 68 points; InputError where its file is missing."""
     import dlib
 
-    predictor = dlib.shape_predictor(dlib_model(LANDMARKS))
-
-    def predict(rgb: np.ndarray, where: tuple[np.ndarray, float, float], moves) -> np.ndarray:
-        matrix = similarity(*where, CROP, SHARE)
-        picture = crop(rgb, matrix, CROP, smooth=False)
-        points = []
-        for dx, dy, grow in moves:
-            half = CROP * SHARE * (1 + grow) / 2
-            x, y = CROP / 2 + dx * CROP * SHARE, CROP / 2 + dy * CROP * SHARE
-            rect = dlib.rectangle(*(round(v) for v in (x - half, y - half, x + half - 1, y + half - 1)))
-            points.append([(p.x, p.y) for p in predictor(picture, rect).parts()])
-        return apply_inverse(matrix, np.mean(points, 0))
-
-    def landmark(rgb: np.ndarray, box, angle: float = 0.0) -> np.ndarray:
-        x0, y0, x1, y1 = box
-        where = np.array([(x0 + x1) / 2, (y0 + y1) / 2]), x1 - x0, angle
-        rough = predict(rgb, where, [(0, 0, 0)])
-        return predict(rgb, place(rough), MOVES).astype(np.float32)
-
-    return landmark
+    return Landmarker(dlib.shape_predictor(dlib_model(LANDMARKS)))

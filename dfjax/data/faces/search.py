@@ -1,6 +1,7 @@
 """Every face of a run of consecutive frames, without searching every frame everywhere."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -10,8 +11,11 @@ from dfjax.data.faces.warp import apply_inverse, crop, similarity
 
 TURNS = (90, -90, 180, 45, -45)  # degrees; dlib's detector stands 40 to either side of upright
 UPSAMPLED_PIXELS = 1_300_000  # larger pictures are not doubled: an 80-px face in them is too small to be of use
-NEAR, NEAR_SHARE = 256, 0.45  # the window around a face of the frame before, and the face's share of it
+SURE, LIKELY = 0.7, 0.3  # scores: needed to look no further; needed to believe a face that only a retry has found
+NEAR, NEAR_SHARE = 208, 0.5  # the window around a face of the frame before, and the face's share of it
 SHARP = 128  # px, where sharpness is measured
+MIDDLE = tuple(NEAR * (0.5 + NEAR_SHARE * v) for v in (-0.5, -0.5, 0.5, 0.5))  # of the window: where the face was
+IDENTITY = np.eye(2, 3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,46 +58,55 @@ class Search:
         return [*found, last]
 
     def everywhere(self, rgb: np.ndarray, retry: bool = True) -> list[Found]:
-        """All faces of a frame. Where there is none, `retry` looks for smaller and for turned ones."""
+        """All faces of a frame. Where none is sure, `retry` looks for smaller and for turned ones."""
         small = rgb.shape[0] * rgb.shape[1] <= UPSAMPLED_PIXELS
-        found = self._upright(rgb, int(self.thorough and small))
-        if not found and retry and small and not self.thorough:
-            found = self._upright(rgb, 1)
-        for turn in TURNS if retry else ():
-            if found:
+        best = self._upright(rgb, int(self.thorough and small))
+        if not retry or _top(best) >= SURE:
+            return best
+        attempts = [partial(self._turned, rgb, np.radians(turn)) for turn in TURNS]
+        if small and not self.thorough:
+            attempts.insert(0, partial(self._upright, rgb, 1))
+        for attempt in attempts:
+            found = attempt()
+            if _top(found) > max(_top(best), LIKELY):
+                best = found
+            if _top(best) >= SURE:
                 break
-            found = self._turned(rgb, np.radians(turn))
-        return found
+        return best
 
     def near(self, rgb: np.ndarray, before: list[Found]) -> list[Found] | None:
         """The faces again that the frame before had, or None where not every one is there."""
         found: list[Found] = []
         for face in before:
-            centre, side, angle = place(face.landmarks)
-            matrix = similarity(centre, side, angle, NEAR, NEAR_SHARE)
-            hits = self.detect(crop(rgb, matrix, NEAR, smooth=False))
+            matrix = similarity(*place(face.landmarks), NEAR, NEAR_SHARE)
+            window = crop(rgb, matrix, NEAR, smooth=False)
+            hits = self.detect(window)
             if not hits:
                 return None
-            box, score = max(hits, key=lambda hit: overlap(hit[0], _middle()))
-            again = self._measure(rgb, _box_back(box, matrix), score, angle)
+            hit = max(hits, key=lambda hit: overlap(hit[0], MIDDLE))
+            again = self._measure(rgb, window, hit, matrix)
             if any(overlap(again.box, other.box) > 0.4 for other in found):
                 return None
             found.append(again)
         return found
 
     def _upright(self, rgb: np.ndarray, upsample: int) -> list[Found]:
-        return [self._measure(rgb, box, score, 0.0) for box, score in self.detect(rgb, upsample)]
+        return [self._measure(rgb, rgb, hit, IDENTITY) for hit in self.detect(rgb, upsample)]
 
     def _turned(self, rgb: np.ndarray, angle: float) -> list[Found]:
-        h, w = rgb.shape[:2]
-        side = int(np.ceil(abs(np.cos(angle)) * max(h, w) + abs(np.sin(angle)) * max(h, w)))
-        matrix = similarity(np.array([(w - 1) / 2, (h - 1) / 2]), side, angle, side)
-        turned = crop_black(rgb, matrix, side)
-        return [self._measure(rgb, _box_back(box, matrix), score, angle) for box, score in self.detect(turned)]
+        import cv2
 
-    def _measure(self, rgb: np.ndarray, box: Box, score: float, angle: float) -> Found:
-        landmarks = self.landmark(rgb, box, angle)
-        return Found(box, score, landmarks, sharpness(rgb, landmarks))
+        h, w = rgb.shape[:2]
+        side = int(np.ceil(np.hypot(h, w) if angle % (np.pi / 2) else max(h, w)))
+        matrix = similarity(np.array([(w - 1) / 2, (h - 1) / 2]), side, angle, side)
+        turned = cv2.warpAffine(rgb, matrix, (side, side))
+        return [self._measure(rgb, turned, hit, matrix) for hit in self.detect(turned)]
+
+    def _measure(self, rgb: np.ndarray, seen: np.ndarray, hit: tuple[Box, float], matrix: np.ndarray) -> Found:
+        """What the detector hit in the picture `seen`, which `matrix` made of the frame `rgb`."""
+        box, score = hit
+        landmarks = self.landmark.refine(rgb, apply_inverse(matrix, self.landmark.rough(seen, box)))
+        return Found(_box_back(box, matrix), score, landmarks, sharpness(rgb, landmarks))
 
 
 def sharpness(rgb: np.ndarray, landmarks: np.ndarray) -> float:
@@ -104,16 +117,8 @@ def sharpness(rgb: np.ndarray, landmarks: np.ndarray) -> float:
     return float(cv2.Laplacian(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), cv2.CV_64F).std())
 
 
-def crop_black(rgb: np.ndarray, matrix: np.ndarray, side: int) -> np.ndarray:
-    """A turned picture in a black square: repeated edges look like faces to no one but cost as much as the picture."""
-    import cv2
-
-    return cv2.warpAffine(rgb, matrix, (side, side), flags=cv2.INTER_LINEAR)
-
-
-def _middle() -> Box:
-    half = NEAR * NEAR_SHARE / 2
-    return (NEAR / 2 - half, NEAR / 2 - half, NEAR / 2 + half, NEAR / 2 + half)
+def _top(found: list[Found]) -> float:
+    return max((face.score for face in found), default=0.0)
 
 
 def _box_back(box: Box, matrix: np.ndarray) -> Box:
