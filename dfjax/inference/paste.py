@@ -12,7 +12,7 @@ import numpy as np
 from dfjax.ops.image import gaussian_blur, lab_to_rgb, rgb_to_lab
 
 COLOURS = ('none', 'reinhard', 'mkl')
-EDGE = 0.04  # of the side: the mask is pulled in by this much and softened by half of it
+EDGE = 0.025  # of the side: the mask is pulled in by this much and softened by half of it
 
 
 def match_colour(kind: str, face: jax.Array, like: jax.Array, weight: jax.Array) -> jax.Array:
