@@ -33,7 +33,7 @@ def default_config() -> ConfigDict:
     cfg = common_config()
     cfg.system = 'faceswap'
     cfg.batch_size = 8  # of each side
-    cfg.data = dict(a='render:1:256', b='render:2:256', size=128, face_type='full', resident_bytes=2**30)
+    cfg.data = dict(a='render:1:256', b='render:2:256', size=128, face_type='close', resident_bytes=2**30)
     cfg.input_size = 64  # side of the picture that the encoder sees
     cfg.landmarks = True  # whether the nets are told where they are
     cfg.model = autoencoder.LIGHT
@@ -47,7 +47,7 @@ def default_config() -> ConfigDict:
         window=7,  # side of the SSIM window, in pixels
         mask=0.1,
         gan=0.0,  # 0 leaves the discriminator out
-        outside=0.2,  # weight of pixels off the face, against 1 on it
+        outside=0.05,  # weight of pixels off the face, against 1 on it
         features=2.0,  # what is added over eyes and mouth
     )
     cfg.optimizer = dict(lr=2e-3, schedule='cosine', warmup=100, b1=0.9, b2=0.99, clip=1.0)
