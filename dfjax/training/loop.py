@@ -87,6 +87,7 @@ def steps_for(cfg: ConfigDict, data: Any, seconds: float) -> int:
     started = time.monotonic()
     with memory_errors(cfg):
         place = _placed(cfg, data)
+        position = place.data.get_state()
         state = place.init()
         tally = place.zeros(state)
         state, tally = place.advance(state, tally, place.feed(1), 1)
@@ -97,6 +98,7 @@ def steps_for(cfg: ConfigDict, data: Any, seconds: float) -> int:
             state, tally = place.advance(state, tally, place.feed(1), 1)
             place.read(tally)
             done += 1
+        place.data.set_state(position)  # what was timed is not to be missing from the run
     each = (time.monotonic() - began) / done
     left = seconds - (time.monotonic() - started) - setup  # `train` compiles again: the schedule is another one
     return max(1, int(0.95 * left / each))
