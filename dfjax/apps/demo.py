@@ -2,6 +2,7 @@
 
 import argparse
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 EXAMPLE = 'dfjax demo -o demo --json'
@@ -54,25 +55,25 @@ def demo(out: Path | str, *, minutes: float | None = 3.0, steps: int | None = No
     return figures | {'seconds': round(time.monotonic() - began, 1)}
 
 
-def render_videos(folder: Path) -> None:
-    """Writes video.mp4, face.mp4, truth.mp4 and mask.mp4 into `folder`."""
+def render_videos(folder: Path, frames: Mapping[str, int] = FRAMES, size: int = SIZE) -> None:
+    """Writes video.mp4, face.mp4, truth.mp4 and mask.mp4 into `folder`, so many `frames` of sides a and b."""
     import numpy as np
 
     from dfjax.data.media.encode import VideoWriter
     from dfjax.data.render import animate, random_identity, render, truth
 
     who = {side: random_identity(seed) for side, seed in SEEDS.items()}
-    motion = {side: animate(seed, FRAMES[side], FPS) for side, seed in SEEDS.items()}
-    video = render(who['a'], motion['a'], SIZE)
+    motion = {side: animate(seed, frames[side], FPS) for side, seed in SEEDS.items()}
+    video = render(who['a'], motion['a'], size)
     pictures = {
         'video': video.image,
-        'face': render(who['b'], motion['b'], SIZE).image,
-        'truth': truth(who['a'], who['b'], motion['a'], SIZE).image,
+        'face': render(who['b'], motion['b'], size).image,
+        'truth': truth(who['a'], who['b'], motion['a'], size).image,
         'mask': np.repeat(video.mask[..., None], 3, -1),
     }
-    for name, frames in pictures.items():
-        with VideoWriter(folder / f'{name}.mp4', FPS, (SIZE, SIZE)) as writer:
-            for frame in frames:
+    for name, picture in pictures.items():
+        with VideoWriter(folder / f'{name}.mp4', FPS, (size, size)) as writer:
+            for frame in picture:
                 writer.write(frame)
 
 
