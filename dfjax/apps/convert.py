@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--side', choices=('a', 'b'), default='b', help='whose face to put in; default b')
     parser.add_argument('--batch-size', type=int, default=8, metavar='N', help='faces at once; default 8')
     parser.add_argument(
-        '--colour', default='reinhard', metavar='HOW', help='none, reinhard (default) or mkl: from the frame'
+        '--colour', default='mkl', metavar='HOW', help='none, reinhard or mkl (default): from the frame'
     )
     parser.add_argument('--no-detail', action='store_true', help="leave the net's picture as soft as it is")
     parser.add_argument(
@@ -52,7 +52,7 @@ def convert(
     analysis=None,
     side: str = 'b',
     batch_size: int = 8,
-    colour: str = 'reinhard',
+    colour: str = 'mkl',
     detail: bool = True,
     seamless: bool = False,
     force: bool = False,
@@ -87,7 +87,9 @@ def convert(
     from dfjax.inference.detail import run_gains
     from dfjax.inference.run import load_run
     from dfjax.inference.swapper import Swapper
+    from dfjax.training.parallel import enable_compilation_cache
 
+    enable_compilation_cache()
     plan = plan_outputs(video, out, force)  # an output that is in the way is found before the long search
     run = load_run(run, system='faceswap') if isinstance(run, str | Path) else run
     gains = run_gains(run, side) if detail else None

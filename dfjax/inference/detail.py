@@ -20,7 +20,7 @@ from dfjax.ops.image import gaussian_blur
 
 SIGMAS = (0.8, 1.6, 3.2)  # pixels; a band lies between two of the blurs
 FACES = 64  # enough for the mean energy of a band
-MOST = 2.5  # a greater gain shows more of the net's errors than of the face
+MOST = 4.0  # a greater gain shows more of the net's errors than of the face
 
 
 def bands(x: jax.Array) -> list[jax.Array]:
@@ -73,8 +73,10 @@ def run_gains(run: Run, side: str = 'b') -> tuple[float, ...] | None:
     faces = [source[int(i)] for i in some]
     real = np.stack([face['image'] for face in faces]).astype(np.float32) / 127.5 - 1  # [N, S, S, 3]
     weight = np.stack([face['mask'] for face in faces])[..., None].astype(np.float32) / 255
-    made, _ = jax.jit(lambda params, x: run.system.swap(run.cfg, params, x, side))(run.params, real)
+    points = (np.stack([face['landmarks'] for face in faces]) + 0.5) / run.cfg.data.size  # in units of the side
+    again = jax.jit(lambda params, *inputs: run.system.swap(run.cfg, params, *inputs, side, params['centre'][side]))
+    made, _ = again(run.params, real, points)
     gains = measure_gains(made, real, weight)
-    with contextlib.suppress(OSError), atomic_path(kept, force=True) as part:  # a run on a read-only disk still serves
+    with contextlib.suppress(InputError), atomic_path(kept, force=True) as part:  # a run that cannot be written serves
         part.write_text(json.dumps({'gains': gains}))
     return gains

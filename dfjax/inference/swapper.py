@@ -1,7 +1,7 @@
 """Puts a trained face into frames: crops in, one jitted apply for a whole batch of faces, pastes out."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -10,12 +10,15 @@ import numpy as np
 from dfjax.data.faces.align import align_matrices, crop
 from dfjax.data.faces.mask import hull_polygon, rasterise
 from dfjax.data.faces.record import Face
+from dfjax.data.faces.warp import apply
 from dfjax.errors import InputError
 from dfjax.inference.detail import amplify
 from dfjax.inference.paste import COLOURS, match_colour, paste, soft_mask
 from dfjax.inference.run import Run
 
-LEAST_BATCH = 2  # XLA multiplies a batch of one by other routines than all larger ones, with other roundings
+# Faces that the nets see at once. XLA adds up in another order for another size, so one size is compiled whatever the
+# batch, which is a loop over such groups: on a CPU as fast as one large program, and the same to the bit.
+GROUP = 4
 
 
 class Swapper:
@@ -44,10 +47,10 @@ class Swapper:
         if batch_size < 1:
             raise InputError(f'batch size {batch_size}: give 1 or more')
         self.size, self.face_type = run.cfg.data.size, run.cfg.data.face_type
-        self.batch_size, self.seamless = max(batch_size, LEAST_BATCH), seamless
+        self.batch_size, self.seamless = batch_size, seamless
         gains = None if gains is None else tuple(gains)
         self._params = jax.device_put(run.params)
-        self._apply = jax.jit(functools.partial(apply_swap, run, side, colour, gains))
+        self._apply = jax.jit(functools.partial(in_groups, functools.partial(apply_swap, run, side, colour, gains)))
 
     def __call__(self, frames: list[np.ndarray], faces: list[list[Face]]) -> list[np.ndarray]:
         """Frames uint8 [H, W, 3] with each of their faces swapped; one without faces is returned itself."""
@@ -67,22 +70,47 @@ class Swapper:
 
     def faces(self, frames: list, where: list[tuple[int, Face]], matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Swapped faces float32 [N, S, S, 3] in 0..255 and their masks [N, S, S], N at most the batch size."""
-        crops = np.zeros((self.batch_size, self.size, self.size, 3), np.uint8)  # the rest of a last batch stays black
-        hulls = np.zeros((self.batch_size, self.size, self.size, 1), np.uint8)
+        room = -(-self.batch_size // GROUP) * GROUP  # what is left over stays black
+        crops = np.zeros((room, self.size, self.size, 3), np.uint8)
+        hulls = np.zeros((room, self.size, self.size, 1), np.uint8)
+        points = np.zeros((room, 68, 2), np.float32)
         for n, ((i, face), matrix) in enumerate(zip(where, matrices)):
             crops[n] = crop(frames[i], matrix, self.size)
+            points[n] = (apply(matrix, face.landmarks) + 0.5) / self.size
             hulls[n, ..., 0] = rasterise(hull_polygon(face.landmarks), self.size, matrix)
-        made, masks = self._apply(self._params, crops, hulls)
+        try:
+            made, masks = jax.block_until_ready(self._apply(self._params, crops, hulls, points))
+        except jax.errors.JaxRuntimeError as error:
+            if 'RESOURCE_EXHAUSTED' not in str(error):
+                raise
+            size = self.batch_size
+            hint = f'try --batch-size {size // 2}' if size > GROUP else 'no smaller batch would help'
+            raise InputError(f'the device ran out of memory with --batch-size {size}; {hint}') from None
         return np.asarray(made)[: len(where)], np.asarray(masks)[: len(where)]
 
 
+def in_groups(apply: Callable, params: dict, *rows: jax.Array) -> tuple[jax.Array, ...]:
+    """apply(params, *rows) with GROUP of the rows [B, ...] at a time, one group after another."""
+    groups = tuple(x.reshape(-1, GROUP, *x.shape[1:]) for x in rows)
+    made = jax.lax.map(lambda group: apply(params, *group), groups)
+    return tuple(x.reshape(-1, *x.shape[2:]) for x in made)
+
+
 def apply_swap(
-    run: Run, side: str, colour: str, gains: tuple | None, params: dict, crops: jax.Array, hulls: jax.Array
+    run: Run,
+    side: str,
+    colour: str,
+    gains: tuple | None,
+    params: dict,
+    crops: jax.Array,
+    hulls: jax.Array,
+    points: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
-    """The device's part: uint8 crops [B, S, S, 3] and hulls [B, S, S, 1] to faces 0..255 and soft masks [B, S, S]."""
-    pictures = crops.astype(jnp.float32) / 255
-    faces, masks = run.system.swap(run.cfg, params, 2 * pictures - 1, side)
-    faces, hulls = (faces + 1) / 2, hulls.astype(jnp.float32) / 255
+    """The device's part: uint8 crops [B, S, S, 3], hulls [B, S, S, 1] and landmarks [B, 68, 2] in units of the side to
+    faces in 0..255 and soft masks [B, S, S]."""
+    pictures, hulls = crops.astype(jnp.float32) / 255, hulls.astype(jnp.float32) / 255
+    faces, masks = run.system.swap(run.cfg, params, 2 * pictures - 1, points, side)
+    faces = (faces + 1) / 2
     if gains is not None:
         faces = jnp.clip(amplify(faces, gains), 0, 1)
     faces = match_colour(colour, faces, pictures, jnp.minimum(hulls, masks))
