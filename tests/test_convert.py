@@ -209,7 +209,7 @@ def test_bands_add_up_and_gains_restore_their_energy():
     *fine, rest = detail.bands(sharp)
     soft = 0.5 * fine[0] + 0.7 * fine[1] + fine[2] + rest
     weight = jnp.ones((1, 64, 64, 1))
-    gains = detail.measure_gains(soft, sharp, weight)
+    gains = detail.measure_gains(soft, weight, sharp, weight)
     assert 1.3 < gains[0] < detail.MOST and gains[0] > gains[1] > 1
 
     def energies(x):
@@ -217,8 +217,8 @@ def test_bands_add_up_and_gains_restore_their_energy():
 
     before, after, wanted = (energies(x) for x in (soft, detail.amplify(soft, gains), sharp))
     assert (np.abs(after / wanted - 1) < 0.2).all() and before[0] / wanted[0] < 0.6
-    assert detail.measure_gains(rest, sharp, weight)[0] == detail.MOST  # capped
-    assert detail.measure_gains(sharp, soft, weight)[0] == 1.0  # never softened
+    assert detail.measure_gains(rest, weight, sharp, weight)[0] == detail.MOST  # capped
+    assert detail.measure_gains(sharp, weight, soft, weight)[0] == 1.0  # never softened
 
 
 @pytest.fixture(scope='module')

@@ -1,8 +1,8 @@
 """Gives a swapped face the crispness of the person's real pictures.
 
 Nets trained by a pixel loss come out soft: the finer a band of detail, the more of it is missing. How much is missing
-can be measured on real faces of the person, which the net reconstructs: for each band of a Laplacian pyramid (Burt &
-Adelson 1983), the energy in the pictures over that in their reconstructions. The roots of these ratios are the gains.
+can be measured, since faces of both people are at hand: for each band of a Laplacian pyramid (Burt & Adelson 1983), the
+energy in the person's real faces over that in the swaps. The roots of these ratios are the gains.
 """
 
 import contextlib
@@ -39,24 +39,25 @@ def amplify(x: jax.Array, gains: tuple[float, ...]) -> jax.Array:
     return sum(g * band for g, band in zip(gains, fine, strict=True)) + rest
 
 
-def measure_gains(made: jax.Array, real: jax.Array, weight: jax.Array) -> tuple[float, ...]:
-    """The gains, each in 1..MOST, that give `made` the band energies of `real`.
+def measure_gains(made: jax.Array, where: jax.Array, real: jax.Array, real_where: jax.Array) -> tuple[float, ...]:
+    """The gains, each in 1..MOST, that give the pictures `made` the band energies of `real`.
 
     Args:
-        made: [B, S, S, 3] reconstructions of `real`.
-        real: [B, S, S, 3] pictures, in the same range.
-        weight: [B, S, S, 1] where they count.
+        made: [B, S, S, 3] swapped faces.
+        where: [B, S, S, 1] weights, where they count.
+        real: [N, S, S, 3] real faces of the person put in, in the same range.
+        real_where: [N, S, S, 1] likewise.
     """
 
-    def energy(x: jax.Array) -> np.ndarray:
-        return np.array([float((band**2 * weight).sum()) for band in bands(x)[:-1]])
+    def energy(x: jax.Array, weight: jax.Array) -> np.ndarray:
+        return np.array([float((band**2 * weight).sum() / weight.sum()) for band in bands(jnp.asarray(x))[:-1]])
 
-    gains = np.sqrt(energy(jnp.asarray(real)) / np.maximum(energy(jnp.asarray(made)), 1e-9))
+    gains = np.sqrt(energy(real, real_where) / np.maximum(energy(made, where), 1e-9))
     return tuple(float(g) for g in np.clip(gains, 1.0, MOST).round(3))
 
 
 def run_gains(run: Run, side: str = 'b') -> tuple[float, ...] | None:
-    """The gains of a face swap's decoder, measured on faces that it was trained on and kept in the run's folder.
+    """The gains of a face swap, measured on the faces that it was trained on and kept in the run's folder.
 
     Returns:
         None where the gains are not known yet and the faces are no longer where the run's config says.
@@ -65,18 +66,24 @@ def run_gains(run: Run, side: str = 'b') -> tuple[float, ...] | None:
     if kept.is_file():
         with contextlib.suppress(ValueError):  # a damaged file is measured again
             return tuple(json.loads(kept.read_text())['gains'])
+    other = 'a' if side == 'b' else 'b'
     try:
-        source = open_source(run.cfg.data[side], run.cfg.data.size, run.cfg.data.face_type)
+        real, real_where, _ = _some_faces(run, side)
+        seen, where, points = _some_faces(run, other)
     except InputError:
         return None
-    some = np.unique(np.linspace(0, len(source) - 1, FACES).round().astype(int))
-    faces = [source[int(i)] for i in some]
-    real = np.stack([face['image'] for face in faces]).astype(np.float32) / 127.5 - 1  # [N, S, S, 3]
-    weight = np.stack([face['mask'] for face in faces])[..., None].astype(np.float32) / 255
-    points = (np.stack([face['landmarks'] for face in faces]) + 0.5) / run.cfg.data.size  # in units of the side
-    again = jax.jit(lambda params, *inputs: run.system.swap(run.cfg, params, *inputs, side, params['centre'][side]))
-    made, _ = again(run.params, real, points)
-    gains = measure_gains(made, real, weight)
+    made, _ = jax.jit(lambda params, *inputs: run.system.swap(run.cfg, params, *inputs, side))(run.params, seen, points)
+    gains = measure_gains(made, where, real, real_where)
     with contextlib.suppress(InputError), atomic_path(kept, force=True) as part:  # a run that cannot be written serves
         part.write_text(json.dumps({'gains': gains}))
     return gains
+
+
+def _some_faces(run: Run, side: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Training faces spread over a side's set: pictures in [-1, 1], masks in [0, 1], landmarks in units of the side."""
+    source = open_source(run.cfg.data[side], run.cfg.data.size, run.cfg.data.face_type)
+    some = np.unique(np.linspace(0, len(source) - 1, FACES).round().astype(int))
+    faces = [source[int(i)] for i in some]
+    pictures = np.stack([face['image'] for face in faces]).astype(np.float32) / 127.5 - 1  # [N, S, S, 3]
+    masks = np.stack([face['mask'] for face in faces])[..., None].astype(np.float32) / 255  # [N, S, S, 1]
+    return pictures, masks, (np.stack([face['landmarks'] for face in faces]) + 0.5) / run.cfg.data.size
