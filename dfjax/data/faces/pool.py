@@ -1,5 +1,6 @@
 """Worker processes on all cores, and futures of what they find."""
 
+import contextlib
 import json
 import os
 import queue
@@ -50,7 +51,8 @@ class Pool:
                 process.kill()
         self._threads.shutdown(cancel_futures=kind is not None)
         for process in self._processes:
-            process.stdin.close()
+            with contextlib.suppress(BrokenPipeError):  # one that died with a request half-written
+                process.stdin.close()
             process.wait()
             process.stdout.close()
 
