@@ -1,7 +1,7 @@
 """The face autoencoder: one encoder for everybody, one decoder a person. Pictures are NHWC in [-1, 1].
 
 `ORIGINAL` gives the 64-px network of the first face swapper (82,062,470 parameters for the encoder and two decoders).
-`LIGHT` keeps its plan but reads and writes pictures through `space_to_depth` and `pixel_shuffle` by 4, so that every
+`LIGHT` keeps its plan but reads and writes pictures through `space_to_depth` and `pixel_shuffle`, so that every
 convolution works on at most a quarter of the side with many channels: the shape that 2 CPU cores are fastest at.
 
 Both nets take landmarks too, where there are any: the encoder joins how they differ from the person's own mean to its
@@ -22,7 +22,7 @@ ORIGINAL = dict(
 )
 LIGHT = dict(
     encoder=dict(stem=4, widths=[96, 160, 256], kernel=3, code=128, bottom=[8, 128], up=0),
-    decoder=dict(widths=[96, 48], residuals=0, shuffle=4, kernel=3, mask=True),
+    decoder=dict(widths=[96, 48], residuals=0, shuffle=5, kernel=3, mask=True),
 )
 
 
