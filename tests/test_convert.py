@@ -1,18 +1,16 @@
-"""Conversion: colours, masks and pastes against closed forms and other libraries, then whole files."""
+"""Conversion of frames and of whole files, and the runs that it opens."""
 
 import dataclasses
 import json
 from pathlib import Path
 from types import SimpleNamespace
 
-import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import scipy.linalg
 from fake_faces import FACE, write_faces
-from skimage.color import rgb2lab
+from test_paste import smooth_frame
 
 from dfjax.apps.convert import convert
 from dfjax.configs.faceswap import get_config
@@ -23,7 +21,7 @@ from dfjax.data.media.credentials import read_credentials
 from dfjax.data.media.image import read_image, write_image
 from dfjax.data.media.video import VideoWriter, probe, read_frames
 from dfjax.errors import InputError
-from dfjax.inference import detail, paste
+from dfjax.inference import detail
 from dfjax.inference.run import Run, load_run
 from dfjax.inference.swapper import GROUP, Swapper
 from dfjax.systems import faceswap
@@ -40,185 +38,9 @@ def stub(system=IDENTITY, path='none') -> Run:
     return Run(Path(path), cfg, system, {}, 0)
 
 
-def smooth_frame(seed, height=200, width=240) -> np.ndarray:
-    noise = np.random.default_rng(seed).uniform(0, 255, (height, width, 3))
-    smooth = cv2.GaussianBlur(noise, (0, 0), 6)
-    return np.clip((smooth - smooth.mean()) * 9 + 128, 0, 255).astype(np.uint8)
-
-
 def face_at(frame, x=60.0, y=40.0, side=110.0, source='in.mp4') -> Face:
     landmarks = (FACE * side + (x, y)).astype(np.float32)
     return Face(source, frame, frame / 25, (x, y, x + side, y + side), 1.0, landmarks)
-
-
-def colours(seed, offset, spread):
-    """Pictures [2, 24, 24, 3] of correlated colours well inside [0, 1], so that nothing is clipped."""
-    rng = np.random.default_rng(seed)
-    mix = (np.eye(3) + 0.4 * rng.normal(size=(3, 3))) * spread
-    return jnp.asarray(np.clip(rng.normal(size=(2, 24, 24, 3)) @ mix + offset, 0.02, 0.98), jnp.float32)
-
-
-def moments(x, weight):
-    flat, w = np.asarray(x, np.float64).reshape(-1, 3), np.asarray(weight, np.float64).ravel()
-    return np.average(flat, 0, w), np.cov(flat.T, aweights=w, ddof=0)
-
-
-WEIGHT = jnp.asarray(np.random.default_rng(5).uniform(0, 1, (2, 24, 24, 1)) > 0.4, jnp.float32)
-
-
-def test_monge_kantorovich_gives_mean_and_covariance_by_the_closed_form():
-    face, like = colours(0, (0.5, 0.4, 0.45), 0.06), colours(1, (0.45, 0.55, 0.5), 0.08)
-    made = paste.match_colour('mkl', face, like, WEIGHT)
-    for n in range(2):
-        (mean, cov), (wanted, wanted_cov) = moments(face[n], WEIGHT[n]), moments(like[n], WEIGHT[n])
-        got, got_cov = moments(made[n], WEIGHT[n])
-        np.testing.assert_allclose(got, wanted, atol=1e-4)
-        np.testing.assert_allclose(got_cov, wanted_cov, atol=3e-5)
-        root = scipy.linalg.sqrtm(cov)  # Pitié & Kokaram 2007, eq. 7
-        linear = np.linalg.inv(root) @ scipy.linalg.sqrtm(root @ wanted_cov @ root) @ np.linalg.inv(root)
-        truth = (np.asarray(face[n]) - mean) @ linear.T + wanted
-        np.testing.assert_allclose(made[n], truth, atol=2e-3)
-
-
-def test_reinhard_gives_mean_and_spread_in_lab():
-    face, like = colours(2, (0.5, 0.4, 0.45), 0.03), colours(3, (0.45, 0.55, 0.5), 0.04)
-    made = paste.match_colour('reinhard', face, like, WEIGHT)
-    for n in range(2):
-        got, got_cov = moments(rgb2lab(np.asarray(made[n])), WEIGHT[n])
-        wanted, wanted_cov = moments(rgb2lab(np.asarray(like[n])), WEIGHT[n])
-        np.testing.assert_allclose(got, wanted, atol=0.05)
-        np.testing.assert_allclose(np.sqrt(np.diag(got_cov)), np.sqrt(np.diag(wanted_cov)), rtol=0.01)
-
-
-@pytest.mark.parametrize('kind', ['reinhard', 'mkl'])
-def test_colours_outside_the_mask_do_not_count(kind):
-    face, like = colours(0, 0.5, 0.02), colours(1, 0.45, 0.03)
-    elsewhere = jnp.where(WEIGHT > 0, like, 0.9)
-    one, two = (paste.match_colour(kind, face, x, WEIGHT) for x in (like, elsewhere))
-    np.testing.assert_array_equal(one, two)
-    np.testing.assert_array_equal(paste.match_colour(kind, face, like, 0 * WEIGHT), face)  # an empty mask
-    flat = paste.match_colour(kind, jnp.full_like(face, 0.3), like, WEIGHT)  # no spread at all
-    assert np.isfinite(flat).all()
-    np.testing.assert_allclose(paste.match_colour(kind, like, like, WEIGHT), like, atol=2e-3)
-
-
-def test_no_colour_transfer_leaves_the_face_alone():
-    face = colours(0, 0.5, 0.02)
-    assert paste.match_colour('none', face, 1 - face, WEIGHT) is face
-
-
-def test_the_soft_mask_lies_inside_both():
-    size = 100
-    hull, net = np.zeros((1, size, size, 1), np.float32), np.zeros((1, size, size, 1), np.float32)
-    hull[:, :70], net[:, 20:, 10:90] = 1, 1
-    mask = np.asarray(paste.soft_mask(jnp.asarray(hull), jnp.asarray(net)))[0, ..., 0]
-    both = np.minimum(hull, net)[0, ..., 0]
-    assert mask[both == 0].max() < 0.05  # soft, but next to nothing where either is black
-    assert mask[45, 50] == pytest.approx(1, abs=1e-5)
-    reach = round(paste.EDGE * size)
-    truth = cv2.erode(both, np.ones((2 * reach + 1,) * 2, np.uint8), borderValue=0)
-    side = 2 * int(np.ceil(1.5 * reach)) + 1
-    truth = cv2.GaussianBlur(truth, (side, side), reach / 2, borderType=cv2.BORDER_CONSTANT)
-    np.testing.assert_allclose(mask, truth, atol=1e-5)
-    white = np.asarray(paste.soft_mask(jnp.ones((1, size, size, 1)), jnp.ones((1, size, size, 1))))
-    assert max(white[0, 0].max(), white[0, :, -1].max()) < 0.08  # fades out before the crop ends
-
-
-@pytest.mark.parametrize(('shift', 'tolerance'), [((0, 0), 1), ((0.5, 0.25), 2)])
-def test_a_crop_pasted_back_is_the_frame(shift, tolerance):
-    frame = smooth_frame(0)
-    matrix = np.array([[0.9, 0.2, -30 + shift[0]], [-0.2, 0.9, 10 + shift[1]]])
-    face = crop(frame, matrix, 128).astype(np.float32)
-    mask = np.asarray(paste.soft_mask(jnp.ones((1, 128, 128, 1)), jnp.ones((1, 128, 128, 1))))[0, ..., 0]
-    done = frame.copy()
-    paste.paste(done, face, mask, matrix)
-    assert np.abs(done.astype(int) - frame).max() <= tolerance
-    dark = frame.copy()
-    paste.paste(dark, face * 0, mask, matrix)
-    assert dark[100, 100].max() == 0
-    outside = (
-        cv2.warpAffine(
-            np.ones((128, 128), np.float32), matrix, (240, 200), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        )
-        == 0
-    )
-    assert (dark[outside] == frame[outside]).all()  # bit for bit
-
-
-def test_pastes_land_between_pixels():
-    """The centre of mass of a pasted blob follows the matrix (OpenCV's cubic kernel alone moves it by up to 0.05)."""
-    y, x = np.mgrid[:65, :65]
-    blob = np.exp(-((x - 32) ** 2 + (y - 32) ** 2) / 50)[..., None].repeat(3, 2).astype(np.float32) * 200
-    mask = np.ones((65, 65), np.float32)
-    for dx in (0.0, 0.25, 0.5, 0.75):
-        frame = np.zeros((120, 120, 3), np.uint8)
-        paste.paste(frame, blob, mask, np.array([[1, 0, -20 - dx], [0, 1, -30.0]]))
-        light = frame[..., 0].astype(float)
-        gy, gx = np.mgrid[:120, :120]
-        assert (light * gx).sum() / light.sum() == pytest.approx(52 + dx, abs=0.06)
-        assert (light * gy).sum() / light.sum() == pytest.approx(62, abs=0.06)
-
-
-def test_a_face_much_larger_than_its_place_does_not_alias():
-    stripes = np.zeros((256, 256, 3), np.float32)
-    stripes[:, ::2] = 255  # finer than the frame can show: grey is right
-    frame = np.zeros((100, 100, 3), np.uint8)
-    paste.paste(frame, stripes, np.ones((256, 256), np.float32), np.array([[4.3, 0, -80], [0, 4.3, -80]]))
-    assert np.abs(frame[30:60, 30:60].astype(int) - 127).max() < 8
-    y, x = np.mgrid[:256, :256]
-    blob = np.exp(-((x - 127.5) ** 2 + (y - 127.5) ** 2) / 800)[..., None].repeat(3, 2).astype(np.float32) * 200
-    frame[:] = 0
-    paste.paste(frame, blob, np.ones((256, 256), np.float32), np.array([[4.0, 0, -80], [0, 4.0, -80]]))
-    light, gx = frame[..., 0].astype(float), np.mgrid[:100, :100][1]
-    assert (light * gx).sum() / light.sum() == pytest.approx((127.5 + 80) / 4, abs=0.03)
-
-
-@pytest.mark.parametrize('where', [(-60, -60), (180, 150), (400, 400), (-300, 0)])
-def test_faces_at_the_edge_of_the_frame_and_beyond(where):
-    frame, mask = smooth_frame(1), np.ones((64, 64), np.float32)
-    done = frame.copy()
-    paste.paste(
-        done, np.zeros((64, 64, 3), np.float32), mask, np.array([[0.6, 0, -0.6 * where[0]], [0, 0.6, -0.6 * where[1]]])
-    )
-    covered = np.zeros(frame.shape[:2], np.uint8)
-    x, y = where
-    covered[max(y, 0) : max(y + 104, 0), max(x, 0) : max(x + 104, 0)] = 1
-    assert (done[covered == 0] == frame[covered == 0]).all() or np.abs(
-        done[covered == 0].astype(int) - frame[covered == 0]
-    ).mean() < 1
-    assert done[covered > 0].mean() < 1 if covered.any() else (done == frame).all()
-
-
-def test_the_seamless_clone_takes_over_the_frames_level():
-    """A face that is the frame plus a constant has the frame's gradients: Poisson's equation gives the frame back."""
-    frame = smooth_frame(2) // 2 + 40
-    matrix = np.array([[0.8, 0, -20], [0, 0.8, -20]])
-    face = crop(frame, matrix, 96).astype(np.float32) + 50
-    mask = np.asarray(paste.soft_mask(jnp.ones((1, 96, 96, 1)), jnp.ones((1, 96, 96, 1))))[0, ..., 0]
-    plain, cloned = frame.copy(), frame.copy()
-    paste.paste(plain, face, mask, matrix)
-    paste.paste(cloned, face, mask, matrix, seamless=True)
-    assert np.abs(plain.astype(int) - frame).max() > 40
-    assert np.abs(cloned.astype(int) - frame).max() <= 6
-
-
-def test_bands_add_up_and_gains_restore_their_energy():
-    sharp = jnp.asarray(smooth_frame(3, 64, 64)[None], jnp.float32)
-    sharp = sharp + jnp.asarray(np.random.default_rng(0).normal(0, 6, sharp.shape), jnp.float32)
-    np.testing.assert_allclose(sum(detail.bands(sharp)), sharp, atol=1e-3)
-    *fine, rest = detail.bands(sharp)
-    soft = 0.5 * fine[0] + 0.7 * fine[1] + fine[2] + rest
-    weight = jnp.ones((1, 64, 64, 1))
-    gains = detail.measure_gains(soft, weight, sharp, weight)
-    assert 1.3 < gains[0] < detail.MOST and gains[0] > gains[1] > 1
-
-    def energies(x):
-        return np.array([float((b**2).sum()) for b in detail.bands(x)[:-1]])
-
-    before, after, wanted = (energies(x) for x in (soft, detail.amplify(soft, gains), sharp))
-    assert (np.abs(after / wanted - 1) < 0.2).all() and before[0] / wanted[0] < 0.6
-    assert detail.measure_gains(rest, weight, sharp, weight)[0] == detail.MOST  # capped
-    assert detail.measure_gains(sharp, weight, soft, weight)[0] == 1.0  # never softened
 
 
 @pytest.fixture(scope='module')
@@ -394,7 +216,7 @@ def workdir(tmp_path_factory):
     cfg = get_config('smoke')
     with cfg.unlocked():
         faces = write_faces(folder.parent / 'faces')
-        cfg.data.update(a=str(faces), b=str(faces), size=32, face_type='full')
+        cfg.data.update(a=str(faces), b=str(faces), face_type='full')
     state = faceswap.init(cfg, jax.random.key(1))
     state = state.replace(step=jnp.int32(3), ema=jax.tree.map(lambda x: x + 0.25, state.ema))
     claim(folder, cfg)
@@ -407,10 +229,11 @@ def workdir(tmp_path_factory):
 def test_a_run_opens_with_its_averages(workdir):
     folder, state = workdir
     run = load_run(folder, 'faceswap')
-    assert run.step == 3 and run.cfg.data.size == 32 and run.system is faceswap
+    assert run.step == 3 and run.cfg.data.b.endswith('faces') and run.system is faceswap
     jax.tree.map(np.testing.assert_array_equal, {k: run.params[k] for k in state.ema}, state.ema)
-    faces, masks = run.system.swap(run.cfg, run.params, jnp.zeros((1, 32, 32, 3)), jnp.full((1, 68, 2), 0.5))
-    assert faces.shape == (1, 32, 32, 3) and masks.shape == (1, 32, 32, 1)
+    size = run.cfg.data.size
+    faces, masks = run.system.swap(run.cfg, run.params, jnp.zeros((1, size, size, 3)), jnp.full((1, 68, 2), 0.5))
+    assert faces.shape == (1, size, size, 3) and masks.shape == (1, size, size, 1)
 
 
 def test_gains_are_measured_once_and_kept_with_the_run(workdir, monkeypatch):

@@ -6,6 +6,7 @@ EXAMPLE = 'dfjax evaluate --swap out.mp4 --input a.mp4 --face b.mp4 --json'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = f'Example: {EXAMPLE}'
     parser.add_argument('--swap', required=True, metavar='OUT', help='the swapped video')
     parser.add_argument('--input', required=True, metavar='VIDEO', help='the video that it was made from')
     parser.add_argument('--face', required=True, metavar='WHO', help='the person put in: a video, picture or folder')
