@@ -31,7 +31,7 @@ def animate(seed: int, frames: int, fps: float = 25.0) -> Params:
         'roll': 5 * drift(9, 7),
         'x': 0.02 * drift(10, 8),
         'y': 0.015 * drift(11, 7),
-        'scale': 0.28 + 0.008 * drift(12, 9),
+        'scale': 0.305 + 0.008 * drift(12, 9),
         'open': np.clip(talks * syllable * shape * 0.8, 0, 0.9),
         'smile': smile * (1 - 0.4 * talks * syllable),
         'pucker': np.clip(0.8 * drift(13, 1.1) - 0.25, 0, 0.8) * talks,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dfjax.data.render.parameters import Params
-from dfjax.data.render.surface import Array, jaw_turn, look_up, smoothstep, turn_down
+from dfjax.data.render.surface import Array, jaw_turn, look_up, nose_bottom, smoothstep, turn_down
 
 
 @dataclass(frozen=True)
@@ -36,18 +36,18 @@ class Eye:
 def eyes(i: Params, m: Params) -> tuple[Eye, Eye]:
     """Left and right of the picture."""
     man = i['masculine'] - 0.5
-    half = 0.142 + 0.012 * i['eye_size']
-    rest = 0.062 + 0.012 * i['eye_open'] + 0.006 * i['eye_size'] - 0.008 * man - 0.008 * i['age']
+    half = 0.142 + 0.019 * i['eye_size']
+    rest = 0.062 + 0.018 * i['eye_open'] + 0.010 * i['eye_size'] - 0.008 * man - 0.008 * i['age']
     rest *= 1 + 0.35 * max(m['brow_raise'], 0) - 0.05 * m['gaze_y'] * -2
     low = 0.045 * (1 - 0.45 * np.maximum(m['squint'], 0.8 * max(m['smile'], 0)))
-    tilt = 0.012 + 0.016 * i['eye_tilt'] - 0.006 * i['age']
+    tilt = 0.012 + 0.026 * i['eye_tilt'] - 0.006 * i['age']
     out = []
     for wink in (max(-m['wink'], 0), max(m['wink'], 0)):
         shut = 1 - (1 - m['blink']) * (1 - wink)
         open_ = 1 - 0.3 * m['squint'] - 0.15 * max(m['smile'], 0)
         upper = rest * open_ * (1 - shut) - 0.75 * low * shut
         lower = low * (1 - 0.25 * shut)
-        out.append(Eye(0.32 + 0.022 * i['eye_gap'], 0.1, half, upper, lower, rest, tilt, shut))
+        out.append(Eye(0.32 + 0.034 * i['eye_gap'], 0.12, half, upper, lower, rest, tilt, shut))
     return out[0], out[1]
 
 
@@ -71,15 +71,15 @@ class Brow:
 
 def brow(i: Params, m: Params) -> Brow:
     man = i['masculine'] - 0.5
-    y = 0.285 + 0.03 * i['brow_height'] - 0.035 * man + 0.085 * m['brow_raise']
-    frown, tilt = m['brow_frown'], 0.025 * i['brow_tilt']
-    arch = 0.05 + 0.022 * i['brow_arch'] - 0.03 * man
-    gap = 0.022 * i['eye_gap']
+    y = 0.292 + 0.035 * i['brow_height'] - 0.045 * man + 0.085 * m['brow_raise']
+    frown, tilt = m['brow_frown'], 0.035 * i['brow_tilt']
+    arch = 0.05 + 0.03 * i['brow_arch'] - 0.035 * man
+    gap = 0.034 * i['eye_gap']
     return Brow(
         (0.115 + gap - 0.02 * frown, y - tilt - 0.05 * frown),
         (0.40 + gap, y + arch - 0.015 * frown),
         (0.575 + gap, y + tilt - 0.01),
-        0.032 + 0.010 * i['brow_thick'] + 0.014 * man,
+        0.032 + 0.015 * i['brow_thick'] + 0.018 * man,
     )
 
 
@@ -106,31 +106,36 @@ class Mouth:
         return top + self.upper * bow * arc**0.85, top, bottom, bottom - self.lower * arc**0.75
 
 
+def mouth_height(i: Params) -> float:
+    """Height of the line between the lips."""
+    return -0.59 - 0.03 * i['mouth_height'] - 0.035 * i['length']
+
+
 def mouth(i: Params, m: Params) -> Mouth:
     man, smile, pucker = i['masculine'] - 0.5, m['smile'], m['pucker']
     glad, opened = max(smile, 0.0), m['open']
-    half = (0.245 + 0.022 * i['mouth_width'] + 0.01 * man) * (1 + 0.24 * smile - 0.3 * pucker) * (1 - 0.14 * opened)
+    half = (0.245 + 0.036 * i['mouth_width'] + 0.01 * man) * (1 + 0.24 * smile - 0.3 * pucker) * (1 - 0.14 * opened)
     parted = 0.05 * max(glad - 0.35, 0) * (1 - pucker)
     thin = (1 - 0.22 * glad) * (1 + 0.25 * pucker) * (1 - 0.2 * i['age'])
     return Mouth(
-        y=-0.6 - 0.02 * i['mouth_height'] - 0.03 * i['length'],
+        y=mouth_height(i),
         half=half,
         corner=0.075 * smile - 0.008 - 0.05 * opened,
         up=0.035 * opened + 0.6 * parted,
         down=0.20 * opened + parted,
-        upper=(0.05 + 0.016 * i['lip_upper'] - 0.012 * man) * thin,
-        lower=(0.08 + 0.018 * i['lip_lower'] - 0.014 * man) * thin * (1 - 0.1 * opened),
+        upper=(0.05 + 0.024 * i['lip_upper'] - 0.012 * man) * thin,
+        lower=(0.08 + 0.028 * i['lip_lower'] - 0.014 * man) * thin * (1 - 0.1 * opened),
         bow=0.25 + 0.3 * i['lip_bow'],
     )
 
 
 def _on_curves(i: Params, m: Params) -> Array:
     """Landmarks 17 to 67, (x, y) in the head [51, 2]."""
-    b, nose_low = brow(i, m), -0.41 - 0.045 * i['nose_length']
+    b, nose_low = brow(i, m), nose_bottom(i)
     bx = np.linspace(b.outer[0], b.inner[0], 5)
-    right_brow = np.stack([bx, b.height(bx)], 1)
-    bridge = np.stack([np.zeros(4), np.linspace(0.10, nose_low + 0.085 + 0.02 * i['nose_tip'], 4)], 1)
-    wing = 0.14 * (1 + 0.22 * i['nose_width'] + 0.12 * (i['masculine'] - 0.5))
+    right_brow = np.stack([bx, b.height(bx) + 0.3 * b.thick], 1)  # on the upper half, as annotators do
+    bridge = np.stack([np.zeros(4), np.linspace(0.135, nose_low + 0.09 + 0.02 * i['nose_tip'], 4)], 1)
+    wing = 0.14 * (1 + 0.32 * i['nose_width'] + 0.14 * (i['masculine'] - 0.5))
     base = np.array([[-wing, 0.025], [-0.5 * wing, -0.01], [0, -0.025], [0.5 * wing, -0.01], [wing, 0.025]])
     base[:, 1] += nose_low
     rings, s = [], np.array([0.92, 0.36, -0.36, -0.96, -0.36, 0.36])
@@ -154,16 +159,18 @@ def jaw_line(steps: int = 181) -> Array:
     """Unit directions [3, steps] at rest along the edge of the jaw, from ear to chin to ear."""
     a = np.radians(np.linspace(-90, 90, steps))
     c = np.cos(a)
-    d = np.stack([np.sin(a), 0.22 - 1.01 * c**0.9, 0.16 + 0.46 * c**2.2])
+    d = np.stack([np.sin(a), 0.22 - 1.0 * c**0.9, 0.16 + 0.46 * c**2.2])
     return (d / np.linalg.norm(d, axis=0)).astype(np.float32)
 
 
 def _jaw(r_rest: Array, opened: float) -> Array:
-    """Landmarks 0 to 16 [17, 3]: at equal steps along the edge of the jaw, turned with it."""
+    """Landmarks 0 to 16 [17, 3]: at nearly equal steps along the edge of the jaw, turned with it."""
     d = jaw_line()[:, None]  # [3, 1, n]
     p = (d * look_up(r_rest, d))[:, 0]
     way = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(p[:2])))])
-    at = np.interp(np.linspace(0, way[-1], 17), way, np.arange(len(way)))
+    u = np.linspace(-1, 1, 17)
+    u = 0.5 + 0.5 * u * (1 - 0.07 * (1 - u * u))  # a little closer together at the chin
+    at = np.interp(u * way[-1], way, np.arange(len(way)))
     d = np.stack([np.interp(at, np.arange(len(way)), row) for row in d[:, 0]]).astype(np.float32)[:, None]
     d = d / np.linalg.norm(d, axis=0)
     return (turn_down(d, jaw_turn(d, opened)) * look_up(r_rest, d))[:, 0].T

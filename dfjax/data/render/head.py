@@ -79,7 +79,7 @@ def _normals(r: Array) -> Array:
     n /= np.sqrt((n * n).sum(-1, keepdims=True)) + 1e-9
     small = cv2.GaussianBlur(r, (0, 0), 3) - r
     wide = cv2.blur(r, (31, 31)) - r
-    open_ = np.clip(1 - 6.0 * np.maximum(small, -0.01) - 1.6 * np.maximum(wide, -0.03), 0.25, 1.1)
+    open_ = np.clip(1 - 8.0 * np.maximum(small, -0.01) - 3.0 * np.maximum(wide, -0.03), 0.25, 1.1)
     return np.concatenate([n, open_[..., None]], -1)
 
 

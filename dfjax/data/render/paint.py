@@ -68,7 +68,7 @@ def paint_eye(
         tone(i) * np.array([1.05, 0.75, 0.7], np.float32), 0.6 * _line(ly - low + 0.004, 0.006, pixel) * arc, 1.5
     )
     reach = np.clip(1.08 - np.abs(s - 0.06), 0, 0.1) * 10
-    thick = (0.007 + 0.009 * i['lashes'] * (1.15 - man)) * (0.7 + 0.45 * s) * (np.abs(s) < 1.14)
+    thick = (0.010 + 0.008 * i['lashes'] * (1.15 - man)) * (0.7 + 0.45 * s) * (np.abs(s) < 1.14)
     wing = np.where(s > 0.95, eye.tilt * s + 0.1 * (s - 0.95) * i['lashes'], up)
     paint.over(
         np.array([0.012, 0.009, 0.008], np.float32),
@@ -124,8 +124,8 @@ def paint_brow(paint: Paint, brow: Brow, i: Params, side: int, x: Array, y: Arra
     edge = half * (1 + 0.22 * hairs) - np.abs(y - middle)
     soft = np.maximum(0.45 * half, pixel)
     cover = np.clip(edge / soft + 0.35, 0, 1) * ends * np.clip(0.80 + 0.16 * hairs, 0, 1)
-    colour = hair_colour(i | {'hair_grey': i['hair_grey'] * 0.5}) * (0.75 - 0.35 * i['brow_dark'])
-    paint.over(colour, np.clip(cover * (0.62 + 0.35 * i['brow_dark']), 0, 1), 0.3)
+    colour = hair_colour(i | {'hair_grey': i['hair_grey'] * 0.5}) * (0.6 - 0.35 * i['brow_dark'])
+    paint.over(colour, np.clip(cover * (0.82 + 0.18 * i['brow_dark']), 0, 1), 0.3)
 
 
 def paint_mouth(paint: Paint, lips: Mouth, i: Params, m: Params, x: Array, y: Array, view: Array, pixel: float) -> None:

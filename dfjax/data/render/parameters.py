@@ -1,7 +1,7 @@
 """What a head can look like: one table of independent parameters a group, and how to draw them from a seed.
 
-Every parameter has its own random stream (seed, name), so a new row changes no other. `masculine` and `age` shift
-several features when the head is built, which keeps the others independent of each other.
+Every parameter has its own random stream (seed, name), so a new row changes no other. `build`, `masculine` and `age`
+shift several features when the head is built, which keeps the others independent of each other.
 """
 
 import zlib
@@ -45,13 +45,15 @@ IDENTITY = {
     'hair_length': Range(0, 1),  # cropped, ears, jaw, shoulders
     'hair_volume': Range(0, 1),
     'hair_curl': Range(0, 1, 0.1, 0.5),
+    'hair_frame': Range(0, 1),  # long hair: behind the ears to framing the face
     'hair_part': Range(-1, 1),  # side of the parting
     'fringe': Range(0.3, 1, 0.0, 0.65),
     'bald': Range(0.3, 1, 0.0, 0.75),
     'clothes_hue': Range(0, 1),
     'clothes_light': Range(0.03, 0.6),
-    'masculine': Range(0, 1),
+    'build': Range(0, 1),  # feminine to masculine: skull, hair, neck, shoulders
     # the inner face: what a swap brings along
+    'masculine': _inner(0, 1),  # of the features
     'skin': _inner(0, 1),  # pale to dark
     'skin_warm': _inner(-1, 1),  # rosy to olive
     'skin_gloss': _inner(0, 1),
@@ -93,14 +95,14 @@ POSE = {
     'pitch': Range(-12, 12),  # degrees, up
     'roll': Range(-10, 10),  # degrees, anticlockwise in the picture
     'x': Range(-0.05, 0.05),  # of the middle of the head, from the middle of the picture, in picture sizes
-    'y': Range(-0.05, 0.05),
-    'scale': Range(0.25, 0.31),  # picture sizes a decimetre: the head is 2.3 dm high
+    'y': Range(-0.03, 0.05),
+    'scale': Range(0.28, 0.33),  # picture sizes a decimetre: the head is 2.3 dm high
 }
 EXPRESSION = {
     'open': Range(0, 0.9, 0.0, 0.4),
     'smile': Range(-0.4, 1),
     'pucker': Range(0, 1, 0.0, 0.7),
-    'blink': Range(0, 1, 0.0, 0.8),  # 1 is shut
+    'blink': Range(0, 1, 0.0, 0.85),  # 1 is shut
     'wink': Range(-1, 1, 0.0, 0.9),  # shuts one more: below 0 the eye at the left of the picture, above 0 the other
     'squint': Range(0, 1, 0.0, 0.5),
     'brow_raise': Range(-0.5, 1),
@@ -135,8 +137,12 @@ def draw(table: dict[str, Range], seed: int) -> Params:
 
 
 def random_identity(seed: int) -> Params:
-    """A person: every key of IDENTITY, scalars. Fair hair is drawn towards black where the skin is dark."""
+    """A person: every key of IDENTITY, scalars.
+
+    The build follows `masculine`, and fair hair is drawn towards black where the skin is dark; all else is independent.
+    """
     out = draw(IDENTITY, seed)
+    out['build'] = out['masculine']
     out['hair_dark'] = np.maximum(out['hair_dark'], np.float32(1.7) * out['skin'] - np.float32(0.35)).clip(0, 1)
     return out
 
@@ -182,7 +188,7 @@ def check(params: Params, table: dict[str, Range], what: str) -> Params:
 def attributes(identity: Params, motion: Params) -> dict[str, np.ndarray]:
     """Labels, bool: what a person would say of the picture. Keys are constant; shapes follow the parameters."""
     i, m = identity, motion
-    grey, bald = i['hair_grey'] > 0.5, i['bald'] * (i['masculine'] > 0.5) > 0.6
+    grey, bald = i['hair_grey'] > 0.5, i['bald'] * (i['build'] > 0.5) > 0.6
     coloured = ~(grey | bald)
     red = coloured & (i['hair_red'] > 0.5) & (i['hair_dark'] < 0.75)
     beard = beard_of(i)

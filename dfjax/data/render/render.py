@@ -1,5 +1,6 @@
 """Heads to pictures: colour, face mask and landmarks; and the exact truth of a face swap."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -57,19 +58,26 @@ def render(identity: Params, motion: Params, size: int = 256) -> Rendered:
         i, m = ({k: float(v[n]) for k, v in p.items()} for p in (who, how))
         out.image[n], out.mask[n], out.landmarks[n] = _picture(i, m, size)
 
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(one, range(count)))
     return out
 
 
-def truth(identity_a: Params, identity_b: Params, motion: Params, size: int = 256) -> Rendered:
+def truth(
+    identity_a: Params, identity_b: Params, motion: Params, size: int = 256, match_tone: bool = False
+) -> Rendered:
     """What a perfect swap makes of pictures of A: the same pictures, but the face, inside A's mask, is B's.
 
     Skull, hair, ears, neck, clothes, light, motion, background and framing stay A's; skin, eyes, brows, nose, mouth,
     beard, glasses and age are B's. Outside of the mask the pixels equal those of `render(identity_a, motion)`.
     The mask is A's; the landmarks are those of the swapped face.
+
+    Args:
+        identity_a, identity_b, motion, size: as in `render`.
+        match_tone: B's face takes A's tone of skin, as a swap with colour transfer makes it; else it keeps its own.
     """
-    a, b = render(identity_a, motion, size), render(swapped(identity_a, identity_b), motion, size)
+    face = identity_b | {k: identity_a[k] for k in ('skin', 'skin_warm')} if match_tone else identity_b
+    a, b = render(identity_a, motion, size), render(swapped(identity_a, face), motion, size)
     alpha = a.mask[..., None].astype(np.float32) / 255
     mixed = np.round(a.image + alpha * (b.image.astype(np.float32) - a.image)).astype(np.uint8)
     return Rendered(mixed, a.mask, b.landmarks, b.attributes)
@@ -139,7 +147,11 @@ def _head_colour(
         paint.sparkle *= 1 - covered
         reach += covered * np.clip((strands - 0.9) * 0.08 * cam.scale, 0, 0.05 * cam.scale)
     half = np.ascontiguousarray(p[:, ::2, ::2])
-    seen = cv2.resize(lit(now.outside, half, light, 0.35), covered.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    seen = cv2.resize(
+        lit(now.outside, half, light, 0.35 + 0.8 * covered[::2, ::2]),
+        covered.shape[::-1],
+        interpolation=cv2.INTER_LINEAR,
+    )
     colour = scene.shade(paint.colour, normal, d, light, seen, normal[..., 3], paint.gloss, up, m)
     colour += (paint.sparkle * (0.3 + 0.7 * seen))[..., None]
     return colour, region, reach

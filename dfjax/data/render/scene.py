@@ -9,7 +9,7 @@ from dfjax.data.render.features import Eye
 from dfjax.data.render.noise import noise
 from dfjax.data.render.parameters import Params
 from dfjax.data.render.skin import tone
-from dfjax.data.render.surface import Array, smoothstep
+from dfjax.data.render.surface import Array, look_up, smoothstep
 from dfjax.data.render.trace import Camera, ellipsoid, lit, rotation
 
 PIVOT = np.array([0.0, -0.75, -0.25])  # where the head turns on the neck
@@ -124,11 +124,11 @@ def body(i: Params, m: Params, cam: Camera, surface: Array, picture: Array, dept
     at = PIVOT - to_body.T @ PIVOT
     light = cam.turn.T @ light_direction(m)
     cloth = np.array(colorsys.hsv_to_rgb(i['clothes_hue'], 0.45, i['clothes_light']))
-    man = i['masculine'] - 0.5
+    man = i['build'] - 0.5
     wide = 0.47 + 0.06 * man + 0.03 * i['neck']
     parts = (
-        (np.array([0, -2.55, -0.45]), np.array([1.95 + 0.3 * man, 0.98, 0.75]), 0.0, cloth),
-        (np.array([0, -1.72, -0.45]), np.array([1.0 + 0.2 * man, 0.46, 0.42]), 0.0, cloth),
+        (np.array([0, -2.45, -0.45]), np.array([1.95 + 0.3 * man, 0.98, 0.75]), 0.0, cloth),
+        (np.array([0, -1.62, -0.47]), np.array([1.0 + 0.2 * man, 0.46, 0.42]), 0.0, cloth),
         (np.array([0, -1.3, -0.27]), np.array([wide, 1.7, wide * 0.95]), -14.0, tone(i) * 0.97),
     )
     for middle, axes, lean, colour in parts:
@@ -144,7 +144,8 @@ def body(i: Params, m: Params, cam: Camera, surface: Array, picture: Array, dept
         normal = (normal / (np.sqrt((normal**2).sum(0)) + 1e-9)).transpose(1, 2, 0)
         half = (origin[:, None, None] + view * np.minimum(t, 20))[:, ::2, ::2]
         seen = cv2.resize(lit(surface, half, light, 1.0), t.shape[::-1])
-        sky = 0.25 + 0.75 * smoothstep(0.75, 1.45, np.sqrt((half**2).sum(0)))
+        far = np.sqrt((half**2).sum(0))
+        sky = 0.1 + 0.9 * smoothstep(0.0, 0.9, far - look_up(surface, half / far))  # little sky under the chin
         sky = cv2.resize(sky.astype(np.float32), t.shape[::-1])
         paint, gloss = np.broadcast_to(colour.astype(np.float32), (*t.shape, 3)), 0.5 if lean else 0.0
         paint = shade(paint, normal, view, light, seen, sky, gloss, cam.turn.T[:, 1], m)

@@ -56,25 +56,25 @@ def smoothstep(low: float, high: float, x: Array) -> Array:
 
 def _outlines(i: Params) -> tuple[Array, Array, Array]:
     """Heights [200] and, at each, the half width of the head and how far it reaches forward."""
-    man = i['masculine'] - 0.5
-    wide = 1 + 0.06 * i['width']
-    jaw = 0.075 * i['jaw'] + 0.05 * man
+    man = i['build'] - 0.5
+    wide = 1 + 0.065 * i['width']
+    jaw = 0.085 * i['jaw'] + 0.085 * man
     # frontal outline: angle from the x axis, radius
     angle = np.radians([90, 70, 50, 30, 12, 0, -18, -36, -52, -63, -73, -81, -90])
-    radius = np.array([1.22, 1.2, 1.1, 0.91, 0.79, 0.755, 0.755, 0.80, 0.885, 0.965, 1.04, 1.085, 1.1])
-    radius[6:10] += np.array([0.25, 0.6, 1.0, 0.7]) * jaw + np.array([0.5, 0.9, 0.5, 0.2]) * 0.035 * i['cheeks']
-    radius[9:12] += np.array([0.4, 1.0, 0.7]) * 0.03 * (i['chin'] + man)
+    radius = np.array([1.22, 1.2, 1.1, 0.91, 0.79, 0.755, 0.755, 0.80, 0.912, 1.01, 1.075, 1.098, 1.1])
+    radius[6:10] += np.array([0.25, 0.6, 1.0, 0.7]) * jaw + np.array([0.5, 0.9, 0.5, 0.2]) * 0.05 * i['cheeks']
+    radius[9:12] += np.array([0.4, 1.0, 0.7]) * 0.04 * (i['chin'] + man)
     t = np.linspace(angle[0], angle[-1], 400)
     r = _spline(-angle, radius, -t)
     x, y = r * np.cos(t) * wide, r * np.sin(t)
-    stretch = np.where(y < 0, 1 + 0.055 * i['length'] + 0.04 * man, 1)
+    stretch = np.where(y < 0, 1 + 0.07 * i['length'] + 0.04 * man, 1)
     y *= stretch
     height = np.linspace(y[-1], y[0], 200)
     width = np.interp(height, y[::-1], x[::-1])
     # profile: height, reach
     py = np.array([1.22, 1.2, 1.1, 0.92, 0.7, 0.45, 0.2, 0.0, -0.25, -0.5, -0.7, -0.88, -1.0, -1.07, -1.1])
     pz = np.array([0.0, 0.22, 0.48, 0.71, 0.855, 0.92, 0.925, 0.92, 0.925, 0.92, 0.90, 0.885, 0.86, 0.8, 0.68])
-    py = np.where(py < 0, py * (1 + 0.055 * i['length'] + 0.04 * man), py)
+    py = np.where(py < 0, py * (1 + 0.07 * i['length'] + 0.04 * man), py)
     reach = np.interp(height, py[::-1], pz[::-1])
     reach = cv2.GaussianBlur(reach.astype(np.float32)[None], (0, 0), 4, borderType=cv2.BORDER_REPLICATE)[0]
     return height.astype(np.float32), np.maximum(width, 0.05).astype(np.float32), np.maximum(reach, 0.05)
@@ -100,10 +100,10 @@ def relief(i: Params, x: Array, y: Array) -> Array:
     Lips are not here: they move, see `mouth`.
     """
     man, ax = i['masculine'] - 0.5, np.abs(x)
-    eye = 0.32 + 0.022 * i['eye_gap']
-    out = (0.035 + 0.03 * man) * bump(ax, y, (0.26, 0.29), (0.2, 0.075))  # brow ridge
-    out -= (0.105 + 0.025 * i['eye_depth']) * bump(ax, y, (eye - 0.07, 0.12), (0.15, 0.115))  # socket
-    out += 0.045 * bump(ax, y, (eye, 0.085), (0.105, 0.085))  # eyeball
+    eye = 0.32 + 0.034 * i['eye_gap']
+    out = (0.035 + 0.045 * man) * bump(ax, y, (0.26, 0.305), (0.2, 0.075))  # brow ridge
+    out -= (0.122 + 0.028 * i['eye_depth']) * bump(ax, y, (eye - 0.07, 0.135), (0.15, 0.115))  # socket
+    out += 0.045 * bump(ax, y, (eye, 0.11), (0.105, 0.085))  # eyeball
     out += (0.03 + 0.03 * i['cheeks']) * bump(ax, y, (0.42, -0.16), (0.15, 0.13))  # cheek
     out -= (0.03 - 0.03 * i['cheeks'] + 0.015 * i['age']) * bump(ax, y, (0.42, -0.52), (0.13, 0.16))
     out -= 0.05 * bump(ax, y, (0, -0.84), (0.26, 0.055))  # under the lower lip
@@ -113,22 +113,27 @@ def relief(i: Params, x: Array, y: Array) -> Array:
     return out + _nose(i, ax, y)
 
 
+def nose_bottom(i: Params) -> float:
+    """Height of the underside of the nose."""
+    return -0.382 - 0.065 * i['nose_length']
+
+
 def _nose(i: Params, ax: Array, y: Array) -> Array:
     man = i['masculine'] - 0.5
-    bottom = -0.41 - 0.045 * i['nose_length']
+    bottom = nose_bottom(i)
     tip = bottom + 0.085 + 0.02 * i['nose_tip']
-    high = 0.245 + 0.04 * i['nose_height'] + 0.03 * man
-    wide = 1 + 0.22 * i['nose_width'] + 0.12 * man
+    high = 0.245 + 0.06 * i['nose_height'] + 0.03 * man
+    wide = 1 + 0.32 * i['nose_width'] + 0.14 * man
     t = np.clip((0.16 - y) / (0.16 - tip), 0, 1.4)  # 0 at the root, 1 at the tip
     ridge = 0.035 + (high - 0.085) * np.minimum(t, 1) ** 1.25
-    ridge += (0.03 * i['nose_bridge'] + 0.01 * man) * np.exp(-(((t - 0.45) / 0.22) ** 2))
+    ridge += (0.04 * i['nose_bridge'] + 0.01 * man) * np.exp(-(((t - 0.45) / 0.22) ** 2))
     side = (0.06 + 0.035 * np.minimum(t, 1)) * (1 + 0.5 * (wide - 1))
     below = smoothstep(bottom - 0.045, bottom + 0.035, y)
     out = ridge * np.exp(-0.5 * (ax / side) ** 2) * below * smoothstep(0.24, 0.06, y)
     out += 0.055 * bump(ax, y, (0, tip + 0.0), (0.065 * wide, 0.06)) * below  # ball
     wing = (0.118 * wide, bottom + 0.06)
-    out += 0.085 * bump(ax, y, wing, (0.042, 0.05)) * below
-    out -= 0.018 * bump(ax, y, (wing[0] + 0.065, wing[1] + 0.02), (0.03, 0.06))  # crease beside the wing
+    out += 0.1 * bump(ax, y, wing, (0.04, 0.046)) * below
+    out -= 0.03 * bump(ax, y, (wing[0] + 0.07, wing[1] + 0.02), (0.028, 0.06))  # crease beside the wing
     return out
 
 

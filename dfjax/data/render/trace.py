@@ -136,11 +136,12 @@ def ellipsoid(
     return np.where(alpha > 0, t, 1e3), alpha, p
 
 
-def lit(r: Array, points: Array, light: Array, soft: float) -> Array:
+def lit(r: Array, points: Array, light: Array, soft: float | Array) -> Array:
     """How much of a light each point sees past the surface R: [h, w] in [0, 1], soft at the edges.
 
     Args:
-        points: [3, h, w]; light: [3] unit vector towards it; soft: how fast the edge of a shadow spreads.
+        points: [3, h, w]; light: [3] unit vector towards it; soft: one or [h, w], how fast a
+            shadow's edge spreads.
     """
     seen = np.ones_like(points[0])
     to = light.astype(np.float32)[:, None, None]
