@@ -1,7 +1,8 @@
 """A system and data small enough to train in milliseconds, for the tests of the loop. It is not a test."""
 
+import contextlib
 import sys
-from types import ModuleType
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -112,8 +113,14 @@ def resident(cfg: ConfigDict) -> Resident:
     return Resident({'a': {'image': rows()}}, cfg.seed, cfg.batch_size)
 
 
-def install() -> ModuleType:
-    """Makes it a system by the name of 'toy'."""
-    systems.SYSTEMS = (*[name for name in systems.SYSTEMS if name != 'toy'], 'toy')
+@contextlib.contextmanager
+def installed() -> Iterator[None]:
+    """Makes it a system by the name of 'toy' for a while."""
+    before = systems.SYSTEMS
+    systems.SYSTEMS = (*before, 'toy')
     sys.modules['dfjax.systems.toy'] = sys.modules[__name__]
-    return sys.modules[__name__]
+    try:
+        yield
+    finally:
+        systems.SYSTEMS = before
+        del sys.modules['dfjax.systems.toy']

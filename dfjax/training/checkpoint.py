@@ -8,6 +8,7 @@ A checkpoint appears whole or not at all. When the next one is saved, `seal.json
 is added to it: Orbax itself restores a damaged array without a word.
 """
 
+import contextlib
 import errno
 import json
 import logging
@@ -15,6 +16,7 @@ import shutil
 import sys
 import time
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +28,6 @@ from dfjax.configs.common import build, flatten
 from dfjax.errors import InputError
 from dfjax.systems import load_system
 from dfjax.systems.state import State
-
-_LOG = logging.getLogger('absl')
 
 NEWEST = 2
 # What may change when a run goes on: it says how long and how to watch, and not what is learnt.
@@ -97,7 +97,8 @@ def load_params(workdir: str | Path) -> State:
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     shapes = jax.eval_shape(lambda key: load_system(cfg.system).init(cfg, key), jax.random.key(0))
     shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), shapes)
-    found, damaged = _newest(Path(workdir).absolute(), shapes.replace(opt={}, frozen={}))
+    with _quiet():
+        found, damaged = _newest(Path(workdir).absolute(), shapes.replace(opt={}, frozen={}))
     if found is None:
         raise InputError(f'{workdir}: the run has no checkpoint yet; train it first')
     for path, fault in damaged:
@@ -123,8 +124,8 @@ class Checkpoints:
         self._manager = ocp.CheckpointManager(self.folder, options=options)
 
     def __enter__(self) -> 'Checkpoints':
-        self._level = _LOG.level
-        _LOG.setLevel('CRITICAL')  # Orbax writes the traceback of an error that it also raises
+        self._quiet = _quiet()
+        self._quiet.__enter__()
         return self
 
     def __exit__(self, kind: type | None, *error: object) -> None:
@@ -135,7 +136,7 @@ class Checkpoints:
                 raise
         finally:
             self._manager.close()
-            _LOG.setLevel(self._level)
+            self._quiet.__exit__(None, None, None)
 
     def save(self, step: int, state: State, loss: float, position: dict) -> None:
         """Saves in the background; the state may be used up at once.
@@ -207,6 +208,20 @@ class Checkpoints:
         full = getattr(error, 'errno', None) == errno.ENOSPC or 'RESOURCE_EXHAUSTED' in str(error)
         reason = 'the disk is full' if full else str(error).splitlines()[0][:200]
         return InputError(f'{self.folder}: a checkpoint cannot be written: {reason}; mend that and run the same again')
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps Orbax from writing the tracebacks of errors that it also raises."""
+    log = logging.getLogger('absl')
+    level, hook = log.level, sys.unraisablehook
+    log.setLevel('CRITICAL')
+    sys.unraisablehook = lambda *error: None
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+        sys.unraisablehook = hook
 
 
 def _loss(metrics: dict) -> float:

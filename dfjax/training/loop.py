@@ -236,7 +236,7 @@ class _Run:
     def _save(self, state: Any, sums: dict[str, float]) -> None:
         if self.step == self.saved:
             return
-        if not _finite(state.params):  # a bad gradient shows in the loss only at the next step
+        if not _finite(self.place.local(state.params)):  # a bad gradient shows in the loss only at the next step
             self._check(self.step)
         count = self.step - self.logged
         loss = sums.get('total', 0.0) / count if count else self.loss

@@ -206,10 +206,14 @@ class Meshed:
 class Mapped(Meshed):
     """`jax.pmap`: every device runs the step on its own part of the batch, and the system takes means over devices.
 
-    Arrays have a leading axis, which stands for the devices.
+    Arrays have a leading axis, which stands for this process's devices.
     """
 
     looped = False
+
+    def __init__(self, cfg: ConfigDict, system: ModuleType, data: Any):
+        self.local_rows = NamedSharding(Mesh(np.array(jax.local_devices()), (DEVICE_AXIS,)), PartitionSpec(DEVICE_AXIS))
+        super().__init__(cfg, system, data)
 
     def _compiled(self) -> Callable:
         def one(state: State, tally: dict, feed: Any, i: jax.Array) -> tuple[State, dict]:
@@ -232,13 +236,13 @@ class Mapped(Meshed):
 
         def spread(x: jax.Array) -> jax.Array:
             parts = [part.data[None] for part in x.addressable_shards]
-            return jax.make_array_from_single_device_arrays((self.mesh.size, *x.shape), self.rows, parts)
+            return jax.make_array_from_single_device_arrays((len(parts), *x.shape), self.local_rows, parts)
 
         return jax.tree.map(spread, state)
 
     def _place_stream(self, x: np.ndarray) -> jax.Array:  # [n, B, ...] -> [devices, n, B / devices, ...]
         x = np.moveaxis(x.reshape(x.shape[0], jax.local_device_count(), -1, *x.shape[2:]), 1, 0)
-        return jax.make_array_from_process_local_data(self.rows, x)
+        return jax.device_put(x, self.local_rows)
 
     def local(self, tree: Any) -> Any:
         """What the first device of this process holds."""

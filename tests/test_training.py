@@ -1,0 +1,203 @@
+"""The loop, on a system that trains in milliseconds: what a run's folder holds, stopping and going on, bad input."""
+
+import json
+import os
+import signal
+import threading
+import time
+
+import cv2
+import jax
+import numpy as np
+import pytest
+import toy_system as toy
+from ml_collections import ConfigDict
+
+from dfjax.configs.common import build
+from dfjax.errors import InputError
+from dfjax.systems.state import State
+from dfjax.training import loop, parallel
+from dfjax.training.checkpoint import load_params, read_config
+from dfjax.training.report import sheet
+
+
+@pytest.fixture(autouse=True, scope='module')
+def system():
+    with toy.installed():
+        yield
+
+
+def config(**changes) -> ConfigDict:
+    return build(toy.default_config(), changes)
+
+
+def train(workdir, data=None, **changes) -> State:
+    cfg = config(**changes)
+    return loop.train(cfg, workdir, data=data or toy.resident(cfg), progress=False)
+
+
+def same(one: State, other: State) -> bool:
+    """Whether two states are equal bit for bit."""
+    pairs = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
+    raw = lambda x: np.asarray(jax.random.key_data(x) if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key) else x)
+    return all(np.array_equal(raw(a), raw(b)) for a, b in pairs)
+
+
+def rows(workdir) -> list[dict]:
+    return [json.loads(line) for line in (workdir / 'metrics.jsonl').read_text().splitlines()]
+
+
+def steps_kept(workdir) -> set[int]:
+    return {int(p.name) for p in (workdir / 'checkpoints').iterdir()}
+
+
+@pytest.fixture(scope='module')
+def whole(system, tmp_path_factory):
+    """A run of 40 steps that was never stopped: (state, folder)."""
+    folder = tmp_path_factory.mktemp('whole') / 'w'
+    return train(folder), folder
+
+
+def test_a_run_learns_and_its_folder_holds_what_a_person_wants(whole):
+    state, folder = whole
+    assert int(state.step) == 40
+    assert read_config(folder) == config()
+    written = rows(folder)
+    assert [row['step'] for row in written] == [10, 20, 30, 40]
+    assert written[-1]['total'] < 0.3 * written[0]['total']
+    for row in written:
+        assert row['examples_per_second'] == pytest.approx(16 * row['steps_per_second'], rel=1e-2)
+        assert row['steps_per_second'] == pytest.approx(10 / row['seconds'], rel=1e-2)
+        assert 0 <= row['data_wait'] < 0.02
+    assert sorted(p.name for p in (folder / 'previews').iterdir()) == ['00000020.jpg', '00000040.jpg']
+    # 8 examples, two pictures each: a row an example.
+    assert cv2.imread(str(folder / 'previews' / '00000040.jpg')).shape == (8 * toy.FEATURES, 2 * toy.FEATURES, 3)
+    assert any(b'total' in p.read_bytes() for p in (folder / 'tb').iterdir())
+
+
+def test_metrics_are_the_means_of_their_rows(whole, tmp_path):
+    train(tmp_path, log_every=1)
+    each = [row['total'] for row in rows(tmp_path)]
+    assert [row['total'] for row in rows(whole[1])] == pytest.approx(np.mean(np.reshape(each, (4, 10)), 1), rel=1e-5)
+
+
+def test_the_newest_two_and_the_best_are_kept_also_by_a_run_that_goes_on(tmp_path):
+    state = train(tmp_path, steps=30)
+    assert steps_kept(tmp_path) == {20, 30}
+    path = tmp_path / 'checkpoints' / '20' / 'metrics' / 'metrics'
+    (tmp_path / 'checkpoints' / '20' / 'seal.json').unlink()
+    path.write_text(json.dumps({'loss': -1.0}))  # the best there will ever be
+    train(tmp_path, steps=60)
+    assert steps_kept(tmp_path) == {20, 50, 60}
+    assert int(state.step) == 30
+
+
+def test_a_run_in_parts_equals_a_run_in_one(whole, tmp_path):
+    for steps in (7, 20, 33, 40):
+        state = train(tmp_path, steps=steps)
+    assert same(state, whole[0])
+    assert [row['step'] for row in rows(tmp_path)][-1] == 40
+
+
+def test_a_finished_run_is_left_as_it_is(whole, capsys):
+    before = rows(whole[1])
+    assert same(train(whole[1]), whole[0])
+    assert rows(whole[1]) == before
+    assert 'going on from step 40 of 40' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('way', ['streamed', 'pmap', 'streamed pmap', 'looped'])
+def test_every_way_gives_the_same_numbers(way, whole, tmp_path, monkeypatch):
+    changes = {'parallel': 'pmap'} if 'pmap' in way else {}
+    if way == 'looped':
+        monkeypatch.setattr(parallel.Meshed, 'looped', True)
+    data = toy.Stream(config()) if 'streamed' in way else None
+    train(tmp_path, data, steps=15, **changes)
+    if data:
+        data.set_state({'next': 99})  # the position comes from the checkpoint
+    state = train(tmp_path, data, **changes)
+    for one, other in zip(jax.tree.leaves(state.params), jax.tree.leaves(whole[0].params)):
+        np.testing.assert_allclose(one, other, rtol=0, atol=2e-6)
+    assert rows(tmp_path)[-1]['total'] == pytest.approx(rows(whole[1])[-1]['total'], rel=1e-4)
+
+
+@pytest.mark.parametrize(('number', 'end'), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
+def test_a_signal_saves_and_says_how_to_go_on(number, end, whole, tmp_path, capsys, monkeypatch):
+    def interrupt():
+        while not (tmp_path / 'metrics.jsonl').exists() or not rows(tmp_path):
+            time.sleep(0.01)
+        os.kill(os.getpid(), number)
+
+    advance = parallel.Meshed.advance
+    monkeypatch.setattr(parallel.Meshed, 'advance', lambda self, *args: time.sleep(0.05) or advance(self, *args))
+    before = signal.getsignal(number)
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(end) as caught:
+        train(tmp_path, steps=100_000)
+    thread.join()
+    assert getattr(caught.value, 'code', 143) == 143
+    assert signal.getsignal(number) is before
+    stopped = max(steps_kept(tmp_path))
+    assert (
+        f'stopped at step {stopped} of 100000, saved in {tmp_path}; the same command goes on' in capsys.readouterr().err
+    )
+    assert same(train(tmp_path, steps=stopped + 5), train(tmp_path / 'whole', steps=stopped + 5))
+
+
+def test_a_deadline_saves_and_returns(tmp_path):
+    cfg = config(steps=100_000_000)
+    state = loop.train(cfg, tmp_path, data=toy.resident(cfg), deadline=3.0, progress=False)
+    assert 0 < int(state.step) < cfg.steps
+    assert max(steps_kept(tmp_path)) == int(state.step)
+
+
+def test_steps_for_counts_what_fits(monkeypatch):
+    cfg = config()
+    advance = parallel.Meshed.advance
+    monkeypatch.setattr(parallel.Meshed, 'advance', lambda self, *args: time.sleep(0.1) or advance(self, *args))
+    began = time.monotonic()
+    steps = loop.steps_for(cfg, toy.resident(cfg), 60.0)
+    took = time.monotonic() - began
+    assert 0.5 * (60 - 2 * took) / 0.12 < steps < (60 - took) / 0.1
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(tmp_path):
+    with pytest.raises(InputError) as error:
+        train(tmp_path, explode_at=26)
+    line = str(error.value)
+    assert 'not finite at step 26' in line
+    assert 'step 20 is kept' in line
+    assert '\n' not in line
+    assert steps_kept(tmp_path) == {10, 20}
+    assert int(load_params(tmp_path).step) == 20
+
+
+def test_parameters_that_are_not_finite_are_never_saved(tmp_path, monkeypatch):
+    step = toy.step
+
+    def poisoned(cfg, state, batch):
+        new, metrics = step(cfg, state, batch)
+        return new.replace(params=jax.tree.map(lambda x: x / (new.step != 20), new.params)), metrics
+
+    monkeypatch.setattr(toy, 'step', poisoned)
+    with pytest.raises(InputError, match='not finite at step 20'):
+        train(tmp_path)
+    assert steps_kept(tmp_path) == {10}
+
+
+def test_a_device_without_memory_says_which_batch_size_to_try(tmp_path):
+    with pytest.raises(InputError, match=r'ran out of memory with batch_size 16; try --config.batch_size=8$'):
+        train(tmp_path, width=10**13)
+
+
+def test_another_way_is_refused_in_a_line(tmp_path):
+    with pytest.raises(InputError, match="'parallel' is 'jit' or 'pmap', not 'tpu'"):
+        train(tmp_path, parallel='tpu')
+
+
+def test_sheet_puts_pictures_in_rows():
+    pictures = np.stack([np.full((2, 3, 3), value, np.float32) for value in (-1.0, 0.0, 1.0)])
+    out = sheet(pictures, 2)
+    assert out.shape == (4, 6, 3)
+    assert [out[0, 0, 0], out[0, 3, 0], out[2, 0, 0], out[2, 3, 0]] == [0, 128, 255, 0]

@@ -1,0 +1,70 @@
+"""Runs of the toy system in a process of its own, for tests that kill it or start several. It is not a test.
+
+Each word FOLDER=WAY is a run, WAY being jit, pmap, jit-streamed or pmap-streamed; its end is FOLDER/end.npz.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).parent
+
+
+def start(*words: str, devices: int = 1) -> subprocess.Popen:
+    """This file in a process with so many simulated devices."""
+    env = os.environ | {'PYTHONPATH': f'{HERE}:{HERE.parent}'}
+    env['XLA_FLAGS'] = f'--xla_force_host_platform_device_count={devices}'
+    command = [sys.executable, __file__, *map(str, words)]
+    return subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
+
+
+def leaves(state: object) -> list[np.ndarray]:
+    """What is compared of a state."""
+    import jax
+
+    return [np.asarray(leaf.addressable_data(0)) for leaf in jax.tree.leaves((state.params, state.opt, state.ema))]
+
+
+def ended(folder: Path) -> list[np.ndarray]:
+    """The leaves of a run's end."""
+    with np.load(folder / 'end.npz') as file:
+        return [file[f'arr_{i}'] for i in range(len(file.files))]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument('runs', nargs='+')
+    parser.add_argument('--steps', type=int)
+    parser.add_argument('--pace', type=float, default=0, help='seconds to wait before each dispatch')
+    parser.add_argument('--join', nargs=3, help='coordinator, processes, process')
+    args = parser.parse_args()
+    if args.join:
+        from train.multihost import initialize
+
+        initialize(args.join[0], int(args.join[1]), int(args.join[2]))
+    import jax
+    import toy_system as toy
+
+    from dfjax.configs.common import build
+    from dfjax.training import loop, parallel
+
+    advance = parallel.Meshed.advance
+    parallel.Meshed.advance = lambda self, *words: time.sleep(args.pace) or advance(self, *words)
+    for word in args.runs:
+        folder, way = word.rsplit('=', 1)
+        cfg = build(toy.default_config(), {'steps': args.steps, 'parallel': way.split('-')[0]})
+        streamed = toy.Stream(cfg, jax.process_index(), jax.process_count())
+        with toy.installed():
+            data = streamed if 'streamed' in way else toy.resident(cfg)
+            state = loop.train(cfg, folder, data=data, progress=False)
+        if jax.process_index() == 0 and int(state.step.addressable_data(0)) == args.steps:
+            np.savez(Path(folder) / 'end.npz', *leaves(state))
+
+
+if __name__ == '__main__':
+    main()
