@@ -125,7 +125,8 @@ class Swapper(nn.Module):
         weight = pixel_weight(w, pair['mask'], pair['landmarks'])
         total = w.l1 * weighted_mean((picture - target).abs(), weight).mean()
         if w.dssim:
-            similar = ssim_map(picture, target, w.window, w.window / 4.7)
+            grey = [x.mean(1, keepdim=True) for x in (picture, target)]
+            similar = ssim_map(*grey, w.window, w.window / 4.7)
             edge = w.window // 2
             total = total + w.dssim * weighted_mean((1 - similar) / 2, weight[..., edge:-edge, edge:-edge]).mean()
         if w.mask:

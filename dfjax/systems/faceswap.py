@@ -140,7 +140,8 @@ def reconstruction(cfg: ConfigDict, picture: jax.Array, mask: jax.Array, pair: d
     weight = pixel_weight(cfg, pair['mask'], pair['landmarks'])
     terms = {'l1': w.l1 * weighted_mean(jnp.abs(picture - pair['target']), weight).mean()}
     if w.dssim:
-        similar = ssim_map(picture, pair['target'], size=w.window, sigma=w.window / 4.7)
+        grey = [x.mean(-1, keepdims=True) for x in (picture, pair['target'])]  # structure is in the brightness
+        similar = ssim_map(*grey, size=w.window, sigma=w.window / 4.7)
         edge = w.window // 2  # the map is that much smaller on every side
         terms['dssim'] = w.dssim * weighted_mean((1 - similar) / 2, weight[:, edge:-edge, edge:-edge]).mean()
     if w.mask:
