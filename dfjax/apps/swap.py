@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--workdir', metavar='W', help='where faces and training are kept; default OUT.run')
     parser.add_argument('--config', metavar='FILE:VARIANT', help='default: laptop on a CPU, gpu on an accelerator')
     parser.add_argument('--person', metavar='PICTURE', help='whose face to replace; default: who is there most')
-    parser.add_argument('--colour', default='reinhard', metavar='HOW', help='none, reinhard (default) or mkl')
+    parser.add_argument('--colour', default='mkl', metavar='HOW', help='none, reinhard or mkl (default)')
     parser.add_argument('--force', action='store_true', help='replace an output that exists')
 
 
@@ -49,7 +50,7 @@ def swap(
     config: str | None = None,
     overrides: dict | None = None,
     person: Path | str | None = None,
-    colour: str = 'reinhard',
+    colour: str = 'mkl',
     force: bool = False,
     progress: bool = True,
 ) -> dict:
@@ -123,8 +124,8 @@ def swap(
 
 
 def _check_length(minutes: float | None, steps: int | None) -> None:
-    if minutes is not None and not minutes > 0:
-        raise InputError(f'--minutes {minutes:g}: give more than 0')
+    if minutes is not None and not 0 < minutes < math.inf:
+        raise InputError(f'--minutes {minutes:g}: give a number above 0')
     if steps is not None and steps < 1:
         raise InputError(f'--steps {steps}: give 1 or more')
 
@@ -157,13 +158,16 @@ def _claim(workdir: Path, face: Sequence, into: Path | str, person: Path | str |
     job = {'face': [str(Path(path).resolve()) for path in face], 'into': str(Path(into).resolve())}
     job['person'] = str(Path(person).resolve()) if person else None
     path = workdir / 'job.json'
-    if path.is_file():
-        if json.loads(path.read_text()) != job:
-            raise InputError(f'{workdir}: holds the work on other inputs; delete it or give another --workdir')
+    if workdir.exists() and not workdir.is_dir():
+        raise InputError(f'{workdir}: is a file; give another --workdir')
+    if path.is_file() and json.loads(path.read_text()) == job:
         return
-    if workdir.exists() and any(workdir.iterdir()):
+    there = {file.name for file in workdir.iterdir()} if workdir.exists() else set()
+    if path.is_file() and len(there) > 1:
+        raise InputError(f'{workdir}: holds the work on other inputs; delete it or give another --workdir')
+    if there - {path.name}:
         raise InputError(f'{workdir}: holds other files; give another --workdir')
-    with atomic_path(path) as part:
+    with atomic_path(path, force=True) as part:  # a job that failed before it found a face holds nothing
         part.write_text(json.dumps(job))
 
 

@@ -1,0 +1,237 @@
+"""The swap verb from two small rendered videos to a signed one, resumed, and refused where it must be."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from dfjax.apps import extract as extract_verb
+from dfjax.apps.cli import main
+from dfjax.apps.swap import swap
+from dfjax.data.faces import analyse as analysis
+from dfjax.data.faceset import load_faceset
+from dfjax.data.media.credentials import COMPOSITE, read_credentials
+from dfjax.data.media.encode import VideoWriter
+from dfjax.data.media.image import write_image
+from dfjax.data.media.video import read_frames
+from dfjax.data.render import animate, random_identity, render
+from dfjax.errors import InputError
+
+ROOT = Path(__file__).parents[1]
+SMOKE = f'{ROOT}/configs/faceswap.py:smoke'
+FRAMES, SIZE, RATE, STEPS = 12, 192, 48_000, 6
+FPS = 30_000 / 1001  # times that are no round numbers
+
+
+@pytest.fixture(scope='module')
+def work(tmp_path_factory):
+    """a.mp4 (with a tone) and b.mp4, what was drawn into them, and b swapped into a once."""
+    folder = tmp_path_factory.mktemp('swap')
+    tone = 0.3 * np.sin(2 * np.pi * 440 / RATE * np.arange(int(RATE * FRAMES / FPS)))
+    drawn = {}
+    for name, seed in (('a', 12), ('b', 27)):
+        drawn[name] = render(random_identity(seed), animate(seed, FRAMES), SIZE)
+        audio = (tone.astype(np.float32), RATE) if name == 'a' else None
+        with VideoWriter(folder / f'{name}.mp4', FPS, (SIZE, SIZE), audio=audio) as writer:
+            for frame in drawn[name].image:
+                writer.write(frame)
+    write_image(folder / 'a.png', drawn['a'].image[0])
+    with VideoWriter(folder / 'nobody.mp4', 25, (96, 96)) as writer:
+        for grey in (60, 100, 140):
+            writer.write(np.full((96, 96, 3), grey, np.uint8))
+    shutil.copy(folder / 'nobody.mp4', folder / 'nobody_else.mp4')
+    a, b, out = (folder / f'{name}.mp4' for name in ('a', 'b', 'out'))
+    report = swap([b], a, out, steps=STEPS, config=SMOKE, progress=False)
+    return SimpleNamespace(folder=folder, a=a, b=b, out=out, report=report, masks=drawn['a'].mask)
+
+
+def frames(path) -> np.ndarray:
+    return np.stack([rgb for _, _, rgb in read_frames(path)])
+
+
+def times(path) -> list:
+    with av.open(str(path)) as container:
+        return [frame.pts * frame.time_base for frame in container.decode(video=0)]
+
+
+def sound(path) -> list:
+    with av.open(str(path)) as container:
+        return [(p.pts * p.time_base, bytes(p)) for p in container.demux(audio=0) if p.pts is not None]
+
+
+def test_report_counts_every_frame(work):
+    report = work.report
+    assert (report['frames'], report['swapped'], report['passed_through']) == (FRAMES, FRAMES, 0)
+    assert report['faces'] == {'a': FRAMES, 'b': FRAMES}
+    assert report['steps'] == STEPS
+    assert set(report['seconds']) == {'extract', 'train', 'convert', 'total'}
+    assert [len(load_faceset(work.folder / 'out.mp4.run' / f'faces_{side}')) for side in 'ab'] == [FRAMES, FRAMES]
+
+
+def test_frame_times_and_sound_are_those_of_the_input(work):
+    assert times(work.out) == times(work.a)
+    assert len(times(work.out)) == FRAMES
+    assert sound(work.out) == sound(work.a)
+    assert len(sound(work.out)) > 5
+
+
+def test_only_the_face_is_changed(work):
+    change = np.abs(frames(work.out).astype(float) - frames(work.a)).mean(-1)  # [N, H, W]
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (49, 49))
+    for moved, mask in zip(change, work.masks):
+        near = cv2.dilate(mask, disc) > 0
+        assert moved[cv2.erode(mask, disc[::2, ::2]) > 0].mean() > 8
+        assert np.median(moved[~near]) < 2
+        assert np.percentile(moved[~near], 99) < 12  # what encoding again does at edges
+
+
+def test_output_says_what_it_is(work, capsys):
+    said = read_credentials(work.out)
+    assert said['ai_generated'] and said['intact']
+    assert said['source_type'] == COMPOSITE
+    assert said['details']['system'] == 'faceswap'
+    assert read_credentials(work.a) is None
+    assert main(['verify', str(work.out), '--json']) == 0
+    assert json.loads(capsys.readouterr().out)['files'][0]['status'] == 'intact'
+
+
+def test_run_again_goes_on_without_extracting(work, monkeypatch):
+    def never(*args, **kwargs):
+        raise AssertionError('searched for faces again')
+
+    monkeypatch.setattr(analysis, 'analyse', never)
+    monkeypatch.setattr(extract_verb, 'extract_faces', never)
+    again = work.folder / 'again.mp4'
+    run = work.folder / 'out.mp4.run'
+    report = swap([work.b], work.a, again, steps=STEPS + 2, workdir=run, progress=False)
+    assert report['steps'] == STEPS + 2
+    rows = [json.loads(line)['step'] for line in (run / 'metrics.jsonl').read_text().splitlines()]
+    assert rows == sorted(set(rows)) and rows[-1] == STEPS + 2
+    assert len(frames(again)) == FRAMES
+
+
+def test_folder_of_another_job_is_refused_and_kept(work):
+    run = work.folder / 'out.mp4.run'
+    before = sorted(file.name for file in run.rglob('*'))
+    with pytest.raises(InputError, match=r'out\.mp4\.run: holds the work on other inputs; delete it or give another'):
+        swap([work.a], work.b, work.folder / 'other.mp4', workdir=run, progress=False)
+    assert sorted(file.name for file in run.rglob('*')) == before
+    assert not (work.folder / 'other.mp4').exists()
+
+
+def refused(work, capsys, *words) -> str:
+    """Runs `dfjax swap`, which must say one line and leave no output; returns that line."""
+    here = {file.name for file in work.folder.iterdir()}
+    assert main(['swap', *map(str, words), '--config', SMOKE]) == 2
+    error = capsys.readouterr().err
+    assert 'Traceback' not in error
+    lines = [line for line in error.splitlines() if line.startswith('dfjax: ')]
+    assert len(lines) == 1 and error.rstrip().endswith(lines[0])
+    new = {file.name for file in work.folder.iterdir()} - here
+    assert all(name.endswith('.run') for name in new)
+    return lines[0]
+
+
+def test_existing_output_is_refused_and_kept(work, capsys):
+    before = work.out.read_bytes()
+    line = refused(work, capsys, '--face', work.b, '--into', work.a, '-o', work.out, '--steps', 1)
+    assert 'out.mp4: exists' in line and '--force' in line
+    assert work.out.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ('face', 'into', 'out', 'said'),
+    [
+        ('gone.mp4', 'a.mp4', 'x.mp4', 'gone.mp4: no such file'),
+        ('b.mp4', 'gone.mp4', 'x.mp4', 'gone.mp4: no such file'),
+        ('b.mp4', 'a.mp4', 'x.png', 'is a video; name the output'),
+        ('b.mp4', 'a.mp4', 'a.png/x.mp4', 'a.png is not a folder'),
+        ('b.mp4', 'nobody.mp4', 'nobody_in.mp4', 'nobody.mp4: no face found in its 3 frames'),
+        ('out.mp4.run/faces_b', 'a.png', 'one.png', 'only 1 face; training needs at least 2'),
+    ],
+)
+def test_bad_files_get_one_line(work, capsys, face, into, out, said):
+    at = work.folder
+    line = refused(work, capsys, '--face', at / face, '--into', at / into, '-o', at / out, '--steps', 1)
+    assert said in line
+    assert not list(at.glob(f'{out}.run/checkpoints')) and not (at / out).is_file()
+
+
+@pytest.mark.parametrize(
+    ('words', 'said'),
+    [
+        (['--minutes', '0'], '--minutes 0: give'),
+        (['--minutes', 'nan'], '--minutes nan: give'),
+        (['--minutes', 'inf'], '--minutes inf: give'),
+        (['--steps', '0'], '--steps 0: give 1 or more'),
+        (['--workdir', 'README.md'], 'README.md: is a file'),
+        (['--workdir', 'configs'], 'configs: holds other files'),
+        (['--config', 'configs/faceswap.py:huge'], "there is no variant 'huge'"),
+    ],
+)
+def test_bad_options_get_one_line(work, capsys, monkeypatch, words, said):
+    monkeypatch.chdir(ROOT)
+    start = ['swap', '--face', str(work.b), '--into', str(work.a), '-o', str(work.folder / 'y.mp4')]
+    assert main(start + words) == 2
+    error = capsys.readouterr().err
+    assert error.startswith('dfjax: ') and error.count('\n') == 1 and said in error
+    assert not (work.folder / 'y.mp4').exists() and not (work.folder / 'y.mp4.run').exists()
+
+
+def test_too_few_minutes_say_how_many_are_needed(work, capsys):
+    run = work.folder / 'out.mp4.run'
+    words = ['--face', work.b, '--into', work.a, '-o', work.folder / 'late.mp4', '--workdir', run, '--minutes', 0.05]
+    line = refused(work, capsys, *words)
+    assert '--minutes 0.05: finding the faces and writing the video take longer; give at least' in line
+    assert str(run) in line
+
+
+def test_person_put_in_without_a_face_leaves_the_other_side(work, capsys):
+    at = work.folder
+    run = at / 'nobody_put_in.run'
+    shutil.copytree(at / 'out.mp4.run' / 'faces_a', run / 'faces_a')
+    shutil.copy(at / 'out.mp4.run' / 'into.jsonl', run)
+    job = {'face': [str(at / 'nobody.mp4')], 'into': str(work.a), 'person': None}
+    (run / 'job.json').write_text(json.dumps(job))
+    words = ['--face', at / 'nobody.mp4', '--into', work.a, '-o', at / 'nobody_put_in.mp4', '--workdir', run]
+    assert 'nobody.mp4: no face found' in refused(work, capsys, *words, '--steps', 1)
+    assert sorted(file.name for file in run.iterdir()) == ['faces_a', 'into.jsonl', 'job.json']
+
+
+def test_folder_of_a_job_that_found_nothing_can_be_taken_over(work):
+    run = work.folder / 'taken.run'
+    for name in ('nobody.mp4', 'nobody_else.mp4'):
+        with pytest.raises(InputError, match=rf'/{name}: no face found'):
+            swap(
+                [work.b], work.folder / name, work.folder / 'z.mp4', workdir=run, steps=1, config=SMOKE, progress=False
+            )
+    assert [file.name for file in run.iterdir()] == ['job.json']
+
+
+def test_folder_that_cannot_be_written_is_said_before_the_work(work, capsys, tmp_path, monkeypatch):
+    may = os.access  # root may write everywhere: the answer of the system is put in
+    monkeypatch.setattr(os, 'access', lambda path, mode: path != tmp_path and may(path, mode))
+    line = refused(work, capsys, '--face', work.b, '--into', work.a, '-o', tmp_path / 'x.mp4', '--steps', 1)
+    assert f'{tmp_path} cannot be written' in line
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_demo_swaps_and_measures(tmp_path, capsys):
+    out = tmp_path / 'demo'
+    assert main(['demo', '-o', str(out), '--steps', '60', '--json']) == 0
+    figures = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert figures['steps'] == 60
+    assert figures['psnr'] > figures['psnr_untouched']
+    assert {'ssim', 'transfer', 'expression', 'detail', 'seconds'} <= set(figures)
+    assert {'video.mp4', 'face.mp4', 'truth.mp4', 'mask.mp4', 'swap.mp4', 'comparison.png'} <= {
+        file.name for file in out.iterdir()
+    }
+    assert main(['demo', '-o', str(out), '--steps', '60']) == 2
+    assert 'exists' in capsys.readouterr().err
