@@ -1,0 +1,170 @@
+"""The command line: help with an example, bad input in one line, the report, the cost of starting."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dfjax.apps import cli
+from dfjax.errors import InputError
+
+# Modules that `dfjax --help` may load beyond a bare interpreter's; JAX alone would be hundreds.
+MODULES = 90
+
+BAD = {  # verb: arguments of an input that is not there
+    'swap': ['--face', '{none}', '--into', '{none}', '-o', '{out}.mp4', '--steps', '1'],
+    'extract': ['{none}', '-o', '{out}'],
+    'sort': ['{none}', '--by', 'blur'],
+    'check': ['{none}'],
+    'pack': ['{none}', '-o', '{out}'],
+    'convert': ['--run', '{none}', '--into', '{none}', '-o', '{out}.mp4'],
+    'evaluate': ['--swap', '{none}', '--input', '{none}', '--face', '{none}'],
+    'verify': ['{none}'],
+}
+NO_INPUT = ('demo', 'bench')  # verbs that read nothing
+
+
+def run(*words: str, **options) -> subprocess.CompletedProcess:
+    """The program in a process of its own."""
+    return subprocess.run([sys.executable, '-m', 'dfjax.apps.cli', *words], capture_output=True, text=True, **options)
+
+
+@pytest.fixture
+def verb(monkeypatch):
+    """A verb whose `run` is a function of the test's choice."""
+
+    def install(function) -> str:
+        module = type(sys)('dfjax.apps.toy')
+        module.add_arguments = lambda parser: None
+        module.run = function
+        monkeypatch.setitem(sys.modules, 'dfjax.apps.toy', module)
+        monkeypatch.setitem(cli.VERBS, 'toy', 'do as the test says')
+        return 'toy'
+
+    return install
+
+
+def raising(error: BaseException):
+    def function(args):
+        raise error
+
+    return function
+
+
+@pytest.mark.parametrize('name', list(cli.VERBS))
+def test_help_has_an_example(name, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main([name, '--help'])
+    text = capsys.readouterr().out
+    assert stop.value.code == 0
+    assert f'usage: dfjax {name}' in text and '--json' in text
+    assert 'example' in text.lower() and f'dfjax {name}' in text[text.lower().index('example') :]
+
+
+def test_help_lists_every_verb(capsys):
+    for words in (['--help'], []):
+        with pytest.raises(SystemExit) as stop:
+            cli.main(words)
+        assert stop.value.code == 0
+        text = capsys.readouterr().out
+        for name, line in cli.VERBS.items():
+            assert name in text and line in text
+
+
+def test_every_verb_is_a_module_and_every_bad_input_is_tried():
+    folder = Path(cli.__file__).parent
+    assert all((folder / f'{name}.py').exists() for name in cli.VERBS)
+    assert set(BAD) | set(NO_INPUT) == set(cli.VERBS)
+
+
+@pytest.mark.parametrize(
+    'words', [['swpa'], ['--nonsense'], ['extract'], ['sort', 'x', '--by', 'colour'], ['bench', 'x']]
+)
+def test_a_wrong_command_says_how_it_is_used(words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(words)
+    assert stop.value.code == 2
+    assert 'usage: dfjax' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('name', list(BAD))
+def test_a_missing_file_is_named_in_one_line(name, tmp_path, capfd):
+    names = {'none': str(tmp_path / 'not-there'), 'out': str(tmp_path / 'out')}
+    status = cli.main([name, *(word.format(**names) for word in BAD[name])])
+    out, err = capfd.readouterr()
+    assert status == 2
+    lines = err.strip().splitlines()
+    assert len(lines) == 1, err
+    assert lines[0].startswith('dfjax: ') and 'not-there' in lines[0]
+    assert out == ''
+    assert not list(tmp_path.iterdir()), 'something was left behind'
+
+
+def test_bad_input_from_outside(tmp_path):
+    done = run('extract', str(tmp_path / 'not-there.mp4'), '-o', str(tmp_path / 'faces'))
+    assert done.returncode == 2 and done.stdout == ''
+    assert 'not-there.mp4' in done.stderr and 'Traceback' not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_input_errors_exit_2_and_bugs_keep_their_traceback(verb, capsys):
+    assert cli.main([verb(raising(InputError('a.mp4: is a potato')))]) == 2
+    assert capsys.readouterr().err == 'dfjax: a.mp4: is a potato\n'
+    with pytest.raises(ZeroDivisionError):
+        cli.main([verb(raising(ZeroDivisionError()))])
+
+
+def test_ctrl_c_exits_130(verb, capsys):
+    assert cli.main([verb(raising(KeyboardInterrupt()))]) == 130
+    assert 'Traceback' not in capsys.readouterr().err
+
+
+def test_json_is_the_last_line_and_one_line(verb, capsys):
+    report = {'psnr': 24.25, 'frames': 10, 'files': [Path('a'), Path('b')], 'nested': {'ok': True}}
+    assert cli.main([verb(lambda args: report), '--json']) == 0
+    last = capsys.readouterr().out.strip().splitlines()[-1]
+    assert json.loads(last) == {'psnr': 24.25, 'frames': 10, 'files': ['a', 'b'], 'nested': {'ok': True}}
+
+
+def test_the_table_names_every_figure(verb, capsys):
+    assert cli.main([verb(lambda args: {'psnr': 24.2468, 'frames': 10, 'left out': ['a.png: blurred']})]) == 0
+    out = capsys.readouterr().out
+    assert '24.25' in out and 'frames' in out and 'a.png: blurred' in out
+
+
+@pytest.mark.parametrize('ok, status', [(True, 0), (False, 1)])
+def test_a_report_that_says_no_exits_1(verb, ok, status):
+    assert cli.main([verb(lambda args: {'ok': ok})]) == status
+
+
+def test_version():
+    import dfjax
+
+    done = run('--version')
+    assert done.returncode == 0 and done.stdout.strip() == f'dfjax {dfjax.__version__}'
+
+
+def test_starting_loads_few_modules():
+    """Counted, not timed: the clock depends on the machine."""
+    help_ = (
+        'import contextlib, io\n'
+        'from dfjax.apps.cli import main\n'
+        'with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()): main(["--help"])'
+    )
+    for code, most in (('import dfjax', 5), (help_, MODULES)):
+        code = f'import sys\nbefore = set(sys.modules)\n{code}\nprint(len(set(sys.modules) - before))'
+        done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+        assert int(done.stdout) <= most
+
+
+@pytest.mark.parametrize('name', list(cli.VERBS))
+def test_help_of_a_verb_imports_no_jax(name):
+    code = (
+        'import sys, contextlib, io\nfrom dfjax.apps.cli import main\n'
+        f'with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()): main(["{name}", "--help"])\n'
+        'print([m for m in ("jax", "cv2", "av", "torch") if m in sys.modules])'
+    )
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == '[]'

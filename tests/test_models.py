@@ -1,0 +1,118 @@
+"""Nets: shapes, sizes, reach, computation type."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dfjax.models import autoencoder
+from dfjax.models.patchgan import PatchGAN
+from dfjax.systems import faceswap
+
+
+def shapes(net, *args):
+    """Outputs and parameters of a net as shapes, without computing them."""
+    out, variables = jax.eval_shape(lambda: net.init_with_output(jax.random.key(0), *args))
+    return out, variables['params']
+
+
+def count(params) -> int:
+    return sum(x.size for x in jax.tree.leaves(params))
+
+
+def autoencoder_shapes(plan: dict, side: int):
+    code, encoder = shapes(autoencoder.Encoder(**plan['encoder']), jnp.zeros((2, side, side, 3)))
+    (picture, mask), decoder = shapes(autoencoder.Decoder(**plan['decoder']), jnp.zeros(code.shape))
+    return code, picture, mask, encoder, decoder
+
+
+def test_original_is_the_first_face_swapper():
+    code, picture, mask, encoder, decoder = autoencoder_shapes(autoencoder.ORIGINAL, 64)
+    assert code.shape == (2, 8, 8, 512)
+    assert picture.shape == (2, 64, 64, 3) and mask.shape == (2, 64, 64, 1)
+    assert count(encoder) + 2 * count(decoder) == 82_062_470
+    kernels = [x.shape for x in jax.tree.leaves(encoder) if x.ndim == 4]
+    assert kernels == [(5, 5, 3, 128), (5, 5, 128, 256), (5, 5, 256, 512), (5, 5, 512, 1024), (3, 3, 1024, 2048)]
+
+
+def test_light_reads_and_writes_the_sizes_of_the_default_config_with_few_parameters():
+    cfg = faceswap.default_config()
+    size = cfg.data.size
+    _, picture, mask, encoder, decoder = autoencoder_shapes(autoencoder.LIGHT, cfg.input_size)
+    assert picture.shape == (2, size, size, 3) and mask.shape == (2, size, size, 1)
+    assert count(encoder) + 2 * count(decoder) < 10e6
+
+
+@pytest.fixture(scope='module')
+def decoded():
+    """The light decoder on codes of huge values."""
+    net = autoencoder.Decoder([8, 8], 1, 4, 3, True)
+    code = 100 * jax.random.normal(jax.random.key(1), (2, 4, 4, 8))
+    return jax.jit(lambda: net.init_with_output(jax.random.key(0), code)[0])()
+
+
+def test_decoder_stays_in_range(decoded):
+    picture, mask = decoded
+    assert picture.shape == (2, 64, 64, 3) and mask.shape == (2, 64, 64, 1)
+    assert -1 <= picture.min() < -0.5 and 0.5 < picture.max() <= 1  # and uses it
+    assert mask.min() >= 0 and mask.max() <= 1
+
+
+def test_spots_lie_where_the_points_are():
+    """A gaussian of one pixel, whose middle is the point, in coordinates whose unit is the side."""
+    side = 16
+    points = np.array([[[0.5, 0.25], [5.5 / side, 12.5 / side]]], np.float32)
+    maps = np.asarray(jax.jit(autoencoder.spots, static_argnums=1)(points, side))
+    assert maps.shape == (1, side, side, 2)
+    np.testing.assert_allclose(maps[0, 12, 5, 1], 1)
+    np.testing.assert_allclose(maps[0, 12, 6, 1], np.exp(-0.5), rtol=1e-5)
+    y, x = np.mgrid[:side, :side]
+    weight = maps[0] / maps[0].sum((0, 1))
+    middle = np.stack([(x[..., None] * weight).sum((0, 1)), (y[..., None] * weight).sum((0, 1))], -1)
+    np.testing.assert_allclose((middle + 0.5) / side, points[0], atol=2e-3)
+
+
+def test_landmarks_move_the_code_and_the_picture():
+    """Both nets listen to what they are told, and can do without."""
+    encoder = autoencoder.Encoder(2, [4], 3, 4, [2, 4], 0)
+    decoder = autoencoder.Decoder([4, 4], 0, 2, 3, True)
+    x, code = jnp.ones((2, 8, 8, 3)), jnp.ones((2, 2, 2, 4))
+    points = jnp.full((2, 68, 2), 0.5).at[1].set(0.25)  # told two things of the same picture
+
+    @jax.jit
+    def told():
+        offsets = points - 0.5
+        codes = encoder.init_with_output(jax.random.key(0), x, offsets)[0]
+        return codes, decoder.init_with_output(jax.random.key(0), code, points)[0]
+
+    codes, (pictures, _) = told()
+    assert jnp.abs(codes[0] - codes[1]).max() > 1e-3
+    assert jnp.abs(pictures[0] - pictures[1]).max() > 1e-3
+    assert shapes(decoder, code)[0][0].shape == (2, 16, 16, 3)
+
+
+@pytest.mark.parametrize('layers, patch, side', [(3, 70, 30), (2, 34, 62)])
+def test_a_patchgan_logit_sees_its_patch_and_no_more(layers, patch, side):
+    net = PatchGAN(width=4, layers=layers, norm=False)
+    x = jax.random.normal(jax.random.key(1), (1, 256, 256, 3))
+    out, _ = shapes(net, x)
+    assert out.shape == (1, side, side, 1)
+
+    def seen():
+        params = net.init(jax.random.key(0), x)
+        middle = side // 2
+        return jax.grad(lambda x: net.apply(params, x)[0, middle, middle, 0])(x)
+
+    rows = np.flatnonzero(np.abs(jax.jit(seen)()).sum((0, 2, 3)))
+    assert rows.max() - rows.min() + 1 == patch
+
+
+@pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16])
+def test_computation_type_leaves_parameters_and_outputs_float32(dtype):
+    encoder = autoencoder.Encoder(**autoencoder.LIGHT['encoder'], dtype=dtype)
+    code, params = shapes(encoder, jnp.zeros((1, 64, 64, 3)))
+    assert code.dtype == dtype
+    assert {x.dtype for x in jax.tree.leaves(params)} == {jnp.dtype('float32')}
+    out, _ = shapes(autoencoder.Decoder(**autoencoder.LIGHT['decoder'], dtype=dtype), jnp.zeros(code.shape, dtype))
+    assert {x.dtype for x in out} == {jnp.dtype('float32')}
+    assert shapes(PatchGAN(dtype=dtype), jnp.zeros((1, 64, 64, 3)))[0].dtype == jnp.float32
