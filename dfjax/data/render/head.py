@@ -23,7 +23,7 @@ class Head:
     skin: Array  # [MAP_SKIN, MAP_SKIN, 4] colour and gloss
 
 
-@lru_cache(64)
+@lru_cache(16)
 def _head(key: tuple[tuple[str, float], ...]) -> Head:
     i = dict(key)
     rest = skull(i)
@@ -32,7 +32,7 @@ def _head(key: tuple[tuple[str, float], ...]) -> Head:
 
 
 def head(i: Params) -> Head:
-    """The prepared head of an identity of scalars; the last 64 are kept."""
+    """The prepared head of an identity of scalars; the last 16 are kept, 4 MB each."""
     return _head(tuple(sorted((k, float(v)) for k, v in i.items())))
 
 

@@ -224,4 +224,4 @@ def beard_of(i: Params) -> np.ndarray:
 
 def moustache_of(i: Params) -> np.ndarray:
     """How much moustache shows; a full beard brings one."""
-    return np.maximum(i['moustache'], np.maximum(i['beard'] - 0.3, 0)) * _adult_male(i)
+    return np.maximum(i['moustache'], 0.9 * i['beard']) * _adult_male(i)

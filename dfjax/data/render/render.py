@@ -58,8 +58,9 @@ def render(identity: Params, motion: Params, size: int = 256) -> Rendered:
         i, m = ({k: float(v[n]) for k, v in p.items()} for p in (who, how))
         out.image[n], out.mask[n], out.landmarks[n] = _picture(i, m, size)
 
+    one(0)  # alone, so that the threads find the head of a single person prepared
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(one, range(count)))
+        list(pool.map(one, range(1, count)))
     return out
 
 

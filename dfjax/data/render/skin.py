@@ -47,7 +47,7 @@ def skin_map(i: Params, r: Array) -> Array:
         dark += 0.35 * i['freckles'] * smoothstep(0.9, 1.6, noise(x, y, 0.035, seed + 4)) * spotted
     out = tone(i) * lightness[..., None] * (1 + blood[..., None] * np.array([0.06, -0.16, -0.13], np.float32))
     out = out * (1 - dark[..., None] * front[..., None] * np.array([0.75, 1.0, 0.95], np.float32))
-    out = _beard(i, out, x, ax, y, z, low)
+    out, hairy = _beard(i, out, x, ax, y, z, low)
     wing = 0.075 * (1 + 0.32 * i['nose_width'] + 0.14 * (i['masculine'] - 0.5))
     hole = smoothstep(1.25, 0.55, np.hypot((ax - wing - 0.25 * (y - low)) / 0.045, (y - low - 0.008) / 0.024))
     out = out * (1 - 0.86 * (hole * front)[..., None] * np.array([0.92, 1, 1], np.float32))
@@ -55,6 +55,7 @@ def skin_map(i: Params, r: Array) -> Array:
     crease = np.exp(-(((crease - 1) / 0.22) ** 2)) * smoothstep(0.09, 0.15, ax) * smoothstep(-0.03, 0.04, y - low)
     out = out * (1 - (0.3 * crease * front)[..., None] * np.array([0.8, 1, 1], np.float32))
     gloss = (gloss - 0.12 * pore * (0.4 + i['skin_rough'])) * (1 - 0.9 * hole)
+    gloss = gloss * (1 - 0.75 * hairy)
     return np.concatenate([out, gloss[..., None]], -1).astype(np.float32)
 
 
@@ -84,11 +85,12 @@ def _wrinkles(x: Array, ax: Array, y: Array) -> Array:
     return out + 0.12 * np.exp(-(((y + 0.05 - 0.5 * (ax - 0.3) ** 2) / 0.01) ** 2)) * bump(ax, y, (0.3, 0), (0.1, 1))
 
 
-def _beard(i: Params, out: Array, x: Array, ax: Array, y: Array, z: Array, nose_low: float) -> Array:
-    """Blends hair over jaw, chin and lip; men get a trace of it shaved."""
+def _beard(i: Params, out: Array, x: Array, ax: Array, y: Array, z: Array, nose_low: float) -> tuple[Array, Array]:
+    """The colour with hair over jaw, chin and lip, of which men keep a trace when shaved; and how much hair."""
     man = float(np.clip((i['masculine'] - 0.45) * 8, 0, 1))
+    hairy = np.zeros_like(x)
     if not man:
-        return out
+        return out, hairy
     rough = 0.05 * noise(x, y, 0.12, 5.0)
     cheek = -0.50 + 0.75 * np.maximum(ax - 0.32, 0) + rough  # the beard's upper edge
     jaw = smoothstep(0.08, -0.12, y - cheek) * smoothstep(-0.35, 0.0, z)
@@ -106,4 +108,5 @@ def _beard(i: Params, out: Array, x: Array, ax: Array, y: Array, z: Array, nose_
         shaved = 0.10 * where * man * (1 - much) * (0.7 + 0.3 * hairs)
         out = out * (1 - shaved[..., None] * np.array([1.15, 1.0, 0.85], np.float32))
         out = out + (colour - out) * cover[..., None]
-    return out
+        hairy = np.maximum(hairy, cover)
+    return out, hairy

@@ -73,17 +73,18 @@ def _walk(r: Array, origin: Array, d: Array, t: Array, steps: int, pixel: float)
     return best_t, best / pixel
 
 
-def _behind(r: Array, origin: Array, d: Array, t: Array, gap: Array, far: Array, pixel: float) -> tuple[Array, Array]:
-    """Rays that pass an outline and may meet the surface further back, such as hair behind a cheek: walks those on."""
-    index = np.flatnonzero((gap > 0.5) & (far > t + 0.1))
+def _again(r: Array, origin: Array, d: Array, t: Array, gap: Array, far: Array, pixel: float) -> tuple[Array, Array]:
+    """Walks rays on that pass an outline: they may come nearer, or meet the surface behind, as hair behind a cheek."""
+    index = np.flatnonzero((gap > 0.3) & (gap < 0.08 / pixel) | (gap > 0.3) & (far > t + 0.1))
     if not len(index):
         return t, gap
     index = np.resize(index, (len(index) + 63) // 64 * 64).reshape(-1, 64)
-    again, g = _walk(r, origin, d.reshape(3, -1)[:, index], far.reshape(-1)[index] - 0.12, 12, pixel)
-    better = g < 0.5
-    t.reshape(-1)[index[better]] = again[better]
-    gap.reshape(-1)[index[better]] = g[better]
-    return t, gap
+    t, gap, far = t.ravel(), gap.ravel(), far.ravel()
+    start = np.where(far[index] > t[index] + 0.1, far[index] - 0.12, t[index])
+    on, left = _walk(r, origin, d.reshape(3, -1)[:, index], start, 14, pixel)
+    better = left < gap[index]
+    t[index[better]], gap[index[better]] = on[better], left[better]
+    return t.reshape(d.shape[1:]), gap.reshape(d.shape[1:])
 
 
 def meet(r: Array, cam: Camera) -> tuple[tuple[int, int, int, int], Array, Array, Array, Array]:
@@ -109,7 +110,7 @@ def meet(r: Array, cam: Camera) -> tuple[tuple[int, int, int, int], Array, Array
     box = (int(x0), int(y0), int(x1), int(y1))
     origin, d = cam.rays(box)
     t, gap = _walk(r, origin, d, coarse[..., 0].copy(), 8, pixel)
-    t, gap = _behind(r, origin, d, t, gap, coarse[..., 1].copy(), pixel)
+    t, gap = _again(r, origin, d, t, gap, coarse[..., 1], pixel)
     # where all coarse rays around meet the surface this one does, whatever it passed by on its way
     gap = np.minimum(gap, q * np.maximum(coarse[..., 2] - 0.3, 0))
     return box, np.maximum(gap, 0), origin[:, None, None] + d * t, d, t
