@@ -166,17 +166,19 @@ def test_every_parameter_shows():
     }
     woman = man | {'masculine': 0.1, 'build': 0.1, 'hair_length': 0.9}
     how = motion(open=0.3, shadow=0.8)
-    base = heads.render(heads.stack([man, woman]), how, 96).image.astype(int)
+    people_seen = [(who, heads.render(who, how, 96).image.astype(int)) for who in (man, woman)]
 
     def far_end(value: float, r) -> float:
         return r.low if abs(value - r.low) > abs(value - r.high) else r.high
 
+    def shows(who: dict, seen: np.ndarray, name: str, r) -> bool:
+        return np.abs(heads.render(who | {name: far_end(who[name], r)}, how, 96).image - seen).sum() > 200
+
     for name, r in IDENTITY.items():
-        pair = heads.stack([who | {name: far_end(who[name], r)} for who in (man, woman)])
-        assert np.abs(heads.render(pair, how, 96).image - base).sum() > 200, name
+        assert any(shows(who, seen, name, r) for who, seen in people_seen), name
     ends = [how | {name: far_end(how[name], r)} for name, r in MOTION.items()]
     for name, image in zip(MOTION, heads.render(man, heads.stack(ends), 96).image):
-        assert np.abs(image - base[0]).sum() > 200, name
+        assert np.abs(image - people_seen[0][1]).sum() > 200, name
 
 
 def test_seeds_differ_and_parameters_are_independent():
