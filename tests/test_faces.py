@@ -25,6 +25,7 @@ from dfjax.data.faces.record import Face
 from dfjax.data.faces.search import Search
 from dfjax.data.faces.track import MAX_GAP, SIGMA, Tracker, bridge, smooth, smooth_points
 from dfjax.data.faces.warp import apply, apply_inverse, similarity
+from dfjax.data.media.image import read_image
 from dfjax.data.media.video import read_frames
 from dfjax.errors import InputError
 
@@ -298,6 +299,16 @@ def test_small_faces_by_upsampling(search):
     found = search.everywhere(small)
     want = (large + 0.5) / 6.4 - 0.5 + (70, 40)
     assert len(found) == 1 and np.linalg.norm(found[0].landmarks - want, axis=1).mean() / eyes_apart(want) < 0.06
+
+
+def test_a_face_under_craquelure_is_found_at_a_coarser_scale(search):
+    path = DATA.parent / 'portraits' / 'painting_pearl.jpg'
+    if not path.exists():
+        pytest.skip(f'{path.name} is not there')
+    rgb = read_image(path)
+    assert not search.detect(rgb)
+    (found,) = search.everywhere(rgb)
+    assert overlap(found.box, (302, 439, 611, 749)) > 0.5  # where she looks at us
 
 
 def test_landmarks_repeat_better_than_bare_dlib(search):

@@ -18,7 +18,7 @@ from dfjax.data.faces.search import Found
 from dfjax.data.faces.track import Tracker, bridge, smooth
 from dfjax.errors import InputError
 
-CHUNK = 12  # consecutive frames that one worker gets
+CHUNK, CHUNK_BYTES = 16, 64 << 20  # consecutive frames that one worker gets, and bytes; fewer of large frames
 LONGEST = 1920  # px; larger frames are searched scaled down to it
 DESCRIBE_EVERY = 30  # frames of a track; a descriptor costs as much as searching four frames
 CUT = 30  # mean change of grey levels, at 32 px, from one frame to the next that only a cut makes
@@ -194,7 +194,7 @@ class _Analyser:
             thumb = cv2.cvtColor(cv2.resize(small, (32, 32), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
             starts = before is None or name != before[0] or cv2.absdiff(thumb, before[1]).mean() > CUT
             before = name, thumb
-            if chunk and (starts or len(chunk) == CHUNK):
+            if chunk and (starts or len(chunk) >= min(CHUNK, CHUNK_BYTES // small.nbytes)):
                 yield chunk
                 chunk = []
             chunk.append(_Frame(index, time, small, shrink, name, starts))

@@ -12,7 +12,7 @@ from dfjax.data.faces.warp import apply_inverse, crop, similarity
 TURNS = (90, -90, 180, 45, -45)  # degrees; dlib's detector stands 40 to either side of upright
 UPSAMPLED_PIXELS = 1_300_000  # larger pictures are not doubled: an 80-px face in them is too small to be of use
 SURE, LIKELY = 0.7, 0.3  # scores: needed to look no further; needed to believe a face that only a retry has found
-NEAR, NEAR_SHARE = 208, 0.5  # the window around a face of the frame before, and the face's share of it
+NEAR, NEAR_SHARE = 176, 0.54  # the window around a face of the frame before, and the face's share of it
 SHARP = 128  # px, where sharpness is measured
 MIDDLE = tuple(NEAR * (0.5 + NEAR_SHARE * v) for v in (-0.5, -0.5, 0.5, 0.5))  # of the window: where the face was
 IDENTITY = np.eye(2, 3)
@@ -58,14 +58,15 @@ class Search:
         return [*found, last]
 
     def everywhere(self, rgb: np.ndarray, retry: bool = True) -> list[Found]:
-        """All faces of a frame. Where none is sure, `retry` looks for smaller and for turned ones."""
+        """All faces of a frame. Where none is sure, `retry` looks coarser, for smaller and for turned ones."""
         small = rgb.shape[0] * rgb.shape[1] <= UPSAMPLED_PIXELS
         best = self._upright(rgb, int(self.thorough and small))
         if not retry or _top(best) >= SURE:
             return best
-        attempts = [partial(self._turned, rgb, np.radians(turn)) for turn in TURNS]
+        attempts = [partial(self._coarse, rgb)]
         if small and not self.thorough:
-            attempts.insert(0, partial(self._upright, rgb, 1))
+            attempts.append(partial(self._upright, rgb, 1))
+        attempts += [partial(self._turned, rgb, np.radians(turn)) for turn in TURNS]
         for attempt in attempts:
             found = attempt()
             if _top(found) > max(_top(best), LIKELY):
@@ -93,6 +94,14 @@ class Search:
     def _upright(self, rgb: np.ndarray, upsample: int) -> list[Found]:
         return [self._measure(rgb, rgb, hit, IDENTITY) for hit in self.detect(rgb, upsample)]
 
+    def _coarse(self, rgb: np.ndarray) -> list[Found]:
+        """Large faces that noise, grain or the cracks of a painting hide."""
+        import cv2
+
+        small = cv2.resize(rgb, (max(rgb.shape[1] // 2, 1), max(rgb.shape[0] // 2, 1)), interpolation=cv2.INTER_AREA)
+        matrix = np.array([[0.5, 0, -0.25], [0, 0.5, -0.25]])
+        return [self._measure(rgb, small, hit, matrix) for hit in self.detect(small)]
+
     def _turned(self, rgb: np.ndarray, angle: float) -> list[Found]:
         import cv2
 
@@ -113,7 +122,7 @@ def sharpness(rgb: np.ndarray, landmarks: np.ndarray) -> float:
     """Standard deviation of the Laplacian of the face, upright, scaled to 128 px, in grey levels of 0..255."""
     import cv2
 
-    face = crop(rgb, similarity(*place(landmarks), SHARP), SHARP)
+    face = crop(rgb, similarity(*place(landmarks), SHARP), SHARP, smooth=False)
     return float(cv2.Laplacian(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), cv2.CV_64F).std())
 
 
