@@ -8,6 +8,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from dfjax.data.faceset import load_faceset
 from dfjax.data.media.credentials import read_credentials
 from dfjax.data.media.image import read_image
 from dfjax.data.media.video import probe
@@ -60,7 +61,7 @@ def ran(tmp_path_factory):
 
 def test_preprocess_makes_and_shows_two_face_sets(ran):
     for side, frames in (('a', FRAMES), ('b', FRAMES + 2)):
-        faces = list((ran.work / f'faces_{side}').glob('*.png'))
+        faces = load_faceset(ran.work / f'faces_{side}').rows
         assert frames - 2 <= len(faces) <= frames  # of a rendered person, nearly every frame has a face
         assert read_image(faces[0]).shape == (64, 64, 3)
     assert shown(ran.notebooks['1_preprocess'], 'image/jpeg') == 2

