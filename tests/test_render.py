@@ -166,18 +166,18 @@ def test_every_parameter_shows():
     }
     woman = man | {'masculine': 0.1, 'build': 0.1, 'hair_length': 0.9}
     how = motion(open=0.3, shadow=0.8)
-    people_seen = [(who, heads.render(who, how, 96).image.astype(int)) for who in (man, woman)]
+    people_seen = [(who, heads.render(who, how, 128).image.astype(int)) for who in (man, woman)]
 
     def far_end(value: float, r) -> float:
         return r.low if abs(value - r.low) > abs(value - r.high) else r.high
 
     def shows(who: dict, seen: np.ndarray, name: str, r) -> bool:
-        return np.abs(heads.render(who | {name: far_end(who[name], r)}, how, 96).image - seen).sum() > 200
+        return np.abs(heads.render(who | {name: far_end(who[name], r)}, how, 128).image - seen).sum() > 200
 
     for name, r in IDENTITY.items():
         assert any(shows(who, seen, name, r) for who, seen in people_seen), name
     ends = [how | {name: far_end(how[name], r)} for name, r in MOTION.items()]
-    for name, image in zip(MOTION, heads.render(man, heads.stack(ends), 96).image):
+    for name, image in zip(MOTION, heads.render(man, heads.stack(ends), 128).image):
         assert np.abs(image - people_seen[0][1]).sum() > 200, name
 
 

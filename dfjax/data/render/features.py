@@ -102,7 +102,7 @@ class Mouth:
         line = self.y + self.corner * q * (0.5 + 0.5 * q)
         arc = 1 - q
         top, bottom = line + self.up * arc**0.7, line - self.down * arc**0.6
-        bow = 1 - self.bow * np.exp(-((s / 0.13) ** 2)) + 0.25 * self.bow * np.exp(-(((np.abs(s) - 0.25) / 0.15) ** 2))
+        bow = 1 - self.bow * np.exp(-((s / 0.17) ** 2)) + 0.25 * self.bow * np.exp(-(((np.abs(s) - 0.25) / 0.15) ** 2))
         return top + self.upper * bow * arc**0.85, top, bottom, bottom - self.lower * arc**0.75
 
 
@@ -125,7 +125,7 @@ def mouth(i: Params, m: Params) -> Mouth:
         down=0.20 * opened + parted,
         upper=(0.05 + 0.024 * i['lip_upper'] - 0.012 * man) * thin,
         lower=(0.08 + 0.028 * i['lip_lower'] - 0.014 * man) * thin * (1 - 0.1 * opened),
-        bow=0.25 + 0.3 * i['lip_bow'],
+        bow=0.1 + 0.6 * i['lip_bow'],
     )
 
 
