@@ -79,7 +79,7 @@ def test_the_soft_mask_lies_inside_both():
     hull[:, :70], net[:, 20:, 10:90] = 1, 1
     mask = np.asarray(paste.soft_mask(jnp.asarray(hull), jnp.asarray(net)))[0, ..., 0]
     both = np.minimum(hull, net)[0, ..., 0]
-    assert mask[both == 0].max() < 0.05  # soft, but next to nothing where either is black
+    assert mask[both == 0].max() < 0.1  # soft, but next to nothing where either is black
     assert mask[45, 50] == pytest.approx(1, abs=1e-5)
     reach = round(paste.EDGE * size)
     truth = cv2.erode(both, np.ones((2 * reach + 1,) * 2, np.uint8), borderValue=0)

@@ -12,7 +12,7 @@ import numpy as np
 from dfjax.ops.image import gaussian_blur, lab_to_rgb, rgb_to_lab
 
 COLOURS = ('none', 'reinhard', 'mkl')
-EDGE = 0.025  # of the side: the mask is pulled in by this much and softened by half of it
+EDGE = 0.0125  # of the side: the mask is pulled in and softened by this much
 
 
 def match_colour(kind: str, face: jax.Array, like: jax.Array, weight: jax.Array) -> jax.Array:
@@ -80,7 +80,7 @@ def soft_mask(hull: jax.Array, net: jax.Array) -> jax.Array:
     inside = jnp.pad(jnp.minimum(hull, net), ((0, 0), (reach, reach), (reach, reach), (0, 0)))
     for window in ((1, 2 * reach + 1, 1, 1), (1, 1, 2 * reach + 1, 1)):
         inside = jax.lax.reduce_window(inside, jnp.inf, jax.lax.min, window, (1, 1, 1, 1), 'VALID')
-    return gaussian_blur(inside, reach / 2, pad='constant')
+    return gaussian_blur(inside, reach, pad='constant')
 
 
 def paste(frame: np.ndarray, face: np.ndarray, mask: np.ndarray, matrix: np.ndarray, seamless: bool = False) -> None:
