@@ -83,11 +83,11 @@ def test_the_soft_mask_lies_inside_both():
     assert mask[45, 50] == pytest.approx(1, abs=1e-5)
     reach = round(paste.EDGE * size)
     truth = cv2.erode(both, np.ones((2 * reach + 1,) * 2, np.uint8), borderValue=0)
-    side = 2 * int(np.ceil(1.5 * reach)) + 1
-    truth = cv2.GaussianBlur(truth, (side, side), reach / 2, borderType=cv2.BORDER_CONSTANT)
+    side = 2 * 3 * reach + 1
+    truth = cv2.GaussianBlur(truth, (side, side), reach, borderType=cv2.BORDER_CONSTANT)
     np.testing.assert_allclose(mask, truth, atol=1e-5)
     white = np.asarray(paste.soft_mask(jnp.ones((1, size, size, 1)), jnp.ones((1, size, size, 1))))
-    assert max(white[0, 0].max(), white[0, :, -1].max()) < 0.08  # fades out before the crop ends
+    assert max(white[0, 0].max(), white[0, :, -1].max()) < 0.2  # fades out before the crop ends
 
 
 @pytest.mark.parametrize(('shift', 'tolerance'), [((0, 0), 1), ((0.5, 0.25), 2)])
