@@ -77,7 +77,8 @@ def soft_mask(hull: jax.Array, net: jax.Array) -> jax.Array:
     """
     size = hull.shape[1]
     reach = max(1, round(EDGE * size))
-    inside = jnp.pad(jnp.minimum(hull, net), ((0, 0), (reach, reach), (reach, reach), (0, 0)))
+    inside = jnp.minimum(hull, net)[:, 2 * reach : -2 * reach, 2 * reach : -2 * reach]  # the crop ends hard: stay clear
+    inside = jnp.pad(inside, ((0, 0), (3 * reach, 3 * reach), (3 * reach, 3 * reach), (0, 0)))
     for window in ((1, 2 * reach + 1, 1, 1), (1, 1, 2 * reach + 1, 1)):
         inside = jax.lax.reduce_window(inside, jnp.inf, jax.lax.min, window, (1, 1, 1, 1), 'VALID')
     return gaussian_blur(inside, reach, pad='constant')
