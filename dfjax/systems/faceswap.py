@@ -33,7 +33,7 @@ def default_config() -> ConfigDict:
     cfg = common_config()
     cfg.system = 'faceswap'
     cfg.batch_size = 8  # of each side
-    cfg.data = dict(a='render:1:256', b='render:2:256', size=160, face_type='close', resident_bytes=2**30)
+    cfg.data = dict(a='render:1:256', b='render:2:256', size=128, face_type='close', resident_bytes=2**30)
     cfg.input_size = 64  # side of the picture that the encoder sees
     cfg.landmarks = True  # whether the nets are told where they are
     cfg.model = autoencoder.LIGHT
