@@ -18,7 +18,6 @@ import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
@@ -296,6 +295,6 @@ def _checksum(path: Path) -> int:
 
 def _write(path: Path, text: str) -> None:
     """Writes a file whole or not at all."""
-    part: Any = path.with_name(f'.{path.name}.part')
+    part = path.with_name(f'.{path.name}.part')
     part.write_text(text)
     part.replace(path)
