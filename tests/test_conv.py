@@ -9,28 +9,21 @@ import pytest
 from dfjax.models.conv import Conv, conv
 
 SHAPES = [  # side (or height and width), channels in, out, kernel, stride
-    (32, 3, 24, 5, 2),
-    (16, 24, 48, 5, 2),
-    (8, 32, 64, 5, 2),
-    (4, 32, 64, 5, 2),
-    (32, 12, 16, 3, 1),
-    (16, 16, 32, 3, 1),
-    (8, 32, 64, 3, 1),
-    (8, 64, 32, 3, 1),
-    (4, 64, 16, 3, 1),
-    (16, 16, 16, 3, 2),
-    (16, 16, 16, 1, 1),
-    (16, 16, 16, 1, 2),
+    (16, 3, 24, 5, 2),
+    (8, 16, 32, 5, 2),
+    (4, 16, 32, 5, 2),
+    (4, 16, 32, 5, 1),
+    (16, 12, 16, 3, 1),
+    (8, 16, 16, 3, 2),
+    (8, 16, 16, 1, 2),
     (16, 6, 16, 7, 3),
-    (16, 16, 3, 5, 1),
     (15, 8, 16, 5, 2),
-    (17, 8, 16, 3, 2),
-    (13, 8, 16, 3, 1),
-    ((9, 14), 8, 16, 5, 2),
-    ((7, 12), 8, 16, 3, 1),
+    (9, 8, 16, 3, 2),
+    ((5, 14), 8, 16, 5, 2),
+    ((2, 12), 8, 16, 3, 1),
     (16, 8, 16, 4, 2),
-    (15, 8, 16, 4, 2),
-    (16, 8, 16, 4, 1),
+    (7, 8, 16, 4, 2),
+    (6, 8, 16, 4, 1),
     (1, 8, 16, 3, 1),
     (2, 8, 16, 5, 2),
 ]
@@ -42,10 +35,10 @@ def truth(x, kernel, stride, pad):
     return jax.lax.conv_general_dilated(x, kernel, (stride, stride), [(pad, pad)] * 2, dimension_numbers=layout)
 
 
-def draw(shape, side, channels, features, k):
+def draw(count, side, channels, features, k):
     rng = np.random.default_rng(0)
     h, w = side if isinstance(side, tuple) else (side, side)
-    x = jnp.asarray(rng.normal(size=(shape, h, w, channels)), jnp.float32)
+    x = jnp.asarray(rng.normal(size=(count, h, w, channels)), jnp.float32)
     kernel = jnp.asarray(rng.normal(size=(k, k, channels, features)) / k / channels**0.5, jnp.float32)
     return x, kernel
 
@@ -107,7 +100,7 @@ def test_gradient_penalty(k, stride, side):
 
 
 @pytest.mark.parametrize('k, stride', [(3, 1), (5, 2)])
-def test_works_under_vmap_and_remat(k, stride):
+def test_works_under_vmap_remat_and_forward_mode(k, stride):
     x, kernel = draw(4, 8, 4, 8, k)
     pad = (k - 1) // 2
     kernels = jnp.stack([kernel, 2 * kernel])
@@ -115,10 +108,21 @@ def test_works_under_vmap_and_remat(k, stride):
     close(mapped[1], 2 * truth(x, kernel, stride, pad))
     grads = jax.vmap(jax.grad(lambda w: (conv(x, w, stride, pad) ** 2).sum()))(kernels)
     close(grads[0], jax.grad(lambda w: (truth(x, w, stride, pad) ** 2).sum())(kernel))
+    slope = jax.jvp(lambda w: conv(x, w, stride, pad), (kernel,), (kernel,))[1]  # forward mode: the map is linear
+    close(slope, truth(x, kernel, stride, pad))
 
 
-def test_strided_form_on_cpu_has_no_strided_convolution():
-    """The rewrite is in force where it should be: without it a training step takes three times as long."""
-    x, kernel = draw(2, 16, 4, 8, 5)
-    text = jax.jit(lambda x, w: conv(x, w, 2, 2)).lower(x, kernel).as_text()
-    assert ('stride = [2, 2]' in text) == (jax.default_backend() != 'cpu')
+@pytest.mark.skipif(jax.default_backend() != 'cpu', reason='accelerators have no such slow spot')
+@pytest.mark.parametrize('side, k, stride', [(8, 5, 2), (4, 5, 1), (6, 4, 2), (2, 3, 1), (4, 3, 2)])
+def test_xla_exchanges_no_operands(side, k, stride):
+    """Forwards or backwards: the reversed windows that come of it take many times as long."""
+    x, kernel = draw(2, side, 4, 8, k)
+
+    def program(op) -> str:
+        step = jax.grad(lambda x, w: (op(x, w, stride, (k - 1) // 2) ** 2).sum(), (0, 1))
+        return jax.jit(step).lower(x, kernel).compile().as_text()
+
+    ours = program(conv)
+    assert ours.count('convolution(') == 3  # the value and two gradients
+    assert 'reversal' not in ours
+    assert 'reversal' in program(truth)
