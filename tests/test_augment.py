@@ -29,7 +29,8 @@ def make_faces(n: int = 4, size: int = SIZE) -> dict:
     image[..., 1] = np.arange(size)[:, None] * 255 / (size - 1)  # y
     mask = np.zeros((n, size, size), np.uint8)
     mask[:, size // 4 : -size // 4, size // 3 : -size // 3] = 255
-    return {'image': image, 'mask': mask, 'landmarks': rng.uniform(size / 4, 3 * size / 4, (n, 68, 2)).astype(np.float32)}
+    landmarks = rng.uniform(size / 4, 3 * size / 4, (n, 68, 2)).astype(np.float32)
+    return {'image': image, 'mask': mask, 'landmarks': landmarks}
 
 
 @pytest.fixture(scope='module')
