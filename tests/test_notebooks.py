@@ -63,7 +63,7 @@ def test_preprocess_makes_and_shows_two_face_sets(ran):
     for side, frames in (('a', FRAMES), ('b', FRAMES + 2)):
         faces = load_faceset(ran.work / f'faces_{side}').rows
         assert frames - 2 <= len(faces) <= frames  # of a rendered person, nearly every frame has a face
-        assert read_image(faces[0]).shape == (64, 64, 3)
+        assert read_image(faces[0].path).shape == (64, 64, 3)
     assert shown(ran.notebooks['1_preprocess'], 'image/jpeg') == 2
 
 

@@ -1,8 +1,11 @@
 """The loop, on a system that trains in milliseconds: what a run's folder holds, stopping and going on, bad input."""
 
+import importlib.util
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -194,6 +197,13 @@ def test_a_device_without_memory_says_which_batch_size_to_try(tmp_path):
 def test_another_way_is_refused_in_a_line(tmp_path):
     with pytest.raises(InputError, match="'parallel' is 'jit' or 'pmap', not 'tpu'"):
         train(tmp_path, parallel='tpu')
+
+
+def test_the_loop_does_not_take_torch_along():
+    if importlib.util.find_spec('torch') is None:
+        pytest.skip('torch is not installed')
+    code = 'import sys; import dfjax.training.loop; assert "torch" not in sys.modules'
+    subprocess.run([sys.executable, '-c', code], check=True)
 
 
 def test_sheet_puts_pictures_in_rows():

@@ -1,7 +1,7 @@
 """Puts a trained face into frames: crops in, one jitted apply for a whole batch of faces, pastes out."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -16,8 +16,8 @@ from dfjax.inference.detail import amplify
 from dfjax.inference.paste import COLOURS, match_colour, paste, soft_mask
 from dfjax.inference.run import Run
 
-# Faces that the nets see at once. XLA adds up in another order for another size, so one size is compiled whatever the
-# batch, which is a loop over such groups: on a CPU as fast as one large program, and the same to the bit.
+# Faces that the nets see at once. XLA adds up in another order for another size, so one program of one size is compiled
+# and a batch is as many calls of it: on a CPU as fast as one large program, and the same but for the last bit.
 GROUP = 4
 
 
@@ -50,7 +50,7 @@ class Swapper:
         self.batch_size, self.seamless = batch_size, seamless
         gains = None if gains is None else tuple(gains)
         self._params = jax.device_put(run.params)
-        self._apply = jax.jit(functools.partial(in_groups, functools.partial(apply_swap, run, side, colour, gains)))
+        self._apply = jax.jit(functools.partial(apply_swap, run, side, colour, gains))
 
     def __call__(self, frames: list[np.ndarray], faces: list[list[Face]]) -> list[np.ndarray]:
         """Frames uint8 [H, W, 3] with each of their faces swapped; one without faces is returned itself."""
@@ -79,21 +79,16 @@ class Swapper:
             points[n] = (apply(matrix, face.landmarks) + 0.5) / self.size
             hulls[n, ..., 0] = rasterise(hull_polygon(face.landmarks), self.size, matrix)
         try:
-            made, masks = jax.block_until_ready(self._apply(self._params, crops, hulls, points))
+            groups = [slice(i, i + GROUP) for i in range(0, room, GROUP)]
+            parts = [self._apply(self._params, crops[g], hulls[g], points[g]) for g in groups]
+            made, masks = (np.concatenate([np.asarray(x) for x in kind]) for kind in zip(*parts))
         except jax.errors.JaxRuntimeError as error:
             if 'RESOURCE_EXHAUSTED' not in str(error):
                 raise
             size = self.batch_size
             hint = f'try --batch-size {size // 2}' if size > GROUP else 'no smaller batch would help'
             raise InputError(f'the device ran out of memory with --batch-size {size}; {hint}') from None
-        return np.asarray(made)[: len(where)], np.asarray(masks)[: len(where)]
-
-
-def in_groups(apply: Callable, params: dict, *rows: jax.Array) -> tuple[jax.Array, ...]:
-    """apply(params, *rows) with GROUP of the rows [B, ...] at a time, one group after another."""
-    groups = tuple(x.reshape(-1, GROUP, *x.shape[1:]) for x in rows)
-    made = jax.lax.map(lambda group: apply(params, *group), groups)
-    return tuple(x.reshape(-1, *x.shape[2:]) for x in made)
+        return made[: len(where)], masks[: len(where)]
 
 
 def apply_swap(

@@ -14,8 +14,17 @@ import cv2
 import jax
 import numpy as np
 from ml_collections import ConfigDict
-from tensorboardX import SummaryWriter
 from tqdm import tqdm
+
+# tensorboardX takes torch along wherever that is installed, which costs seconds and is not needed.
+_HIDDEN = 'torch' not in sys.modules
+if _HIDDEN:
+    sys.modules['torch'] = None
+try:
+    from tensorboardX import SummaryWriter
+finally:
+    if _HIDDEN:
+        del sys.modules['torch']
 
 SHOWN = 4  # losses on the terminal's line
 
