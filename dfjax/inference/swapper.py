@@ -1,4 +1,4 @@
-"""Puts a trained face into frames: crops in, one jitted apply for a whole batch of faces, pastes out."""
+"""Puts a trained face into frames: crops in, a jitted apply for groups of faces, pastes out."""
 
 import functools
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ class Swapper:
     Args:
         run: of system 'faceswap'.
         side: whose decoder: 'b', the person put in, or 'a'.
-        batch_size: faces in one dispatch. Results do not depend on it.
+        batch_size: faces at hand at once. Results depend on it by the last bit of a sum at most.
         colour: one of paste.COLOURS: what the face takes over from the frame.
         gains: of detail bands, see `detail.measure_gains`; None leaves the net's picture as it is.
         seamless: see `paste.clone`.
