@@ -1,7 +1,7 @@
 """How a run's config is made: a system's defaults, a variant's changes, and the changes of a command line.
 
     cfg = build(faceswap.default_config(), {'batch_size': 32, 'optimizer.lr': 5e-4})
-    cfg = load_config('configs/faceswap.py:gpu', {'data.a': 'faces_a'})
+    cfg = load_config('configs/faceswap.py:gpu', ['--config.data.a=faces_a'])
 
 Keys are dotted paths. A key that does not exist, or a value of another type than its default, is refused in one line.
 """

@@ -68,6 +68,4 @@ def test_weighted_mean_counts_pixels_by_their_weight():
 
 def test_adversarial_losses_have_their_closed_forms():
     real, fake = jnp.array([2.0, 0.5, -1.0]), jnp.array([-2.0, 0.0, 1.0])
-    np.testing.assert_allclose(gan.lsgan(real, True), np.mean([1, 0.25, 4]))
-    np.testing.assert_allclose(gan.lsgan(fake, False), np.mean([4, 0, 1]))
     np.testing.assert_allclose(gan.hinge_d(real, fake), np.mean([0, 0.5, 2]) + np.mean([0, 1, 2]))

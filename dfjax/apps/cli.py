@@ -77,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def print_report(report: dict, as_json: bool) -> None:
-    """One line of JSON, or a line a figure; nested reports are indented under their name."""
+    """One line of JSON, or a line a figure; a nested report stays on its line."""
     if as_json:
         print(json.dumps(report, default=str), flush=True)
         return

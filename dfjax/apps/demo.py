@@ -38,6 +38,8 @@ def demo(out: Path | str, *, minutes: float | None = 3.0, steps: int | None = No
     Raises:
         InputError: if `out` holds other things, or an earlier demo and not `force`.
     """
+    import jax
+
     from dfjax.apps.swap import swap
     from dfjax.data.media.output import atomic_folder
     from dfjax.inference.measure import evaluate
@@ -55,7 +57,7 @@ def demo(out: Path | str, *, minutes: float | None = 3.0, steps: int | None = No
         names['swap'],
         minutes=minutes,
         steps=steps,
-        overrides=LIGHT_NET,
+        overrides=LIGHT_NET if jax.default_backend() == 'cpu' else None,
         colour='none',
     )
     figures = evaluate(names['swap'], names['video'], names['face'], names['truth'], names['mask'], every=4)

@@ -99,7 +99,7 @@ def swap(
 
     deadline = None
     if minutes is not None:
-        # What conversion will take is guessed: a third of a light model's rate, which is 20 frames a second or more.
+        # What conversion will take is guessed: 20 frames a second, and a while to compile.
         deadline = 60 * minutes - (extracted - began) - analysis.frames / 20 - 10
         if deadline <= 0:
             raise InputError(
