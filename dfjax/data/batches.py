@@ -1,4 +1,4 @@
-"""Batches for training: one interface over face sets that live on the device and face sets that stream past it.
+"""Batches for training: one interface over data sets that live on the device and data sets that stream past it.
 
     data = make_data(cfg, system.BATCH)             which sets and which size: cfg.data; how many: cfg.batch_size
     feed = data.feed(n)                             what the next n steps need: a tree of host arrays
@@ -13,7 +13,7 @@
             return step(cfg, state, batch)
         return jax.lax.scan(body, state, jnp.arange(n))
 
-Resident (`data.resident`): all faces as uint8 arrays. `feed` gives the same arrays every time, so the loop places them
+Resident (`data.resident`): all examples as arrays. `feed` gives the same arrays every time, so the loop places them
 once, replicated over the mesh; `sample` picks its rows from them and ignores `i`. The constraint above is all it takes
 to split the batch: the indices, and with them the gather, are then computed where they are needed.
 
@@ -23,17 +23,23 @@ Streamed: `feed(n)` takes the next n batches from Grain's threads, [n, B, ...]; 
 `get_state()` is the position (JSON) after the last `feed`: save it with a checkpoint, before feeding ahead, and give it
 to `set_state` on resuming. A resident set has no position, and both do nothing.
 
-Either way the batch is a function of (seed, step) alone, and the same function: every face comes once an epoch, epochs
-are shuffled, and the two modes give the same batches. Under pmap each device asks for its own examples with
+Either way the batch is a function of (seed, step) alone, and the same function: every example comes once an epoch,
+epochs are shuffled, and the two modes give the same batches. Under pmap each device asks for its own examples with
 `sample(feed, step, i, part, parts)`, where a streamed feed already holds that part only.
 
-Batches by kind (`BATCH` of a system):
-    'pairs'     {'a': faces, 'b': faces, 'key': [B] typed random keys}, where faces = {'image': uint8 [B, S, S, 3],
-                'mask': uint8 [B, S, S], 'landmarks': float32 [B, 68, 2] in pixels}
-The names kept for later kinds: 'labelled', 'aligned', 'unpaired', 'clips', 'speech'.
+Batches by kind (`BATCH` of a system), and the keys of `cfg.data` that they read; images are uint8 [B, S, S, 3]:
+    'pairs'     {'a': faces, 'b': faces}, where faces = {'image', 'mask': uint8 [B, S, S], 'landmarks': float32
+                [B, 68, 2] in pixels}; both sides shuffled by themselves.   a, b: names of `sources.py`; face_type
+    'labelled'  {'image', 'label': float32 [B, K] in {0, 1}, 'known': float32 [B, K], 1 where the label is known}.
+                source: a name of `pictures.py`, or several joined by +; labels: names, () for none
+    'unpaired'  {'a': {'image'}, 'b': {'image'}}, each shuffled by itself.   a, b: names of `pictures.py`
+    'aligned'   {'a': {'image'}, 'b': {'image'}}: two pictures of the same.   source: a folder of pictures side by side;
+                or a and b: folders with equal names
+All read `size` and `resident_bytes`; all but 'pairs' may have `face_type` and `crop`, see `pictures.open_pictures`.
+The names kept for later kinds: 'clips', 'speech'.
 
-`key` has one key an example, from the seed, the step and the example's place in the whole batch: what is drawn from it
-does not depend on how the batch is split over devices.
+`key`, [B] typed random keys, is in every batch: one key an example, from the seed, the step and the example's place in
+the whole batch; what is drawn from it does not depend on how the batch is split over devices.
 """
 
 from collections.abc import Mapping
@@ -44,10 +50,10 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from dfjax.data.sources import Source, load_arrays, open_source
+from dfjax.data.sources import Source, load_arrays
+from dfjax.data.streams import WHOLE, open_streams
 from dfjax.errors import InputError
 
-PAIR_KEYS = ('image', 'mask', 'landmarks')
 ROUNDS = 24  # of the shuffle
 
 
@@ -55,28 +61,20 @@ def make_data(cfg: ConfigDict, kind: str, process: int = 0, processes: int = 1) 
     """The data of a run.
 
     Args:
-        cfg: reads `seed`, `batch_size` and, for 'pairs', `data.a`, `data.b` (names as `sources.open_source` takes
-            them), `data.size`, `data.face_type` and `data.resident_bytes`: both sides together stay on the
-            device if they need no more.
+        cfg: reads `seed`, `batch_size`, the names of `data` that the kind needs, and `data.resident_bytes`: all
+            stays on the device if it needs no more.
         kind: a system's `BATCH`.
         process: which process this is, of `processes`; a streamed feed holds this process's rows only.
 
     Raises:
-        InputError: if a name is not a set of faces, or holds fewer than two.
+        InputError: as `streams.open_streams`.
     """
-    if kind != 'pairs':
-        raise InputError(f'batches of kind {kind!r} cannot be made; the kinds are: pairs')
-    data = cfg.data
-    sources = {side: open_source(data[side], data.size, data.face_type) for side in ('a', 'b')}
-    for source in sources.values():
-        if len(source) < 2:
-            raise InputError(f'{source.name}: only {len(source)} face; training needs at least 2')
+    sources = open_streams(kind, cfg.data)
     if cfg.batch_size % processes:
         raise InputError(f'batch_size {cfg.batch_size} does not split over {processes} processes')
-    needed = sum(len(source) for source in sources.values()) * (4 * data.size**2 + 8 * 68)
-    if needed <= data.resident_bytes:
-        loaded = {side: load_arrays(source) for side, source in sources.items()}
-        arrays = {side: {k: faces[k] for k in PAIR_KEYS} for side, faces in loaded.items()}
+    needed = sum(len(source) * sum(v.nbytes for v in jax.tree.leaves(source[0])) for source in sources.values())
+    if needed <= cfg.data.resident_bytes:
+        arrays = {name: load_arrays(source) for name, source in sources.items()}
         return Resident(arrays, cfg.seed, cfg.batch_size)
     return Streamed(sources, cfg.seed, cfg.batch_size, process, processes)
 
@@ -98,11 +96,11 @@ class Resident:
         """The batch of `step`, or examples part*B/parts onwards of it."""
         example = _examples(self.batch_size, part, parts)
         batch = {}
-        for salt, (side, arrays) in enumerate(sorted(feed.items())):
+        for salt, (name, arrays) in enumerate(sorted(feed.items())):
             count = jax.tree.leaves(arrays)[0].shape[0]
             index = shuffled(_positions(step, self.batch_size, example), count, self.seed, salt)
-            batch[side] = {k: jnp.take(v, index, axis=0) for k, v in arrays.items()}
-        return batch | {'key': example_keys(self.seed, step, example)}
+            batch[name] = jax.tree.map(lambda v, index=index: jnp.take(v, index, axis=0), arrays)
+        return batch.pop(WHOLE, {}) | batch | {'key': example_keys(self.seed, step, example)}
 
     def get_state(self) -> dict:
         """Nothing: the batch follows from the step."""
@@ -165,11 +163,10 @@ class _Batches:
 
     def __getitem__(self, step: int) -> dict:
         batch = {}
-        for salt, (side, source) in enumerate(sorted(self.sources.items())):
+        for salt, (name, source) in enumerate(sorted(self.sources.items())):
             index = shuffled(_positions(step, self.batch_size, self.example), len(source), self.seed, salt)
-            faces = [source[int(n)] for n in index]
-            batch[side] = {k: np.stack([face[k] for face in faces]) for k in PAIR_KEYS}
-        return batch
+            batch[name] = jax.tree.map(lambda *leaves: np.stack(leaves), *(source[int(n)] for n in index))
+        return batch.pop(WHOLE, {}) | batch
 
 
 def example_keys(seed: int, step: jax.Array, example: jax.Array) -> jax.Array:

@@ -1,8 +1,9 @@
 """Where faces come from: a name becomes random access to aligned faces.
 
 Names are a face set's folder, a packed face set (a tfds dataset in array_record, which `pack` writes and any tfds user
-reads, without TensorFlow: `tfds.builder_from_directory(path).as_data_source()['train']`), or `render:SEED:COUNT`, that
-many pictures of the rendered person SEED.
+reads, without TensorFlow: `tfds.builder_from_directory(path).as_data_source()['train']`), `render:SEED:COUNT`, that
+many pictures of the rendered person SEED, or `render:people:SEED:COUNT`, that many people. Pictures of anything, which
+need not be faces, are in `pictures.py`.
 """
 
 from pathlib import Path
@@ -22,10 +23,11 @@ class Source(Protocol):
     """Random access to faces; safe to read from several threads.
 
     An item is {'image': uint8 [S, S, 3], 'mask': uint8 [S, S], 'landmarks': float32 [68, 2] in pixels,
-    'descriptor': float32 [128], NaN where there is none}.
+    'descriptor': float32 [128], NaN where there is none}. `labels` are those that are known: name to bool [N].
     """
 
     name: str
+    labels: dict[str, np.ndarray]
 
     def __len__(self) -> int: ...
 
@@ -36,7 +38,7 @@ def open_source(name: str, size: int, face_type: str) -> Source:
     """The faces that a name stands for, at side `size`.
 
     Raises:
-        InputError: if the name is none of the three kinds, or its faces are aligned as another face type.
+        InputError: if the name is none of these kinds, or its faces are aligned as another face type.
     """
     if name.startswith('render:'):
         return RenderedFaces(name, size, face_type)
@@ -46,9 +48,13 @@ def open_source(name: str, size: int, face_type: str) -> Source:
     return source
 
 
-def load_arrays(source: Source) -> dict[str, np.ndarray]:
-    """All faces of a source, stacked [N, ...], read by threads."""
-    return gather(source.__getitem__, len(source))
+def load_arrays(source: Source) -> dict:
+    """All items of a source, stacked [N, ...], read by threads."""
+    import jax
+
+    structure = jax.tree.structure(source[0])
+    leaves = gather(lambda n: dict(enumerate(jax.tree.leaves(source[n]))), len(source))
+    return jax.tree.unflatten(structure, leaves.values())
 
 
 class FolderFaces:
@@ -57,7 +63,7 @@ class FolderFaces:
     def __init__(self, name: str, size: int):
         self.name, self.size = name, size
         self.faces = load_faceset(name)
-        self.face_type = self.faces.face_type
+        self.face_type, self.labels = self.faces.face_type, {}
 
     def __len__(self) -> int:
         return len(self.faces)
@@ -87,7 +93,7 @@ class PackedFaces:
             raise InputError(f'{name}: a dataset that cannot be read ({reason}); pack it again') from error
         if missing := {'image', 'landmarks_aligned', 'polygon', 'face_type', 'size'} - first.keys():
             raise InputError(f'{name}: not a packed face set (no {", ".join(sorted(missing))}); `dfjax pack` makes one')
-        self.face_type, self.stored = first['face_type'].decode(), int(first['size'])
+        self.face_type, self.stored, self.labels = first['face_type'].decode(), int(first['size']), {}
 
     def __len__(self) -> int:
         return len(self.data)
@@ -103,9 +109,10 @@ class PackedFaces:
 
 
 class RenderedFaces:
-    """`render:SEED:COUNT`: moments of a rendered person, aligned by their true landmarks, with their true masks.
+    """Rendered faces, aligned by their true landmarks, with their true masks; all are drawn at once.
 
-    All are drawn at once, some 50 a second. They are a fifth of a second apart, so that few show much.
+    `render:SEED:COUNT`: moments of one person, some 50 a second. They are a fifth of a second apart, so that few show
+    much. `render:people:SEED:COUNT`: each another person of `render.random_people`, some 15 a second on two cores.
 
     Raises:
         InputError: if the name is not of that form.
@@ -114,13 +121,21 @@ class RenderedFaces:
     def __init__(self, name: str, size: int, face_type: str):
         from dfjax.data import render
 
-        self.name = name
-        _, *numbers = name.split(':')
+        self.name, self.face_type = name, face_type
+        words = name.split(':')[1:]
+        people = words[0] == 'people'
+        numbers = words[1:] if people else words
         if len(numbers) != 2 or not all(n.isdecimal() for n in numbers) or int(numbers[1]) == 0:
-            raise InputError(f'{name}: write render:SEED:COUNT, two whole numbers, as in render:1:256')
+            form, case = ('render:people:SEED:COUNT', 'people:1:2000') if people else ('render:SEED:COUNT', '1:256')
+            raise InputError(f'{name}: write {form}, two whole numbers, as in render:{case}')
         seed, count = map(int, numbers)
-        motion = render.animate(seed, count, fps=5)
-        frames = render.render(render.random_identity(seed), motion, max(64, 2 * size))
+        if people:
+            identity, motion, self.labels = render.random_people(seed, count)
+        else:
+            identity, motion = render.random_identity(seed), render.animate(seed, count, fps=5)
+        frames = render.render(identity, motion, max(64, 2 * size))
+        if not people:
+            self.labels = {k: np.broadcast_to(v, count) for k, v in frames.attributes.items()}
         matrices = align_matrices(frames.landmarks, face_type, size)  # [N, 2, 3]
         self.faces = [
             {

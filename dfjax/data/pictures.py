@@ -1,0 +1,161 @@
+"""Where pictures come from, faces or not: a name becomes random access to square pictures, with labels where known.
+
+A name is
+    a folder of pictures                with all folders in it; if it holds only folders, their names are labels
+    a face set, packed or not           as `sources.py` takes them; the aligned faces
+    render:SEED:COUNT                   one rendered person
+    render:people:SEED:COUNT            many, with the labels of `render.people`
+
+Pictures of a folder become squares by cutting: the largest square in the middle, or the middle `crop` pixels where that
+is less; then they are resized by averaging (cubic where they have to grow).
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from dfjax.data.faceset import ROWS
+from dfjax.data.media.image import IMAGE_SUFFIXES, read_image
+from dfjax.data.sources import INFO, FolderFaces, PackedFaces, RenderedFaces
+from dfjax.errors import InputError
+
+KEPT_BYTES = 2**30  # pictures of a folder stay in memory, once decoded, up to this
+FACE_TYPE = 'whole_face'  # of rendered people: hair and chin show
+
+
+class Pictures(Protocol):
+    """Random access to pictures; safe to read from several threads.
+
+    An item holds 'image' uint8 [S, S, 3], and for faces 'mask' uint8 [S, S] and 'landmarks' float32 [68, 2] in pixels.
+    `labels` are those that are known: name to bool [N].
+    """
+
+    name: str
+    labels: dict[str, np.ndarray]
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]: ...
+
+
+class View:
+    """A source whose items are `function` of another's."""
+
+    def __init__(self, source: Pictures, function: Callable[[dict], dict]):
+        self.name, self.labels = source.name, source.labels
+        self.source, self.function = source, function
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> dict:
+        return self.function(self.source[index])
+
+
+def open_pictures(name: str, size: int, face_type: str = FACE_TYPE, crop: int = 0) -> Pictures:
+    """The pictures that a name stands for, at side `size`.
+
+    Args:
+        name: see the module.
+        size: side of the pictures.
+        face_type: how rendered faces are cut; the others are as they are.
+        crop: of a folder's pictures, this many pixels in the middle; 0 is as many as there are.
+
+    Raises:
+        InputError: if the name is none of these, or holds no picture that can be read.
+    """
+    if name.startswith('render:'):
+        return RenderedFaces(name, size, face_type)
+    path = Path(name)
+    if not path.is_dir():
+        raise InputError(f'{name}: no such folder')
+    if (path / ROWS).is_file():
+        return FolderFaces(name, size)
+    if (path / INFO).is_file():
+        return PackedFaces(name, size)
+    return PictureFolder(name, lambda picture: {'image': squared(picture, size, crop)})
+
+
+def squared(picture: np.ndarray, size: int, crop: int = 0) -> np.ndarray:
+    """The middle of a picture uint8 [H, W, 3] as [size, size, 3]: the largest square, or `crop` pixels if less."""
+    height, width = picture.shape[:2]
+    side = min(height, width, crop or height)
+    top, left = (height - side) // 2, (width - side) // 2
+    picture = picture[top : top + side, left : left + side]
+    if side == size:
+        return np.ascontiguousarray(picture)
+    return cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA if side > size else cv2.INTER_CUBIC)
+
+
+def picture_paths(folder: Path | str) -> list[Path]:
+    """The picture files in a folder and all folders in it, by name; hidden ones are none."""
+    folder = Path(folder)
+    found = (p for p in folder.rglob('*') if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+    return sorted(p for p in found if not any(part[0] == '.' for part in p.relative_to(folder).parts))
+
+
+class PictureFolder:
+    """A folder of pictures. Each is read once on opening; those that cannot be are left out, and named on stderr.
+
+    Args:
+        name: the folder.
+        convert: from a picture uint8 [H, W, 3] to an item; InputError leaves the picture out.
+
+    Attributes:
+        all_paths: of the pictures, by name.
+        paths: of those that are left.
+
+    Raises:
+        InputError: if there is no picture, or none that can be read.
+    """
+
+    def __init__(self, name: str, convert: Callable[[np.ndarray], dict]):
+        self.name, self.convert, self.labels = name, convert, {}
+        self.all_paths, self.paths, self._items = picture_paths(name), [], []
+        if not self.all_paths:
+            raise InputError(f'{name}: no picture in this folder')
+        bad, room = [], KEPT_BYTES
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for path, item in zip(self.all_paths, pool.map(self._try, self.all_paths)):
+                if isinstance(item, InputError):
+                    bad.append(item)
+                    continue
+                room -= sum(v.nbytes for v in item.values())
+                self.paths.append(path)
+                self._items.append(item if room >= 0 else None)
+        if not self.paths:
+            raise InputError(f'{name}: none of the {len(self.all_paths)} pictures can be read; {bad[0]}')
+        if bad:
+            print(f'{name}: {len(bad)} of {len(self.all_paths)} pictures are left out:', file=sys.stderr)
+            print('\n'.join(f'  {error}' for error in bad), file=sys.stderr, flush=True)
+        folders = [path.relative_to(name).parts[:-1] for path in self.paths]
+        if all(folders):  # none lies in the folder itself
+            first = np.array([parts[0] for parts in folders])
+            self.labels = {label: first == label for label in sorted(set(first.tolist()))}
+
+    def stems(self, paths: list[Path]) -> list[str]:
+        """What names of files are without the folder and the suffix."""
+        return [path.relative_to(self.name).with_suffix('').as_posix() for path in paths]
+
+    def _try(self, path: Path) -> dict | InputError:
+        try:
+            picture = read_image(path)
+        except InputError as error:
+            return error
+        try:
+            return self.convert(picture)
+        except InputError as error:
+            return InputError(f'{path}: {error}')
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        item = self._items[index]
+        return self.convert(read_image(self.paths[index])) if item is None else item

@@ -1,0 +1,244 @@
+"""Picture sources: folders, rendered people, labels, and the streams that batches are made of."""
+
+import cv2
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from fake_faces import write_faces
+from ml_collections import ConfigDict
+
+from dfjax.data.batches import make_data
+from dfjax.data.media.image import write_image
+from dfjax.data.pictures import open_pictures, squared
+from dfjax.data.render.people import LABELS, random_people
+from dfjax.data.sources import load_arrays
+from dfjax.data.streams import open_streams
+from dfjax.errors import InputError
+
+SIZE = 32
+PEOPLE, OTHERS = 'render:people:5:6', 'render:people:2:6'
+
+
+def flat(value: int, height: int = 40, width: int = 40) -> np.ndarray:
+    return np.full((height, width, 3), value, np.uint8)
+
+
+def write(folder, names: dict[str, int], **shape):
+    """Grey pictures of these values."""
+    for name, value in names.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        write_image(folder / name, flat(value, **shape))
+    return folder
+
+
+def section(**keys) -> ConfigDict:
+    return ConfigDict(dict(size=SIZE, resident_bytes=2**30) | keys)
+
+
+def values(source) -> list[int]:
+    """The grey of each picture."""
+    return [int(source[n]['image'].mean()) for n in range(len(source))]
+
+
+@pytest.fixture(scope='module')
+def people():
+    return open_pictures(PEOPLE, SIZE)
+
+
+# folders
+
+
+def test_squares_are_cut_from_the_middle():
+    wide = np.zeros((10, 30, 3), np.uint8)
+    wide[:, 10:20] = np.arange(10)[None, :, None] * 20
+    assert (squared(wide, 10) == wide[:, 10:20]).all()
+    assert (squared(wide, 4, crop=4) == wide[3:7, 13:17]).all()
+    assert (squared(wide, 10, crop=50) == wide[:, 10:20]).all()
+    half = squared(wide, 5)
+    assert (half == wide[:, 10:20].reshape(5, 2, 5, 2, 3).mean((1, 3)).round()).all()
+    assert squared(wide, 40).shape == (40, 40, 3)
+
+
+def test_a_folder_is_read_with_its_folders_in_order(tmp_path):
+    write(tmp_path, {'b/2.png': 20, 'a/1.png': 10, 'c.jpg': 30, '.hidden/x.png': 99, '.x.png': 98}, height=50, width=80)
+    (tmp_path / 'notes.txt').write_text('no picture')
+    source = open_pictures(str(tmp_path), SIZE)
+    assert values(source) == [10, 20, 30] and not source.labels
+    assert source[0]['image'].shape == (SIZE, SIZE, 3) and source[0]['image'].dtype == np.uint8
+
+
+def test_pictures_of_every_kind_become_rgb(tmp_path):
+    cv2.imwrite(str(tmp_path / '1.png'), np.full((9, 9), 50, np.uint8))
+    cv2.imwrite(str(tmp_path / '2.png'), np.full((9, 9, 3), 200 * 256, np.uint16))
+    cv2.imwrite(str(tmp_path / '3.png'), np.dstack([np.full((9, 9, 3), 100, np.uint8), np.zeros((9, 9), np.uint8)]))
+    assert values(open_pictures(str(tmp_path), 9)) == [50, 200, 255]
+
+
+def test_pictures_that_cannot_be_read_are_left_out_and_named(tmp_path, capsys):
+    write(tmp_path, {'1.png': 10, '3.png': 30})
+    (tmp_path / '2.png').write_bytes(b'nothing')
+    (tmp_path / '4.jpg').write_bytes(b'')
+    source = open_pictures(str(tmp_path), SIZE)
+    assert values(source) == [10, 30]
+    said = capsys.readouterr().err
+    assert '2 of 4 pictures' in said and '2.png: not a picture' in said and '4.jpg: the file is empty' in said
+
+
+def test_pictures_beyond_memory_are_read_again(tmp_path, monkeypatch):
+    write(tmp_path, {'1.png': 10, '2.png': 20, '3.png': 30})
+    monkeypatch.setattr('dfjax.data.pictures.KEPT_BYTES', 4000)  # of 3072 a picture
+    source = open_pictures(str(tmp_path), SIZE)
+    assert values(source) == [10, 20, 30]
+    (tmp_path / '2.png').unlink()
+    assert source[0]['image'].mean() == 10
+    with pytest.raises(InputError, match=r'2.png: no such file'):
+        source[1]
+
+
+def test_folders_in_a_folder_are_labels(tmp_path):
+    write(tmp_path, {'summer/1.png': 10, 'summer/2.png': 20, 'winter/deep/1.png': 30})
+    source = open_pictures(str(tmp_path), SIZE)
+    assert {k: v.tolist() for k, v in source.labels.items()} == {
+        'summer': [True, True, False],
+        'winter': [False, False, True],
+    }
+
+
+def test_a_face_set_is_a_picture_source(tmp_path):
+    source = open_pictures(str(write_faces(tmp_path / 'faces', count=3)), SIZE)
+    assert len(source) == 3 and source[1]['image'].shape == (SIZE, SIZE, 3)
+
+
+# rendered people
+
+
+def test_labels_of_people_are_balanced_and_independent():
+    _, _, labels = random_people(0, 4000)
+    table = np.stack([labels[k] for k in LABELS], 1).astype(float)
+    assert (np.abs(table.mean(0) - 0.5) < 5 * 0.5 / np.sqrt(4000)).all()
+    off = np.corrcoef(table.T)[~np.eye(len(LABELS), dtype=bool)]
+    assert np.abs(off).max() < 5 / np.sqrt(4000)
+
+
+def test_people_agree_with_the_renderer_and_go_on_from_fewer():
+    from dfjax.data.render import attributes
+
+    identity, motion, labels = random_people(3, 200)
+    said = attributes(identity, motion)
+    same = {'smile': 'smile', 'mouth_open': 'mouth_open', 'glasses': 'glasses', 'beard': 'beard', 'fringe': 'fringe'}
+    for label, name in (same | {'long_hair': 'long_hair'}).items():
+        assert (labels[label] == said[name]).all(), label
+    assert not (labels['dark_hair'] & said['fair_hair']).any()
+    fewer = random_people(3, 20)
+    for some, all_ in zip(fewer, (identity, motion, labels)):
+        assert all((some[k] == all_[k][:20]).all() for k in all_)
+    assert (random_people(4, 20)[0]['width'] != fewer[0]['width']).all()
+
+
+def test_rendered_people_are_different_and_aligned(people):
+    assert len(people) == 6 and set(people.labels) == set(LABELS)
+    images = np.stack([people[n]['image'].astype(float) for n in range(6)])
+    apart = np.abs(images[:, None] - images).mean((2, 3, 4))
+    assert apart[~np.eye(6, dtype=bool)].min() > 8
+    middle = np.mean([people[n]['landmarks'][27:48].mean(0) for n in range(6)], 0)  # of eyes and nose
+    assert np.abs(middle - (SIZE - 1) / 2).max() < 0.1 * SIZE
+
+
+# streams
+
+
+def test_labels_of_several_sources_are_joined_by_masks(tmp_path):
+    write(tmp_path, {'smile/1.png': 10, 'plain/2.png': 20, 'plain/3.png': 30})
+    source = open_streams('labelled', section(source=f'{tmp_path}+{PEOPLE}', labels=('smile', 'plain', 'beard')))['']
+    rows = load_arrays(source)
+    truth = random_people(5, 6)[2]
+    assert rows['image'].shape == (9, SIZE, SIZE, 3) and rows['label'].dtype == np.float32
+    assert rows['image'][:3, 0, 0, 0].tolist() == [20, 30, 10]
+    assert rows['label'][:3].tolist() == [[0, 1, 0], [0, 1, 0], [1, 0, 0]]
+    assert rows['known'].tolist() == [[1, 1, 0]] * 3 + [[1, 0, 1]] * 6
+    assert (rows['label'][3:] == np.stack([truth['smile'], np.zeros(6), truth['beard']], 1)).all()
+
+
+def test_no_labels_are_no_columns():
+    assert open_streams('labelled', section(source=PEOPLE, labels=()))[''][0]['label'].shape == (0,)
+
+
+def test_pairs_of_folders_go_by_name(tmp_path, capsys):
+    write(tmp_path / 'a', {'1.png': 10, '2.png': 20, 'x/3.png': 30, '4.png': 40})
+    write(tmp_path / 'b', {'1.jpg': 110, '2.png': 120, 'x/3.png': 130, '4.png': 140})
+    (tmp_path / 'b' / '2.png').write_bytes(b'nothing')
+    source = open_streams('aligned', section(a=str(tmp_path / 'a'), b=str(tmp_path / 'b')))['']
+    found = [(int(p['a']['image'].mean()), int(p['b']['image'].mean())) for p in (source[n] for n in range(3))]
+    assert found == [(10, 110), (40, 140), (30, 130)] and len(source) == 3
+    assert '1 of 4 pictures' in capsys.readouterr().err
+
+
+def test_pairs_side_by_side(tmp_path):
+    for n in (1, 2):
+        write_image(tmp_path / f'{n}.png', np.hstack([flat(10 * n), flat(100 * n)]))
+    source = open_streams('aligned', section(source=str(tmp_path)))['']
+    assert [int(source[1][side]['image'].mean()) for side in 'ab'] == [20, 200]
+
+
+def test_bad_names_get_one_line(tmp_path):
+    write(tmp_path / 'a', {'1.png': 10, '2.png': 20})
+    write(tmp_path / 'b', {'1.png': 10, '5.png': 20})
+    write(tmp_path / 'one', {'1.png': 10})
+    write(tmp_path / 'domains', {'x/1.png': 10, 'y/2.png': 20})
+    (tmp_path / 'none').mkdir()
+    (tmp_path / 'bad').mkdir()
+    (tmp_path / 'bad' / '1.png').write_bytes(b'x')
+    a, b, one = (str(tmp_path / k) for k in ('a', 'b', 'one'))
+    cases = [
+        ('no/such: no such folder', 'labelled', dict(source='no/such', labels=())),
+        ('none: no picture in this folder', 'labelled', dict(source=str(tmp_path / 'none'), labels=())),
+        (r'none of the 1 pictures can be read; .*1.png', 'labelled', dict(source=str(tmp_path / 'bad'), labels=())),
+        ('only 1 picture; training needs', 'unpaired', dict(a=a, b=one)),
+        ("no label 'z'; there are: x, y", 'labelled', dict(source=str(tmp_path / 'domains'), labels=('z',))),
+        ("no label 'z'; there are: none", 'labelled', dict(source=a, labels=('z',))),
+        ("no picture has the label 'eyes_shut'", 'labelled', dict(source='render:1:2', labels=('eyes_shut',))),
+        ('render:people:1: write render:people:SEED:COUNT', 'labelled', dict(source='render:people:1', labels=())),
+        ('2 pictures without a partner: 2, 5', 'aligned', dict(a=a, b=b)),
+        ('2 and 6 pictures; pairs need as many', 'aligned', dict(a=a, b=PEOPLE)),
+        ("kind 'clips' cannot be made; the kinds are: pairs", 'clips', {}),
+    ]
+    for message, kind, keys in cases:
+        with pytest.raises(InputError, match=message) as caught:
+            open_streams(kind, section(**keys))
+        assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize('limit', [2**30, 0], ids=['resident', 'streamed'])
+@pytest.mark.parametrize('kind', ['labelled', 'unpaired', 'aligned'])
+def test_batches_of_every_kind(kind, limit, tables):
+    """Shapes and types; and what belongs together stays together, told by which whole pictures came."""
+    data = section(resident_bytes=limit, source=PEOPLE, labels=('smile',), a=PEOPLE, b=OTHERS)
+    if kind == 'aligned':
+        data.source = ''
+    data = make_data(ConfigDict(dict(seed=0, batch_size=4, data=data)), kind)
+    assert data.resident is bool(limit)
+    batch = data.sample(data.feed(1), jnp.int32(0), 0)
+    data.close()
+    assert batch.pop('key').shape == (4,)
+    image = (4, SIZE, SIZE, 3), 'uint8'
+    shapes = jax.tree.map(lambda x: (x.shape, str(x.dtype)), batch)
+    if kind == 'labelled':
+        assert shapes == {'image': image, 'label': ((4, 1), 'float32'), 'known': ((4, 1), 'float32')}
+        who = which(tables[PEOPLE], batch['image'])
+        assert (np.asarray(batch['label'])[:, 0] == random_people(5, 6)[2]['smile'][who]).all()
+    else:
+        assert shapes == {'a': {'image': image}, 'b': {'image': image}}
+        who = [which(tables[name], batch[side]['image']) for side, name in (('a', PEOPLE), ('b', OTHERS))]
+        assert (who[0] == who[1]) is (kind == 'aligned')
+
+
+def which(table: dict[bytes, int], images) -> list[int]:
+    return [table[np.asarray(image).tobytes()] for image in images]
+
+
+@pytest.fixture(scope='module')
+def tables(people):
+    """The number of each picture, by its bytes, of two sets."""
+    sets = {PEOPLE: people, OTHERS: open_pictures(OTHERS, SIZE)}
+    return {name: {s[n]['image'].tobytes(): n for n in range(len(s))} for name, s in sets.items()}
