@@ -3,8 +3,8 @@
 A name is
     a folder of pictures                with all folders in it; if it holds only folders, their names are labels
     a face set, packed or not           as `sources.py` takes them; the aligned faces
-    render:SEED:COUNT                   one rendered person
-    render:people:SEED:COUNT            many, with the labels of `render.people`
+    render:...                          as `rendered.py` draws them, as `render:people:1:2000`: random people, labels
+    render:...:DOMAIN                   the same in a domain of `domains.py`, as `render:people:1:2000:cartoon`
 
 Pictures of a folder become squares by cutting: the largest square in the middle, or the middle `crop` pixels where that
 is less; then they are resized by averaging (cubic where they have to grow).
@@ -20,9 +20,11 @@ from typing import Protocol
 import cv2
 import numpy as np
 
+from dfjax.data.domains import check_domain, domain_picture
 from dfjax.data.faceset import ROWS
 from dfjax.data.media.image import IMAGE_SUFFIXES, read_image
-from dfjax.data.sources import INFO, FolderFaces, PackedFaces, RenderedFaces
+from dfjax.data.rendered import RenderedFaces
+from dfjax.data.sources import INFO, FolderFaces, PackedFaces
 from dfjax.errors import InputError
 
 KEPT_BYTES = 2**30  # pictures of a folder stay in memory, once decoded, up to this
@@ -32,7 +34,8 @@ FACE_TYPE = 'whole_face'  # of rendered people: hair and chin show
 class Pictures(Protocol):
     """Random access to pictures; safe to read from several threads.
 
-    An item holds 'image' uint8 [S, S, 3], and for faces 'mask' uint8 [S, S] and 'landmarks' float32 [68, 2] in pixels.
+    An item holds 'image' uint8 [S, S, 3], and for faces 'mask' uint8 [S, S], 'landmarks' float32 [68, 2] in pixels, and
+    'parts' if they are rendered.
     `labels` are those that are known: name to bool [N].
     """
 
@@ -71,6 +74,10 @@ def open_pictures(name: str, size: int, face_type: str = FACE_TYPE, crop: int = 
         InputError: if the name is none of these, or holds no picture that can be read.
     """
     if name.startswith('render:'):
+        plain, _, domain = name.rpartition(':')
+        if plain[-1:].isdecimal() and not domain.isdecimal():
+            check_domain(domain)
+            return in_domain(domain, RenderedFaces(plain, size, face_type))
         return RenderedFaces(name, size, face_type)
     path = Path(name)
     if not path.is_dir():
@@ -80,6 +87,12 @@ def open_pictures(name: str, size: int, face_type: str = FACE_TYPE, crop: int = 
     if (path / INFO).is_file():
         return PackedFaces(name, size)
     return PictureFolder(name, lambda picture: {'image': squared(picture, size, crop)})
+
+
+def in_domain(domain: str, source: Pictures) -> Pictures:
+    """The pictures of a source as they look in a domain."""
+    check_domain(domain, source[0])
+    return View(source, lambda item: {'image': domain_picture(domain, item)})
 
 
 def squared(picture: np.ndarray, size: int, crop: int = 0) -> np.ndarray:

@@ -1,9 +1,8 @@
 """Where faces come from: a name becomes random access to aligned faces.
 
 Names are a face set's folder, a packed face set (a tfds dataset in array_record, which `pack` writes and any tfds user
-reads, without TensorFlow: `tfds.builder_from_directory(path).as_data_source()['train']`), `render:SEED:COUNT`, that
-many pictures of the rendered person SEED, or `render:people:SEED:COUNT`, that many people. Pictures of anything, which
-need not be faces, are in `pictures.py`.
+reads, without TensorFlow: `tfds.builder_from_directory(path).as_data_source()['train']`), or what `rendered.py` draws,
+as `render:SEED:COUNT`, that many pictures of the person SEED. Pictures of anything are in `pictures.py`.
 """
 
 from pathlib import Path
@@ -12,8 +11,8 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from dfjax.data.faces.align import align_matrices, crop
 from dfjax.data.faceset import check_size, example, gather, load_faceset, read_face
+from dfjax.data.rendered import RenderedFaces
 from dfjax.errors import InputError
 
 INFO = 'dataset_info.json'  # what makes a folder a tfds dataset
@@ -106,49 +105,3 @@ class PackedFaces:
             raise InputError(f'{where} cannot be read; pack the face set again')
         check_size(where, picture, self.stored)
         return example(picture, row['landmarks_aligned'], row['polygon'], row['descriptor'], self.size)
-
-
-class RenderedFaces:
-    """Rendered faces, aligned by their true landmarks, with their true masks; all are drawn at once.
-
-    `render:SEED:COUNT`: moments of one person, some 50 a second. They are a fifth of a second apart, so that few show
-    much. `render:people:SEED:COUNT`: each another person of `render.random_people`, some 15 a second on two cores.
-
-    Raises:
-        InputError: if the name is not of that form.
-    """
-
-    def __init__(self, name: str, size: int, face_type: str):
-        from dfjax.data import render
-
-        self.name, self.face_type = name, face_type
-        words = name.split(':')[1:]
-        people = words[0] == 'people'
-        numbers = words[1:] if people else words
-        if len(numbers) != 2 or not all(n.isdecimal() for n in numbers) or int(numbers[1]) == 0:
-            form, case = ('render:people:SEED:COUNT', 'people:1:2000') if people else ('render:SEED:COUNT', '1:256')
-            raise InputError(f'{name}: write {form}, two whole numbers, as in render:{case}')
-        seed, count = map(int, numbers)
-        if people:
-            identity, motion, self.labels = render.random_people(seed, count)
-        else:
-            identity, motion = render.random_identity(seed), render.animate(seed, count, fps=5)
-        frames = render.render(identity, motion, max(64, 2 * size))
-        if not people:
-            self.labels = {k: np.broadcast_to(v, count) for k, v in frames.attributes.items()}
-        matrices = align_matrices(frames.landmarks, face_type, size)  # [N, 2, 3]
-        self.faces = [
-            {
-                'image': crop(frames.image[n], m, size),
-                'mask': crop(frames.mask[n], m, size),
-                'landmarks': (frames.landmarks[n] @ m[:, :2].T + m[:, 2]).astype(np.float32),
-                'descriptor': np.full(128, np.nan, np.float32),
-            }
-            for n, m in enumerate(matrices)
-        ]
-
-    def __len__(self) -> int:
-        return len(self.faces)
-
-    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        return self.faces[index]

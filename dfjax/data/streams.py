@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from ml_collections import ConfigDict
 
-from dfjax.data.pictures import FACE_TYPE, PictureFolder, Pictures, View, open_pictures, squared
+from dfjax.data.domains import check_domain
+from dfjax.data.pictures import FACE_TYPE, PictureFolder, Pictures, View, in_domain, open_pictures, squared
 from dfjax.data.sources import Source, open_source
 from dfjax.errors import InputError
 
@@ -52,8 +53,16 @@ def _unpaired(data: ConfigDict) -> Streams:
 
 
 def _aligned(data: ConfigDict) -> Streams:
-    if data.get('source'):
-        return {WHOLE: SideBySide(data.source, data.size)}
+    name = data.get('source') or ''
+    if name.startswith('pair:'):
+        domain, colon, name = name.removeprefix('pair:').partition(':')
+        if not colon:
+            raise InputError(f'{data.source}: write pair:DOMAIN:NAME, as in pair:edges:photos')
+        check_domain(domain)
+        source = _open(name, data)
+        return {WHOLE: Aligned(in_domain(domain, source), source)}
+    if name:
+        return {WHOLE: SideBySide(name, data.size)}
     return {WHOLE: Aligned(*(_open(data[side], data) for side in ('a', 'b')))}
 
 

@@ -11,7 +11,7 @@ from dfjax.data.render.parameters import (
     stack,
     swapped,
 )
-from dfjax.data.render.people import random_people
+from dfjax.data.render.people import random_motions, random_people
 from dfjax.data.render.render import Rendered, render, truth
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     'random_identity',
     'random_light',
     'random_motion',
+    'random_motions',
     'random_people',
     'random_pose',
     'render',

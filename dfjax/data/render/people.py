@@ -51,7 +51,7 @@ def random_people(seed: int, count: int) -> tuple[Params, Params, dict[str, np.n
         Identity (every key of IDENTITY, [count]), motion (every key of MOTION, [count]), and labels: name of LABELS to
         bool [count].
     """
-    drawn = {name: _values(r, _rng(seed, name), count) for name, r in (IDENTITY | MOTION | HELD).items()}
+    drawn = _draw(IDENTITY | MOTION | HELD, seed, count)
     labels = {}
     for label, (name, without, having) in LABELS.items():
         rng = _rng(seed, f'label {label}')
@@ -62,11 +62,19 @@ def random_people(seed: int, count: int) -> tuple[Params, Params, dict[str, np.n
     return {k: drawn[k] for k in IDENTITY}, {k: drawn[k] for k in MOTION}, labels
 
 
+def random_motions(seed: int, count: int) -> Params:
+    """`count` moments, each of its own pose, expression and light: every key of MOTION, [count]; fewer begin alike."""
+    return _draw(MOTION, seed, count)
+
+
 def _rng(seed: int, name: str) -> np.random.Generator:
     return np.random.default_rng([seed, 3, zlib.crc32(name.encode())])
 
 
-def _values(r: Range, rng: np.random.Generator, count: int) -> np.ndarray:
-    """[count] values of a row of the tables of parameters."""
-    rare, place = rng.random((count, 2)).T
-    return np.where(rare < r.rare, r.rest, r.low + (r.high - r.low) * place).astype(np.float32)
+def _draw(table: dict[str, Range], seed: int, count: int) -> Params:
+    """[count] values for each row of a table of parameters."""
+    out = {}
+    for name, r in table.items():
+        rare, place = _rng(seed, name).random((count, 2)).T
+        out[name] = np.where(rare < r.rare, r.rest, r.low + (r.high - r.low) * place).astype(np.float32)
+    return out

@@ -24,13 +24,15 @@ class Rendered:
 
     image: uint8 RGB [N, S, S, 3]. mask: uint8 [N, S, S], 255 where the skin of the face shows: from the jaw line to
     the middle of the forehead, not under hair. landmarks: float32 [N, 68, 2], (x, y) in pixels, iBUG order, pixel
-    centres at integers. attributes: name -> bool [N].
+    centres at integers. attributes: name -> bool [N]. parts: uint8 [N, S, S, 3], how much of each pixel is skin of the
+    head, hair, and neck, ears or clothes; what is left is background.
     """
 
     image: np.ndarray
     mask: np.ndarray
     landmarks: np.ndarray
     attributes: dict[str, np.ndarray]
+    parts: np.ndarray
 
 
 def render(identity: Params, motion: Params, size: int = 256) -> Rendered:
@@ -52,11 +54,12 @@ def render(identity: Params, motion: Params, size: int = 256) -> Rendered:
         np.empty((count, size, size), np.uint8),
         np.empty((count, 68, 2), np.float32),
         attributes(who, how),
+        np.empty((count, size, size, 3), np.uint8),
     )
 
     def one(n: int) -> None:
         i, m = ({k: float(v[n]) for k, v in p.items()} for p in (who, how))
-        out.image[n], out.mask[n], out.landmarks[n] = _picture(i, m, size)
+        out.image[n], out.mask[n], out.landmarks[n], out.parts[n] = _picture(i, m, size)
 
     one(0)  # alone, so that the threads find the head of a single person prepared
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -81,11 +84,11 @@ def truth(
     a, b = render(identity_a, motion, size), render(swapped(identity_a, face), motion, size)
     alpha = a.mask[..., None].astype(np.float32) / 255
     mixed = np.round(a.image + alpha * (b.image.astype(np.float32) - a.image)).astype(np.uint8)
-    return Rendered(mixed, a.mask, b.landmarks, b.attributes)
+    return Rendered(mixed, a.mask, b.landmarks, b.attributes, a.parts)
 
 
-def _picture(i: Params, m: Params, size: int) -> tuple[Array, Array, Array]:
-    """RGB [S, S, 3], mask [S, S], landmarks [68, 2] of one picture; scalars in."""
+def _picture(i: Params, m: Params, size: int) -> tuple[Array, Array, Array, Array]:
+    """RGB [S, S, 3], mask [S, S], landmarks [68, 2], parts [S, S, 3] of one picture; scalars in."""
     h, cam = head(i), camera(m, size)
     now = moment(i, m, h)
     light = (cam.turn.T @ scene.light_direction(m)).astype(np.float32)
@@ -103,16 +106,20 @@ def _picture(i: Params, m: Params, size: int) -> tuple[Array, Array, Array]:
         )
         target += (ear - target) * (alpha * (far < z))[..., None]
         z[:] = np.where(alpha > 0.5, np.minimum(z, far), z)
-    colour, region, reach = _head_colour(i, m, h, now, cam, p, d, light, up)
+    colour, region, covered, reach = _head_colour(i, m, h, now, cam, p, d, light, up)
     cover = np.clip(1.25 - gap / reach, 0, 1)
     front = cover * np.clip((depth[rows, cols] - t) / 0.03 + 0.5, 0, 1)
+    parts = np.zeros((size, size, 3), np.float32)
+    parts[..., 2] = depth < 50  # body and ears, so far
+    parts[rows, cols] *= 1 - front[..., None]
+    parts[rows, cols, 0], parts[rows, cols, 1] = front * (1 - covered), front * covered
     picture[rows, cols] += (colour - picture[rows, cols]) * front[..., None]
     depth[rows, cols] = np.where(front > 0.5, t, depth[rows, cols])
     scene.glasses(picture, i, features.eyes(i, m), cam, depth, m)
     mask = np.zeros((size, size), np.uint8)
     mask[rows, cols] = np.round(255 * front * region)
     points = features.landmarks(i, m, now.skin, h.rest)
-    return _develop(picture), mask, cam.project(points)
+    return _develop(picture), mask, cam.project(points), np.round(255 * parts).astype(np.uint8)
 
 
 @lru_cache(1)
@@ -130,9 +137,9 @@ def _develop(picture: Array) -> Array:
 
 def _head_colour(
     i: Params, m: Params, h: Head, now: Moment, cam: Camera, p: Array, d: Array, light: Array, up: Array
-) -> tuple[Array, Array, Array]:
-    """Linear RGB [h, w, 3] of the head at the points p [3, h, w], how much each belongs to the bare face, and how far
-    its outline fades, in pixels: one for skin, more for loose hair.
+) -> tuple[Array, Array, Array, Array]:
+    """Linear RGB [h, w, 3] of the head at the points p [3, h, w], how much each belongs to the bare face and to the
+    hair, and how far its outline fades, in pixels: one for skin, more for loose hair.
     """
     unit = p / np.sqrt((p * p).sum(0))
     at = unit if now.rest is None else look_up(now.rest, unit).transpose(2, 0, 1)
@@ -155,7 +162,7 @@ def _head_colour(
     )
     colour = scene.shade(paint.colour, normal, d, light, seen, normal[..., 3], paint.gloss, up, m)
     colour += (paint.sparkle * (0.3 + 0.7 * seen))[..., None]
-    return colour, region, reach
+    return colour, region, covered, reach
 
 
 def _paint_face(paint: Paint, i: Params, m: Params, cam: Camera, p: Array, d: Array, light: Array) -> None:

@@ -1,0 +1,134 @@
+"""Rendered faces by name, aligned by their true landmarks, with their true masks, parts and labels.
+
+    render:SEED:COUNT                   the person SEED talks: moments a fifth of a second apart, so that few show much
+    render:person:WHO:SEED:COUNT        the person WHO in random poses and expressions, light and room those of WHO
+    render:people:SEED:COUNT            each another person of `render.people`, with its labels
+
+Drawing takes 20 ms a picture and 60 a person, so large sets are kept in the user's cache (`$XDG_CACHE_HOME/dfjax`, as
+long as the renderer's code stays the same, the newest 2 GiB).
+"""
+
+import contextlib
+import hashlib
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from dfjax.data.faces import align, warp
+from dfjax.data.media.output import atomic_path
+from dfjax.errors import InputError
+
+FORMS = {  # the word after `render`: what numbers follow, and an example
+    '': ('SEED:COUNT', '1:256'),
+    'person': ('WHO:SEED:COUNT', '1:0:256'),
+    'people': ('SEED:COUNT', '1:2000'),
+}
+CHUNK = 256  # pictures drawn at a time: frames are larger than faces
+CACHED = 64  # pictures or more
+CACHE_BYTES = 2 * 2**30
+
+
+class RenderedFaces:
+    """The faces of a `render:` name, all drawn at once.
+
+    Items are those of `sources.Source`, and 'parts' uint8 [S, S, 3], see `render.Rendered`. `labels` are name to bool
+    [N].
+
+    Raises:
+        InputError: if the name is not of one of the forms.
+    """
+
+    def __init__(self, name: str, size: int, face_type: str):
+        self.name, self.face_type = name, face_type
+        identity, motion, self.labels = _moments(name)
+        path = _cache_path(name, size, face_type) if len(motion['yaw']) >= CACHED else None
+        self.arrays = _load(path)
+        if self.arrays is None:
+            self.arrays = _draw(identity, motion, size, face_type)
+            _save(path, self.arrays)
+
+    def __len__(self) -> int:
+        return len(self.arrays['image'])
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        face = {k: v[index] for k, v in self.arrays.items()}
+        return face | {'descriptor': np.full(128, np.nan, np.float32)}
+
+
+def _moments(name: str) -> tuple[dict, dict, dict[str, np.ndarray]]:
+    """Identity, motion and labels of a name; every value of the last two is [N]."""
+    from dfjax.data import render
+
+    words = name.split(':')[1:]
+    form = words.pop(0) if words and words[0] in FORMS else ''
+    pattern, case = FORMS[form]
+    if len(words) != pattern.count(':') + 1 or not all(w.isdecimal() for w in words) or int(words[-1]) == 0:
+        prefix = f'render:{form}:' if form else 'render:'
+        raise InputError(f'{name}: write {prefix}{pattern}, whole numbers, as in {prefix}{case}')
+    *who, seed, count = map(int, words)
+    if form == 'people':
+        return render.random_people(seed, count)
+    if form == 'person':
+        identity, motion = render.random_identity(who[0]), render.random_motions(seed, count)
+        motion |= {k: np.full(count, v) for k, v in render.random_light(who[0]).items()}
+    else:
+        identity, motion = render.random_identity(seed), render.animate(seed, count, fps=5)
+    labels = render.attributes(identity, motion)
+    return identity, motion, {k: np.broadcast_to(v, count) for k, v in labels.items()}
+
+
+def _draw(identity: dict, motion: dict, size: int, face_type: str) -> dict[str, np.ndarray]:
+    """Aligned pictures, masks, parts and landmarks, [N, ...] each."""
+    from dfjax.data import render
+
+    chunks = []
+    for start in range(0, len(motion['yaw']), CHUNK):
+        rows = slice(start, start + CHUNK)
+        who, how = ({k: v[rows] if np.ndim(v) else v for k, v in p.items()} for p in (identity, motion))
+        frames = render.render(who, how, max(64, 2 * size))
+        matrices = align.align_matrices(frames.landmarks, face_type, size)  # [N, 2, 3]
+        seen = {'image': frames.image, 'mask': frames.mask, 'parts': frames.parts}
+        chunk = {k: np.stack([align.crop(p, m, size) for p, m in zip(v, matrices)]) for k, v in seen.items()}
+        points = [warp.apply(m, p) for m, p in zip(matrices, frames.landmarks)]
+        chunks.append(chunk | {'landmarks': np.float32(points)})
+    return {k: np.concatenate([chunk[k] for chunk in chunks]) for k in chunks[0]}
+
+
+def _cache_path(name: str, size: int, face_type: str) -> Path:
+    """Where a set is kept; a change of the code that draws it is another place."""
+    from dfjax.data import render
+
+    digest = hashlib.sha256(f'{name} {size} {face_type}'.encode())
+    for file in sorted(
+        [*Path(render.__file__).parent.glob('*.py'), *map(Path, (align.__file__, warp.__file__, __file__))]
+    ):
+        digest.update(file.read_bytes())
+    cache = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache')
+    return cache / 'dfjax' / 'render' / f'{digest.hexdigest()[:32]}.npz'
+
+
+def _load(path: Path | None) -> dict[str, np.ndarray] | None:
+    """What was saved, or None; a damaged file is as good as none."""
+    if path is None or not path.is_file():
+        return None
+    with contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile):
+        with np.load(path, allow_pickle=False) as file:
+            arrays = dict(file)
+        os.utime(path)
+        return arrays
+    return None
+
+
+def _save(path: Path | None, arrays: dict[str, np.ndarray]) -> None:
+    """Saves arrays and deletes what was not used for longest; where that is not possible, does nothing."""
+    if path is None:
+        return
+    with contextlib.suppress(OSError, InputError):
+        with atomic_path(path, force=True) as temporary, open(temporary, 'wb') as file:
+            np.savez(file, **arrays)
+        files = sorted(path.parent.glob('*.npz'), key=lambda p: p.stat().st_mtime, reverse=True)
+        for file, total in zip(files, np.cumsum([p.stat().st_size for p in files])):
+            if total > CACHE_BYTES:
+                file.unlink()
