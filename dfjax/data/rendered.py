@@ -44,9 +44,11 @@ class RenderedFaces:
         self.name, self.face_type = name, face_type
         identity, motion, self.labels = _moments(name)
         path = _cache_path(name, size, face_type) if len(motion['yaw']) >= CACHED else None
+        several = np.ndim(identity['skin']) > 0
+        skin = 192 if several and size <= 96 else 384  # every person's is drawn: no finer than is seen
         self.arrays = _load(path)
         if self.arrays is None:
-            self.arrays = _draw(identity, motion, size, face_type)
+            self.arrays = _draw(identity, motion, size, face_type, skin)
             _save(path, self.arrays)
 
     def __len__(self) -> int:
@@ -79,7 +81,7 @@ def _moments(name: str) -> tuple[dict, dict, dict[str, np.ndarray]]:
     return identity, motion, {k: np.broadcast_to(v, count) for k, v in labels.items()}
 
 
-def _draw(identity: dict, motion: dict, size: int, face_type: str) -> dict[str, np.ndarray]:
+def _draw(identity: dict, motion: dict, size: int, face_type: str, skin: int) -> dict[str, np.ndarray]:
     """Aligned pictures, masks, parts and landmarks, [N, ...] each."""
     from dfjax.data import render
 
@@ -87,7 +89,7 @@ def _draw(identity: dict, motion: dict, size: int, face_type: str) -> dict[str, 
     for start in range(0, len(motion['yaw']), CHUNK):
         rows = slice(start, start + CHUNK)
         who, how = ({k: v[rows] if np.ndim(v) else v for k, v in p.items()} for p in (identity, motion))
-        frames = render.render(who, how, max(64, 2 * size))
+        frames = render.render(who, how, max(64, 2 * size), skin)
         matrices = align.align_matrices(frames.landmarks, face_type, size)  # [N, 2, 3]
         seen = {'image': frames.image, 'mask': frames.mask, 'parts': frames.parts}
         chunk = {k: np.stack([align.crop(p, m, size) for p, m in zip(v, matrices)]) for k, v in seen.items()}

@@ -9,7 +9,7 @@ import numpy as np
 from dfjax.data.render.features import jaw_line, lip_relief, mouth
 from dfjax.data.render.hair import hair
 from dfjax.data.render.parameters import Params
-from dfjax.data.render.skin import skin_map
+from dfjax.data.render.skin import MAP_SKIN, skin_map
 from dfjax.data.render.surface import EXTENT, MAP, Array, at_rest, bump, directions, look_up, map_coordinates, skull
 
 
@@ -20,20 +20,20 @@ class Head:
     rest: Array  # [MAP, MAP] R of the skin, lips left out
     hair: Array  # [MAP, MAP] R of the hair
     strands: Array  # [MAP, MAP] lightness of the hair
-    skin: Array  # [MAP_SKIN, MAP_SKIN, 4] colour and gloss
+    skin: Array  # [side, side, 4] colour and gloss
 
 
 @lru_cache(16)
-def _head(key: tuple[tuple[str, float], ...]) -> Head:
+def _head(key: tuple[tuple[str, float], ...], side: int) -> Head:
     i = dict(key)
     rest = skull(i)
     hairs, strands = hair(i, rest)
-    return Head(rest, hairs, strands, skin_map(i, rest))
+    return Head(rest, hairs, strands, skin_map(i, rest, side))
 
 
-def head(i: Params) -> Head:
-    """The prepared head of an identity of scalars; the last 16 are kept, 4 MB each."""
-    return _head(tuple(sorted((k, float(v)) for k, v in i.items())))
+def head(i: Params, side: int = MAP_SKIN) -> Head:
+    """The prepared head of an identity of scalars, `side` that of its skin; the last 16 are kept, 4 MB each."""
+    return _head(tuple(sorted((k, float(v)) for k, v in i.items())), side)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from dfjax.data.render.hair import hair_colour
 from dfjax.data.render.head import Head, Moment, face_region, head, moment
 from dfjax.data.render.paint import Paint, paint_brow, paint_eye, paint_mouth
 from dfjax.data.render.parameters import IDENTITY, MOTION, Params, attributes, check, swapped
+from dfjax.data.render.skin import MAP_SKIN
 from dfjax.data.render.surface import Array, look_up, smoothstep
 from dfjax.data.render.trace import Camera, camera, lit, meet
 from dfjax.errors import InputError
@@ -35,13 +36,14 @@ class Rendered:
     parts: np.ndarray
 
 
-def render(identity: Params, motion: Params, size: int = 256) -> Rendered:
+def render(identity: Params, motion: Params, size: int = 256, skin: int = MAP_SKIN) -> Rendered:
     """Pictures of people.
 
     Args:
         identity: every key of `parameters.IDENTITY`, scalars or [N].
         motion: every key of `parameters.MOTION` (pose, expression, light), scalars or [N].
         size: pixels a side, 64 or more.
+        skin: pixels a side of the map of a person's skin. A smaller one is prepared sooner: 25 ms for half the side.
     """
     if size < 64:
         raise InputError(f'size {size}: a head needs 64 pixels or more')
@@ -59,7 +61,7 @@ def render(identity: Params, motion: Params, size: int = 256) -> Rendered:
 
     def one(n: int) -> None:
         i, m = ({k: float(v[n]) for k, v in p.items()} for p in (who, how))
-        out.image[n], out.mask[n], out.landmarks[n], out.parts[n] = _picture(i, m, size)
+        out.image[n], out.mask[n], out.landmarks[n], out.parts[n] = _picture(i, m, size, skin)
 
     one(0)  # alone, so that the threads find the head of a single person prepared
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -87,9 +89,9 @@ def truth(
     return Rendered(mixed, a.mask, b.landmarks, b.attributes, a.parts)
 
 
-def _picture(i: Params, m: Params, size: int) -> tuple[Array, Array, Array, Array]:
+def _picture(i: Params, m: Params, size: int, skin: int) -> tuple[Array, Array, Array, Array]:
     """RGB [S, S, 3], mask [S, S], landmarks [68, 2], parts [S, S, 3] of one picture; scalars in."""
-    h, cam = head(i), camera(m, size)
+    h, cam = head(i, skin), camera(m, size)
     now = moment(i, m, h)
     light = (cam.turn.T @ scene.light_direction(m)).astype(np.float32)
     picture, depth = scene.background(m, size), np.full((size, size), 50.0, np.float32)

@@ -23,17 +23,18 @@ def tone(i: Params) -> Array:
     return base * (1 + i['skin_warm'] * np.array([-0.03, 0.03, -0.05], np.float32)) * (1 - 0.08 * i['masculine'])
 
 
-def skin_map(i: Params, r: Array) -> Array:
+def skin_map(i: Params, r: Array, side: int = MAP_SKIN) -> Array:
     """What the skin looks like without light.
 
     Args:
         i: identity.
         r: [MAP, MAP] the surface at rest.
+        side: of the map.
 
     Returns:
-        [MAP_SKIN, MAP_SKIN, 4] float32: linear RGB, and gloss about 1.
+        [side, side, 4] float32: linear RGB, and gloss about 1.
     """
-    d = directions(MAP_SKIN)
+    d = directions(side)
     x, y, z = d * look_up(r, d)
     ax, front = np.abs(x), smoothstep(0.0, 0.35, z)
     seed = float(i['skin_warm'] * 0.31 + i['nose_width'] * 0.17 + 1)
