@@ -93,7 +93,7 @@ def test_landmarks_move_the_code_and_the_picture():
 
 @pytest.mark.parametrize('layers, patch, side', [(3, 70, 30), (2, 34, 62)])
 def test_a_patchgan_logit_sees_its_patch_and_no_more(layers, patch, side):
-    net = PatchGAN(width=4, layers=layers, norm=False)
+    net = PatchGAN(width=4, layers=layers, norm='none')
     x = jax.random.normal(jax.random.key(1), (1, 256, 256, 3))
     out, _ = shapes(net, x)
     assert out.shape == (1, side, side, 1)

@@ -4,7 +4,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from dfjax.errors import InputError
 from dfjax.models.conv import Conv
+from dfjax.models.norm import normalise
+
+INIT = nn.initializers.normal(0.02)
 
 
 class PatchGAN(nn.Module):
@@ -13,21 +17,29 @@ class PatchGAN(nn.Module):
     Attributes:
         width: channels of the first convolution; doubled up to eight times.
         layers: convolutions of stride 2; two of stride 1 follow.
-        norm: instance normalisation (without parameters) between them.
+        norm: between them, see `normalise`.
     """
 
     width: int = 64
     layers: int = 3
-    norm: bool = True
+    norm: str = 'instance'
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        x = nn.leaky_relu(Conv(self.width, 4, 2, dtype=self.dtype)(x), 0.2)
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        least = 3 * 2**self.layers  # each of the last two convolutions takes a pixel off
+        if min(x.shape[1:3]) < least:
+            h, w = x.shape[1:3]
+            raise InputError(
+                f'pictures of {w}x{h} are too small for a patch discriminator of {self.layers} layers; '
+                f'it needs {least} pixels a side, or fewer layers'
+            )
+        bias = self.norm != 'batch'  # which has its own
+        x = nn.leaky_relu(self._conv(self.width, 2, True)(x), 0.2)
         for i in range(1, self.layers + 1):
-            stride = 2 if i < self.layers else 1
-            x = Conv(self.width * min(2**i, 8), 4, stride, use_bias=not self.norm, dtype=self.dtype)(x)
-            if self.norm:
-                x = nn.InstanceNorm(epsilon=1e-5, use_bias=False, use_scale=False, dtype=self.dtype)(x)
-            x = nn.leaky_relu(x, 0.2)
-        return Conv(1, 4, dtype=self.dtype)(x).astype(jnp.float32)
+            x = self._conv(self.width * min(2**i, 8), 2 if i < self.layers else 1, bias)(x)
+            x = nn.leaky_relu(normalise(x, self.norm, f'norm_{i}', train, self.dtype), 0.2)
+        return self._conv(1, 1, True)(x).astype(jnp.float32)
+
+    def _conv(self, features: int, stride: int, bias: bool) -> Conv:
+        return Conv(features, 4, stride, use_bias=bias, dtype=self.dtype, kernel_init=INIT)

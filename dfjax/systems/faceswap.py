@@ -37,7 +37,7 @@ def default_config() -> ConfigDict:
     cfg.input_size = 64  # side of the picture that the encoder sees
     cfg.landmarks = True  # whether the nets are told where they are
     cfg.model = autoencoder.LIGHT
-    cfg.discriminator = dict(width=64, layers=3, norm=True)
+    cfg.discriminator = dict(width=64, layers=3, norm='instance')
     cfg.augment = augment.default_config()
     cfg.augment.flip = 0.0
     cfg.augment.warp = 3 / 256

@@ -1,0 +1,23 @@
+"""Classification losses on logits."""
+
+import jax
+import jax.numpy as jnp
+
+
+def binary_cross_entropy(logits: jax.Array, labels: jax.Array, known: jax.Array | None = None) -> jax.Array:
+    """Of independent labels, summed over the labels of a picture, mean over pictures (StarGAN, eq. 2 and 3).
+
+    Args:
+        logits: [B, K].
+        labels: [B, K] in {0, 1}.
+        known: [B, K], 1 where a label is known and counts; all by default.
+    """
+    each = jax.nn.softplus(logits) - labels * logits
+    each = each if known is None else each * known
+    return each.sum() / logits.shape[0]
+
+
+def cross_entropy(logits: jax.Array, index: jax.Array) -> jax.Array:
+    """Of exclusive classes, mean over pictures: logits [B, K], index [B] int of the true class."""
+    log_p = jax.nn.log_softmax(logits)
+    return -jnp.take_along_axis(log_p, index[:, None], 1).mean()

@@ -1,0 +1,61 @@
+"""Normalisation between convolutions, by the name that a config gives it."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from dfjax.errors import InputError
+
+NORMS = ('instance', 'affine', 'batch', 'none')
+EPSILON = 1e-5  # PyTorch's; with Linen's 1e-6 imported nets differ on flat pictures
+
+
+class InstanceNorm(nn.Module):
+    """[B, H, W, C] -> the same, each picture's channels to mean 0 and variance 1 (Ulyanov et al. 2016).
+
+    Always by the picture's own statistics, computed in float32.
+
+    Attributes:
+        affine: whether a learnt 'scale' [C] and 'bias' [C] follow.
+    """
+
+    affine: bool = False
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        x = x.astype(jnp.float32)
+        x = x - x.mean((1, 2), keepdims=True)  # first, so that a large mean costs the variance no digits
+        x = x * jax.lax.rsqrt((x * x).mean((1, 2), keepdims=True) + EPSILON)
+        if self.affine:
+            scale = self.param('scale', nn.initializers.ones_init(), (x.shape[-1],))
+            x = x * scale + self.param('bias', nn.initializers.zeros_init(), (x.shape[-1],))
+        return x.astype(self.dtype)
+
+
+def normalise(x: jax.Array, kind: str, name: str, train: bool = False, dtype: jnp.dtype = jnp.float32) -> jax.Array:
+    """Inside a module's `__call__`: x [B, H, W, C] normalised by a new submodule called `name`.
+
+    Args:
+        kind: 'instance', 'affine' (instance with scale and bias), 'batch' or 'none'.
+        train: batch normalisation only: by the batch's statistics, updating the averages in 'batch_stats'; else by
+            those averages.
+
+    Raises:
+        InputError: if there is no such kind.
+    """
+    if kind not in NORMS:
+        raise InputError(f'norm {kind!r} does not exist; there are: {", ".join(NORMS)}')
+    if kind == 'none':
+        return x
+    if kind == 'batch':
+        norm = nn.BatchNorm(
+            use_running_average=not train,
+            momentum=0.9,
+            epsilon=EPSILON,
+            use_fast_variance=False,
+            dtype=dtype,
+            name=name,
+        )
+        return norm(x)
+    return InstanceNorm(affine=kind == 'affine', dtype=dtype, name=name)(x)
