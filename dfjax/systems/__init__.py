@@ -5,7 +5,7 @@ from types import ModuleType
 
 from dfjax.errors import InputError
 
-SYSTEMS = ('faceswap',)
+SYSTEMS = ('faceswap', 'vae', 'gan', 'diffusion')
 
 
 def load_system(name: str) -> ModuleType:

@@ -1,0 +1,100 @@
+"""Diffusion in discrete time (Ho et al. 2020): schedules, what a net predicts, the weights of its loss, the bound.
+
+A picture x0 at time t = 0 .. T-1 is x = a x0 + s noise with a^2 + s^2 = 1; `alpha_bar[t]` is a^2, falling from almost 1
+to almost 0. Everything here follows from that one table.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+SCHEDULES = ('cosine', 'linear')
+PREDICTIONS = ('v', 'epsilon')
+
+
+def alpha_bar(schedule: str, steps: int) -> np.ndarray:
+    """The share of the picture in the variance at each time: float64 [steps], decreasing, in (0, 1).
+
+    Args:
+        schedule: 'cosine' (Nichol & Dhariwal 2021, eq. 17, beta clipped at 0.999), or 'linear' (Ho et al. 2020, beta
+            from 1e-4 to 0.02 over 1000 steps, and as much noise over another number).
+
+    Raises:
+        ValueError: if there is no such schedule.
+    """
+    if schedule == 'cosine':
+        f = np.cos((np.arange(steps + 1) / steps + 0.008) / 1.008 * np.pi / 2) ** 2
+        beta = np.minimum(1 - f[1:] / f[:-1], 0.999)
+    elif schedule == 'linear':
+        beta = np.linspace(1e-4, 0.02, steps) * min(1000 / steps, 49)
+    else:
+        raise ValueError(f'schedule {schedule!r}: choose one of {", ".join(SCHEDULES)}')
+    return np.cumprod(1 - beta)
+
+
+def amplitudes(table: np.ndarray, t: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """(a, s) at integer times t [B], each [B, 1, 1, 1]: how much picture and how much noise."""
+    a, s = (jnp.asarray(np.sqrt(v), jnp.float32) for v in (table, 1 - table))
+    return a[t][:, None, None, None], s[t][:, None, None, None]
+
+
+def target(prediction: str, x0: jax.Array, noise: jax.Array, a: jax.Array, s: jax.Array) -> jax.Array:
+    """What the net is to predict: the noise ('epsilon'), or 'v' = a noise - s x0 (Salimans & Ho 2022)."""
+    return noise if prediction == 'epsilon' else a * noise - s * x0
+
+
+def clean(prediction: str, out: jax.Array, x: jax.Array, a: jax.Array, s: jax.Array) -> jax.Array:
+    """The picture x0 that a prediction stands for."""
+    return (x - s * out) / a if prediction == 'epsilon' else a * x - s * out
+
+
+def weight(prediction: str, table: np.ndarray, most: float) -> np.ndarray:
+    """The weight of the prediction's squared error at each time: float64 [T].
+
+    Min-SNR (Hang et al. 2023, sections 3.4 and A.1): the error of x0 counts min(SNR, most); `most` 0 counts the
+    prediction's own error as it is.
+    """
+    if not most:
+        return np.ones_like(table)
+    snr = table / (1 - table)
+    return np.minimum(snr, most) / (snr if prediction == 'epsilon' else snr + 1)
+
+
+def bits_at(table: np.ndarray, t: jax.Array, x0: jax.Array, guess: jax.Array) -> jax.Array:
+    """The bound's part at times t >= 1, each counted T - 1 times: its mean over uniform t is an unbiased estimate.
+
+    KL(q(x_{t-1} | x_t, x0) || p(x_{t-1} | x_t)) with the variance of q is half the gain in SNR from t to t - 1, times
+    the squared error of the guess (Kingma et al. 2021, eq. 14).
+
+    Args:
+        t: int [B] in 1 .. T - 1.
+        x0, guess: [B, H, W, 3], the picture and the net's guess from x_t.
+
+    Returns:
+        [B], bits a value of the picture.
+    """
+    snr = table / (1 - table)
+    gain = jnp.asarray(np.concatenate([[0.0], snr[:-1] - snr[1:]]), jnp.float32)[t]
+    nats = 0.5 * gain * ((x0 - guess) ** 2).mean((1, 2, 3))
+    return (len(table) - 1) * nats / np.log(2)
+
+
+def bits_of_ends(table: np.ndarray, x0: jax.Array, noise: jax.Array) -> jax.Array:
+    """The rest of the bound: the prior's KL at T - 1, and the 8-bit values given x at time 0. [B], bits a value.
+
+    p(value | x at time 0) is the gaussian of that time's noise about x / a, normalised over the 256 values (Kingma et
+    al. 2021, section 3.3).
+
+    Args:
+        x0: [B, H, W, 3] in [-1, 1], 8-bit values.
+        noise: likewise, standard gaussian.
+    """
+    last, first = table[-1], table[0]
+    prior = 0.5 * (last * x0**2 + (1 - last) - 1 - np.log(1 - last)).mean((1, 2, 3))
+    spread = np.sqrt((1 - first) / first)
+    values = jnp.linspace(-1.0, 1.0, 256)
+    seen = (x0 + spread * noise)[..., None]  # [B, H, W, 3, 1]
+    log_p = jax.nn.log_softmax(-0.5 * ((seen - values) / spread) ** 2, -1)
+    index = jnp.round((x0 + 1) * 127.5).astype(jnp.int32)
+    told = -jnp.take_along_axis(log_p, index[..., None], -1)[..., 0].mean((1, 2, 3))
+    return (prior + told) / np.log(2)

@@ -1,0 +1,136 @@
+"""Generators and discriminators of pictures from noise. Pictures are NHWC in [-1, 1].
+
+`Generator` and `Discriminator` are the default: a code is mapped to a style (Karras et al. 2019) that scales and shifts
+every residual block; the discriminator has no norm. Depth follows from the picture's side, as in `models.vae`.
+`ClassicGenerator` and `ClassicDiscriminator` are DCGAN's (Radford et al. 2016): transposed convolutions and batch norm.
+
+Both generators have `mapping`, noise to style, and `synthesis`, style to pictures; the classic's mapping is none.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from dfjax.models.autoencoder import Residual, Upscale
+from dfjax.models.conv import Conv
+from dfjax.models.denoiser import Block
+from dfjax.models.vae import BOTTOM, widths
+from dfjax.ops.image import pixel_shuffle, space_to_depth
+
+
+class Generator(nn.Module):
+    """Noise [B, latent] -> [B, size, size, 3].
+
+    Attributes:
+        size: side of the pictures.
+        latent: dimensions of noise and style.
+        stem: side of the squares of pixels that the last convolution writes at once.
+        width: channels on that grid; doubled on every coarser one.
+        most: greatest number of channels.
+    """
+
+    size: int
+    latent: int
+    stem: int
+    width: int
+    most: int
+    dtype: jnp.dtype = jnp.float32
+
+    def setup(self) -> None:
+        *rest, bottom = widths(self.size, self.stem, self.width, self.most)
+        self.layers = [nn.Dense(self.latent, dtype=self.dtype) for _ in range(2)]
+        self.start = self.param('start', nn.initializers.normal(1.0), (BOTTOM, BOTTOM, bottom))
+        self.blocks = [Block(width, self.dtype) for width in (bottom, *reversed(rest))]
+        self.ups = [Upscale(width, self.dtype) for width in reversed(rest)]
+        self.pixels = Conv(3 * self.stem**2, 3, dtype=self.dtype)
+
+    def mapping(self, z: jax.Array, train: bool = False) -> jax.Array:
+        """[B, latent] -> styles [B, latent]; only the direction of the noise counts."""
+        x = z * jax.lax.rsqrt((z**2).mean(-1, keepdims=True) + 1e-8)
+        for layer in self.layers:
+            x = nn.leaky_relu(layer(x), 0.2)
+        return x.astype(jnp.float32)
+
+    def synthesis(self, style: jax.Array, train: bool = False) -> jax.Array:
+        """Styles [B, latent] -> [B, size, size, 3]."""
+        x = jnp.broadcast_to(self.start.astype(self.dtype), (len(style), *self.start.shape))
+        for i, block in enumerate(self.blocks):
+            x = block(self.ups[i - 1](x) if i else x, style)
+        x = self.pixels(nn.leaky_relu(x, 0.2))
+        x = pixel_shuffle(x, self.stem) if self.stem > 1 else x  # [B, S, S, 3]
+        return jnp.tanh(x.astype(jnp.float32))
+
+    def __call__(self, z: jax.Array, train: bool = False) -> jax.Array:
+        return self.synthesis(self.mapping(z, train), train)
+
+
+class Discriminator(nn.Module):
+    """[B, S, S, 3] -> logits [B]. Attributes as in `Generator`."""
+
+    stem: int
+    width: int
+    most: int
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        plan = widths(x.shape[1], self.stem, self.width, self.most)
+        x = space_to_depth(x, self.stem) if self.stem > 1 else x  # [B, S/stem, S/stem, 3*stem^2]
+        for i, width in enumerate(plan):
+            x = nn.leaky_relu(Conv(width, 3, 2 if i else 1, dtype=self.dtype)(x), 0.2)
+            x = Residual(self.dtype)(x)
+        x = nn.leaky_relu(nn.Dense(plan[-1], dtype=self.dtype)(x.reshape(x.shape[0], -1)), 0.2)
+        # Without a bias: relative losses do not see it.
+        return nn.Dense(1, use_bias=False, dtype=self.dtype)(x)[:, 0].astype(jnp.float32)
+
+
+class ClassicGenerator(nn.Module):
+    """DCGAN's generator. Attributes as in `Generator`, and the mesh axis over which batch norm takes its means."""
+
+    size: int
+    latent: int
+    width: int
+    axis: str | None = None
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def synthesis(self, z: jax.Array, train: bool = False) -> jax.Array:
+        """Noise [B, latent] -> [B, size, size, 3]."""
+        start = nn.initializers.normal(0.02)
+        x = z[:, None, None].astype(self.dtype)  # [B, 1, 1, latent]
+        plan = [self.width * 2**i for i in reversed(range((self.size // 8).bit_length()))]
+        for i, width in enumerate(plan):
+            how = {'padding': 'VALID'} if i == 0 else {'strides': (2, 2), 'padding': 'SAME'}
+            x = nn.ConvTranspose(width, (4, 4), use_bias=False, kernel_init=start, dtype=self.dtype, **how)(x)
+            x = nn.relu(_batch_norm(self.axis, train, self.dtype)(x))  # [B, 4 * 2^i, 4 * 2^i, width]
+        x = nn.ConvTranspose(3, (4, 4), (2, 2), padding='SAME', kernel_init=start, dtype=self.dtype)(x)
+        return jnp.tanh(x.astype(jnp.float32))
+
+    def mapping(self, z: jax.Array, train: bool = False) -> jax.Array:
+        """The noise itself."""
+        return z
+
+    def __call__(self, z: jax.Array, train: bool = False) -> jax.Array:
+        return self.synthesis(z, train)
+
+
+class ClassicDiscriminator(nn.Module):
+    """DCGAN's discriminator, [B, S, S, 3] -> logits [B]; its batch norm always uses the batch at hand."""
+
+    width: int
+    axis: str | None = None
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        start, depth = nn.initializers.normal(0.02), (x.shape[1] // 8).bit_length()
+        for i in range(depth):
+            x = Conv(self.width * 2**i, 4, 2, use_bias=i == 0, kernel_init=start, dtype=self.dtype)(x)
+            x = _batch_norm(self.axis, True, self.dtype)(x) if i else x
+            x = nn.leaky_relu(x, 0.2)  # [B, S / 2^(i+1), ..., width * 2^i]
+        return nn.Dense(1, kernel_init=start, dtype=self.dtype)(x.reshape(len(x), -1))[:, 0].astype(jnp.float32)
+
+
+def _batch_norm(axis: str | None, train: bool, dtype: jnp.dtype) -> nn.BatchNorm:
+    scale = lambda key, shape, dtype: 1 + 0.02 * jax.random.normal(key, shape, dtype)
+    return nn.BatchNorm(not train, momentum=0.9, epsilon=1e-5, axis_name=axis, scale_init=scale, dtype=dtype)

@@ -1,0 +1,159 @@
+"""A generative adversarial network: pictures from noise.
+
+The default trains reliably: relativistic pairs with zero-centred gradient penalties on both sides (R1 and R2; Huang et
+al. 2024), averaged parameters, and augmentation of what the discriminator sees, for sets of a few thousand pictures.
+`model.kind` 'classic' is DCGAN (Radford et al. 2016).
+
+`total` is the discriminator's loss alone: the generator's is its opposite, and rises as the other falls.
+"""
+
+import jax
+import jax.numpy as jnp
+import optax
+from ml_collections import ConfigDict
+
+from dfjax.errors import InputError
+from dfjax.losses import adversarial
+from dfjax.models import gan as models
+from dfjax.ops.diffaugment import diffaugment
+from dfjax.systems.faceswap import optimizer
+from dfjax.systems.state import DEVICE_AXIS, State, common_config, compute_dtype, mean_over_devices
+from dfjax.systems.vae import flipped
+
+BATCH = 'labelled'
+MODELS = ('modern', 'classic')
+MANY = 2048  # styles whose mean is the mean style
+
+
+def default_config() -> ConfigDict:
+    """64 px, for two CPU cores and an hour."""
+    cfg = common_config()
+    cfg.system = 'gan'
+    cfg.steps = 6000
+    cfg.batch_size = 32
+    cfg.data = dict(source='render:people:1:4096', labels=[], size=64, resident_bytes=2**30)
+    cfg.model = dict(kind='modern', latent=128, stem=4, width=96, most=192)  # 'classic' has no stem, and no `most`
+    cfg.flip = 0.5  # probability that a real picture is mirrored
+    cfg.augment = dict(colour=0.0, translate=0.125, cutout=0.25)  # see ops.diffaugment
+    cfg.loss = dict(kind='relativistic', r1=1.0, r2=1.0)  # kind: one of losses.adversarial.KINDS
+    cfg.optimizer = dict(lr=5e-4, schedule='constant', warmup=100, b1=0.0, b2=0.99, clip=10.0)
+    cfg.ema = 0.998
+    return cfg
+
+
+def nets(cfg: ConfigDict) -> dict:
+    """The Linen modules by name."""
+    m, dtype = cfg.model, compute_dtype(cfg)
+    if m.kind == 'classic':
+        axis = DEVICE_AXIS if cfg.parallel == 'pmap' else None
+        return {
+            'generator': models.ClassicGenerator(cfg.data.size, m.latent, m.width, axis, dtype),
+            'discriminator': models.ClassicDiscriminator(m.width, axis, dtype),
+        }
+    return {
+        'generator': models.Generator(cfg.data.size, m.latent, m.stem, m.width, m.most, dtype),
+        'discriminator': models.Discriminator(m.stem, m.width, m.most, dtype),
+    }
+
+
+def init(cfg: ConfigDict, rng: jax.Array) -> State:
+    """Fresh parameters; `ema['statistics']` are batch norm's, empty without it.
+
+    Raises:
+        InputError: if `model.kind` or `loss.kind` is none of those there are.
+    """
+    for section, known in (('model', MODELS), ('loss', adversarial.KINDS)):
+        if cfg[section].kind not in known:
+            raise InputError(f'config key {section}.kind is one of {", ".join(known)}, not {cfg[section].kind!r}')
+    net, keys = nets(cfg), jax.random.split(rng)
+    made = net['generator'].init(keys[0], jnp.zeros((1, cfg.model.latent)))
+    picture = jnp.zeros((1, cfg.data.size, cfg.data.size, 3))
+    params = {'generator': made['params'], 'discriminator': net['discriminator'].init(keys[1], picture)['params']}
+    opt = {name: optimizer(cfg).init(params[name]) for name in params}
+    ema = {'generator': jax.tree.map(jnp.copy, params['generator']), 'statistics': made.get('batch_stats', {})}
+    return State(step=jnp.zeros((), jnp.int32), params=params, opt=opt, ema=ema)
+
+
+def style(cfg: ConfigDict, params: dict, noise: jax.Array, truncation: float = 1.0) -> jax.Array:
+    """Styles [B, latent] of noise [B, latent], drawn towards the mean style: the smaller `truncation`, the nearer."""
+    to_style = lambda z: nets(cfg)['generator'].apply(_variables(params), z, method='mapping')
+    if truncation == 1:
+        return to_style(noise)
+    mean = to_style(jax.random.normal(jax.random.key(0), (MANY, cfg.model.latent))).mean(0)
+    return mean + truncation * (to_style(noise) - mean)
+
+
+def decode(cfg: ConfigDict, params: dict, styles: jax.Array) -> jax.Array:
+    """Pictures [B, S, S, 3] in [-1, 1] of styles [B, latent]."""
+    return nets(cfg)['generator'].apply(_variables(params), styles, method='synthesis')
+
+
+def _variables(params: dict) -> dict:
+    return {'params': params['generator'], 'batch_stats': params['statistics']}
+
+
+def from_noise(cfg: ConfigDict, params: dict, noise: jax.Array, truncation: float = 1.0) -> jax.Array:
+    """Pictures [B, S, S, 3]; arguments as in `style`."""
+    return decode(cfg, params, style(cfg, params, noise, truncation))
+
+
+def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
+    """One update of each. `batch` is 'labelled' of `dfjax.data.batches`; labels are not looked at."""
+    net, w = nets(cfg), cfg.loss
+    params, opt, statistics = dict(state.params), dict(state.opt), state.ema['statistics']
+
+    # The data of this step
+    draws = jax.vmap(lambda key: jax.random.split(key, 5))(batch['key'])  # [B, 5] keys
+    pictures = flipped(batch['image'].astype(jnp.float32) / 127.5 - 1, draws[:, 0], cfg.flip)
+    noise = jax.vmap(lambda key: jax.random.normal(key, (2, cfg.model.latent)))(draws[:, 1])
+    seen = lambda x, i: diffaugment(x, draws[:, i], **cfg.augment)
+    real = seen(pictures, 2)
+
+    def make(p: dict, noise: jax.Array) -> tuple[jax.Array, dict]:
+        variables = {'params': p, 'batch_stats': statistics}
+        made, changed = net['generator'].apply(variables, noise, train=True, mutable=['batch_stats'])
+        return made, changed.get('batch_stats', {})
+
+    def judge(p: dict, x: jax.Array) -> jax.Array:
+        return net['discriminator'].apply({'params': p}, x, mutable=['batch_stats'])[0]
+
+    # Discriminator
+    fake = seen(make(params['generator'], noise[:, 0])[0], 3)
+
+    def critic(p: dict) -> tuple[jax.Array, dict]:
+        terms = {'d/adv': adversarial.critic_loss(w.kind, judge(p, real), judge(p, fake))}
+        for name, x in (('r1', real), ('r2', fake)):
+            if w[name]:
+                terms[f'd/{name}'] = w[name] / 2 * adversarial.gradient_penalty(lambda x: judge(p, x), x)
+        return sum(terms.values()), terms
+
+    (total, terms), grads = jax.value_and_grad(critic, has_aux=True)(params['discriminator'])
+    params['discriminator'], opt['discriminator'] = _update(cfg, grads, opt, params, 'discriminator')
+
+    # Generator
+    def maker(p: dict) -> tuple[jax.Array, dict]:
+        made, changed = make(p, noise[:, 1])
+        logits = judge(params['discriminator'], seen(made, 4))
+        return adversarial.generator_loss(w.kind, judge(params['discriminator'], real), logits), changed
+
+    (terms['g/adv'], statistics), grads = jax.value_and_grad(maker, has_aux=True)(params['generator'])
+    params['generator'], opt['generator'] = _update(cfg, grads, opt, params, 'generator')
+
+    # The rest
+    decay = jnp.minimum(cfg.ema, (1.0 + state.step) / (10.0 + state.step))
+    ema = jax.tree.map(lambda e, p: e + (1 - decay) * (p - e), state.ema['generator'], params['generator'])
+    metrics = mean_over_devices(cfg, terms | {'total': total})
+    ema = {'generator': ema, 'statistics': statistics}
+    return State(step=state.step + 1, params=params, opt=opt, ema=ema), metrics
+
+
+def _update(cfg: ConfigDict, grads: dict, opt: dict, params: dict, name: str) -> tuple[dict, tuple]:
+    updates, moments = optimizer(cfg).update(mean_over_devices(cfg, grads), opt[name], params[name])
+    return optax.apply_updates(params[name], updates), moments
+
+
+def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:
+    """As many samples as there are examples, and as many again with truncation 0.7: [2B, S, S, 3]."""
+    noise = jax.random.normal(jax.random.key(cfg.seed), (len(batch['image']), cfg.model.latent))
+    full, near = (from_noise(cfg, state.ema, noise, truncation) for truncation in (1.0, 0.7))
+    return jnp.stack([full, near], 1).reshape(-1, *full.shape[1:])

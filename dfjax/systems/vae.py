@@ -1,0 +1,176 @@
+"""A variational autoencoder for pictures (Kingma & Welling 2014) with a loss on edges (DeepFakeLab).
+
+    recon   mean squared error
+    kl      beta * KL(q(z | x) || N(0, I)) in nats a pixel
+    sobel   gamma * distance between the edges of picture and reconstruction (`losses.latent.sobel_distance`)
+
+A squared error alone makes blurred pictures, because the mean of all sharp ones is the safest guess; the magnitude of
+the gradient says how sharp a place is, whatever its exact outline. Two more terms, off by default, sharpen further:
+`texture`, a perceptual distance by fixed filters, and `gan`, a patch discriminator.
+
+The code's mean and the decoder are what inference uses: `encode` and `decode`.
+"""
+
+import jax
+import jax.numpy as jnp
+import optax
+from ml_collections import ConfigDict
+
+from dfjax.errors import InputError
+from dfjax.losses.gan import hinge_d
+from dfjax.losses.latent import SOBEL_FORMS, gaussian_kl, sobel_distance, texture_distance
+from dfjax.models import vae as models
+from dfjax.models.patchgan import PatchGAN
+from dfjax.systems.faceswap import optimizer
+from dfjax.systems.state import State, common_config, compute_dtype, mean_over_devices
+
+BATCH = 'labelled'
+NETS = ('encoder', 'decoder')
+ACTIVE = 0.01  # nats: a dimension whose KL is below this says nothing
+
+
+def default_config() -> ConfigDict:
+    """64 px, for two CPU cores and a quarter of an hour."""
+    cfg = common_config()
+    cfg.system = 'vae'
+    cfg.steps = 6000
+    cfg.batch_size = 32
+    cfg.data = dict(source='render:people:1:4096', labels=[], size=64, resident_bytes=2**30)
+    cfg.model = dict(latent=32, stem=4, width=96, most=256, residuals=1)
+    cfg.discriminator = dict(width=32, layers=3, norm='instance')
+    cfg.flip = 0.5  # probability that a picture is mirrored
+    cfg.loss = dict(
+        beta=0.005,
+        warmup=0,  # steps over which beta rises from 0
+        free_bits=0.0,  # nats that every dimension may cost without being pressed further
+        gamma=0.03,
+        sobel='magnitude',  # one of losses.latent.SOBEL_FORMS
+        texture=0.0,
+        gan=0.0,  # 0 leaves the discriminator out
+    )
+    cfg.optimizer = dict(lr=1e-3, schedule='cosine', warmup=100, b1=0.9, b2=0.99, clip=1.0)
+    cfg.ema = 0.995
+    return cfg
+
+
+def nets(cfg: ConfigDict) -> dict:
+    """The Linen modules by name."""
+    dtype = compute_dtype(cfg)
+    shape = {k: v for k, v in cfg.model.items() if k != 'latent'}
+    return {
+        'encoder': models.Encoder(**cfg.model, dtype=dtype),
+        'decoder': models.Decoder(size=cfg.data.size, **shape, dtype=dtype),
+        'discriminator': PatchGAN(**cfg.discriminator, dtype=dtype),
+    }
+
+
+def init(cfg: ConfigDict, rng: jax.Array) -> State:
+    """Fresh parameters.
+
+    Raises:
+        InputError: if `loss.sobel` is no form.
+    """
+    if cfg.loss.sobel not in SOBEL_FORMS:
+        raise InputError(f'config key loss.sobel is one of {", ".join(SOBEL_FORMS)}, not {cfg.loss.sobel!r}')
+    net = nets(cfg)
+    keys = jax.random.split(rng, 3)
+    picture = jnp.zeros((1, cfg.data.size, cfg.data.size, 3))
+    params = {
+        'encoder': net['encoder'].init(keys[0], picture)['params'],
+        'decoder': net['decoder'].init(keys[1], jnp.zeros((1, cfg.model.latent)))['params'],
+    }
+    opt = {'nets': optimizer(cfg).init(params)}
+    ema = jax.tree.map(jnp.copy, params)
+    if cfg.loss.gan:
+        params['discriminator'] = net['discriminator'].init(keys[2], picture)['params']
+        opt['discriminator'] = optimizer(cfg).init(params['discriminator'])
+    return State(step=jnp.zeros((), jnp.int32), params=params, opt=opt, ema=ema)
+
+
+def encode(cfg: ConfigDict, params: dict, pictures: jax.Array) -> jax.Array:
+    """Codes [B, latent] of pictures [B, S, S, 3] in [-1, 1]: the means."""
+    return nets(cfg)['encoder'].apply({'params': params['encoder']}, pictures)[0]
+
+
+def decode(cfg: ConfigDict, params: dict, codes: jax.Array) -> jax.Array:
+    """Pictures [B, S, S, 3] in [-1, 1] of codes [B, latent]."""
+    return nets(cfg)['decoder'].apply({'params': params['decoder']}, codes)
+
+
+def flipped(pictures: jax.Array, keys: jax.Array, probability: float) -> jax.Array:
+    """Pictures [B, H, W, C], each mirrored with that probability by its own key."""
+    chosen = jax.vmap(lambda key: jax.random.bernoulli(key, probability))(keys)
+    return jnp.where(chosen[:, None, None, None], pictures[:, :, ::-1], pictures)
+
+
+def generate(cfg: ConfigDict, params: dict, pictures: jax.Array, keys: jax.Array, step: jax.Array) -> tuple:
+    """The loss terms, figures of the code, and the reconstructions [B, S, S, 3]."""
+    net, w = nets(cfg), cfg.loss
+    mean, log_variance = net['encoder'].apply({'params': params['encoder']}, pictures)
+    noise = jax.vmap(lambda key: jax.random.normal(key, mean.shape[1:]))(keys)
+    made = decode(cfg, params, mean + jnp.exp(0.5 * log_variance) * noise)
+
+    nats = gaussian_kl(mean, log_variance).mean(0)  # [latent]
+    whole = mean_over_devices(cfg, jax.lax.stop_gradient(nats))
+    pressed = jnp.where(whole > w.free_bits, nats, w.free_bits)
+    beta = w.beta * jnp.minimum(1.0, step / w.warmup) if w.warmup else w.beta
+    terms = {
+        'recon': ((made - pictures) ** 2).mean(),
+        'kl': beta * pressed.sum() / cfg.data.size**2,
+    }
+    if w.gamma:
+        terms['sobel'] = w.gamma * sobel_distance(made, pictures, w.sobel)
+    if w.texture:
+        terms['texture'] = w.texture * texture_distance(made, pictures)
+    return terms, {'nats': whole.sum(), 'active': (whole > ACTIVE).sum().astype(jnp.float32)}, made
+
+
+def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
+    """One update of everything. `batch` is 'labelled' of `dfjax.data.batches`; labels are not looked at."""
+    net = nets(cfg)
+
+    # The data of this step
+    draws = jax.vmap(lambda key: jax.random.split(key, 2))(batch['key'])  # [B, 2] keys
+    pictures = batch['image'].astype(jnp.float32) / 127.5 - 1
+    pictures = flipped(pictures, draws[:, 0], cfg.flip)
+
+    # Encoder and decoder
+    params, opt = dict(state.params), dict(state.opt)
+    discriminator = params.pop('discriminator', None)
+    judge = lambda p, x: net['discriminator'].apply({'params': p}, x)
+
+    def loss(params: dict) -> tuple[jax.Array, tuple]:
+        terms, figures, made = generate(cfg, params, pictures, draws[:, 1], state.step)
+        if cfg.loss.gan:
+            terms['g/adv'] = -cfg.loss.gan * judge(discriminator, made).mean()
+        return sum(terms.values()), (terms, figures, made)
+
+    grads, (terms, figures, made) = jax.grad(loss, has_aux=True)(params)
+    updates, opt['nets'] = optimizer(cfg).update(mean_over_devices(cfg, grads), opt['nets'], params)
+    params = optax.apply_updates(params, updates)
+    decay = jnp.minimum(cfg.ema, (1.0 + state.step) / (10.0 + state.step))
+    ema = jax.tree.map(lambda e, p: e + (1 - decay) * (p - e), state.ema, params)
+
+    # Discriminator
+    if cfg.loss.gan:
+        terms['d/adv'], grads = jax.value_and_grad(lambda p: hinge_d(judge(p, pictures), judge(p, made)))(discriminator)
+        grads = mean_over_devices(cfg, grads)
+        updates, opt['discriminator'] = optimizer(cfg).update(grads, opt['discriminator'], discriminator)
+        params['discriminator'] = optax.apply_updates(discriminator, updates)
+
+    metrics = mean_over_devices(cfg, terms | {'total': sum(terms.values())}) | figures
+    return State(step=state.step + 1, params=params, opt=opt, ema=ema), metrics
+
+
+def from_noise(cfg: ConfigDict, params: dict, noise: jax.Array, truncation: float = 1.0) -> jax.Array:
+    """Pictures [B, S, S, 3] of codes drawn from N(0, truncation^2): noise [B, latent] is from N(0, 1)."""
+    return decode(cfg, params, truncation * noise)
+
+
+def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:
+    """For each example the picture, its reconstruction, and a sample of the prior: [3B, S, S, 3]."""
+    real = batch['image'].astype(jnp.float32) / 127.5 - 1
+    again = decode(cfg, state.ema, encode(cfg, state.ema, real))
+    noise = jax.random.normal(jax.random.key(cfg.seed), (len(real), cfg.model.latent))
+    drawn = from_noise(cfg, state.ema, noise)
+    return jnp.stack([real, again, drawn], 1).reshape(-1, *real.shape[1:])
