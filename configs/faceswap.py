@@ -54,7 +54,7 @@ VARIANTS = {
         'augment.flip': 0.5,
         'loss.dssim': 0.0,
         'loss.mask': 0.0,
-        'landmarks': False,
+        'data.straight': False,
         'loss.features': 0.0,
         'loss.outside': 1.0,
         'optimizer.lr': 5e-5,

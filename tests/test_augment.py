@@ -198,3 +198,20 @@ def test_grey_stays_grey_under_saturation_and_hue():
     grey = jnp.broadcast_to(jnp.linspace(0.05, 0.95, 9).reshape(1, 3, 3, 1), (2, 3, 3, 3))
     drawn = augment.jitter_colour(cfg, jax.random.split(jax.random.key(0), 2), grey)
     np.testing.assert_allclose(drawn, grey, atol=1e-3)
+
+
+def test_a_straight_pair_bends_the_input_alone(faces):
+    """The target is the face itself; the input is near it, and bent."""
+    cfg = augment.default_config()
+    cfg.flip = 0.0
+    keys = jax.random.split(jax.random.key(5), len(faces['image']))
+    pair = jax.jit(lambda keys, faces: augment.straight_pair(cfg, keys, faces, SIZE))(keys, faces)
+    whole = faces['image'].astype(np.float32) / 127.5 - 1
+    np.testing.assert_allclose(pair['target'], whole, atol=1e-5)
+    np.testing.assert_allclose(pair['mask'][..., 0], faces['mask'] / 255, atol=1e-5)
+    np.testing.assert_allclose(pair['landmarks'], (faces['landmarks'] + 0.5) / SIZE, atol=1e-5)
+    moved = np.abs(pair['input'] - whole).mean()
+    assert 0.001 < moved < 0.3 * np.abs(whole - whole[::-1]).mean() + 0.1
+    cfg.warp = 0.0
+    still = jax.jit(lambda keys, faces: augment.straight_pair(cfg, keys, faces, SIZE))(keys, faces)
+    np.testing.assert_allclose(still['input'], whole, atol=1e-4)

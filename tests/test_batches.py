@@ -26,7 +26,9 @@ def sets(tmp_path_factory):
 
 
 def config(sets, resident_bytes=RESIDENT, **changes) -> ConfigDict:
-    data = dict(a=str(sets / 'a'), b=str(sets / 'b'), size=32, face_type='full', resident_bytes=resident_bytes)
+    data = dict(
+        a=str(sets / 'a'), b=str(sets / 'b'), size=32, face_type='full', straight=False, resident_bytes=resident_bytes
+    )
     cfg = ConfigDict(dict(seed=3, batch_size=4, data=data))
     cfg.update_from_flattened_dict(changes)
     return cfg
@@ -192,7 +194,9 @@ assert 'u8[2,2,2,3]' in text and 'u8[16,2,2,3]' not in text, text
 
 
 def test_rendered_faces_by_name():
-    cfg = ConfigDict(dict(seed=0, batch_size=2, data=dict(size=32, face_type='full', resident_bytes=RESIDENT)))
+    cfg = ConfigDict(
+        dict(seed=0, batch_size=2, data=dict(size=32, face_type='full', straight=False, resident_bytes=RESIDENT))
+    )
     cfg.data.update(a='render:1:3', b='render:2:2')
     data = make_data(cfg, 'pairs')
     assert {side: x['image'].shape for side, x in data.arrays.items()} == {'a': (3, 32, 32, 3), 'b': (2, 32, 32, 3)}

@@ -20,14 +20,10 @@ from dfjax.data.faces.warp import apply, apply_inverse, similarity
 from dfjax.errors import InputError
 
 DATA = Path(__file__).parents[2] / 'shared' / 'data' / 'faces'
-MEAN_68 = np.concatenate([np.stack([np.linspace(-0.1, 1.1, 17), 1.2 - 4 * (np.linspace(0, 1, 17) - 0.5) ** 2], 1)] * 4)
-MEAN_68[list(ALIGNED)] = MEAN_FACE
-LIPS = [n for n in range(48, 68) if n not in ALIGNED]
-MEAN_68[LIPS] = np.linspace((0.35, 0.9), (0.65, 0.9), len(LIPS))
 
 
 def face(frame=0, x=100.0, track=0, descriptor=None, side=100.0, source='v.mp4', **kw) -> Face:
-    landmarks = (MEAN_68 * side + (x, 50)).astype(np.float32)
+    landmarks = (MEAN_FACE * side + (x, 50)).astype(np.float32)
     box = (x, 50.0, x + side, 50 + side)
     return Face(source, frame, frame / 25, box, 1.0, landmarks, descriptor, track, **kw)
 
@@ -38,7 +34,7 @@ def face(frame=0, x=100.0, track=0, descriptor=None, side=100.0, source='v.mp4',
 @pytest.mark.parametrize('face_type', FACE_TYPES)
 def test_alignment_equals_scikit_image(face_type):
     rng = np.random.default_rng(0)
-    points = MEAN_68 * 300 + rng.normal(0, 9, (5, 68, 2)) + rng.uniform(0, 4000, (5, 1, 2))
+    points = MEAN_FACE * 300 + rng.normal(0, 9, (5, 68, 2)) + rng.uniform(0, 4000, (5, 1, 2))
     got = align_matrices(points, face_type, 256)
     for matrix, landmarks in zip(got, points):
         want = SimilarityTransform.from_estimate(landmarks[list(ALIGNED)], template(face_type, 256)).params[:2]
@@ -50,7 +46,7 @@ def test_alignment_equals_scikit_image(face_type):
 
 
 def test_alignment_puts_a_moved_mean_face_on_the_template():
-    moved = apply(similarity(np.array([0.3, 0.2]), 0.004, 0.7, 3), MEAN_68)
+    moved = apply(similarity(np.array([0.3, 0.2]), 0.004, 0.7, 3), MEAN_FACE)
     for face_type in FACE_TYPES:
         matrix = align_matrices(moved[None], face_type, 128)[0]
         np.testing.assert_allclose(apply(matrix, moved)[list(ALIGNED)], template(face_type, 128), atol=1e-3)
@@ -69,11 +65,13 @@ def test_face_types_leave_the_room_they_say():
 
 
 def test_head_follows_the_skull_when_the_face_turns():
-    left = MEAN_68.copy()
+    left = MEAN_FACE.copy()
     left[27:31, 0] -= 0.3  # the nose points to the left of the picture
-    ahead, turned = (align_matrices(p[None] * 100, 'head', 256)[0] for p in (MEAN_68, left))
+    ahead, turned = (align_matrices(p[None] * 100, 'head', 256)[0] for p in (MEAN_FACE, left))
     nose_free = [0, 16]
-    assert (apply(turned, left * 100) - apply(ahead, MEAN_68 * 100))[nose_free, 0].max() < -1  # more room at the right
+    assert (apply(turned, left * 100) - apply(ahead, MEAN_FACE * 100))[
+        nose_free, 0
+    ].max() < -1  # more room at the right
 
 
 def test_unknown_face_type():
@@ -117,12 +115,12 @@ def test_mask_covers_the_polygon_to_a_fraction_of_a_pixel():
 
 
 def test_mask_moves_with_the_matrix():
-    polygon, matrix = hull_polygon(MEAN_68 * 90 + 40), similarity(np.array([80.0, 90]), 200, 0.2, 96)
+    polygon, matrix = hull_polygon(MEAN_FACE * 90 + 40), similarity(np.array([80.0, 90]), 200, 0.2, 96)
     np.testing.assert_array_equal(rasterise(polygon, 96, matrix), rasterise(apply(matrix, polygon), 96))
 
 
 def test_outline_holds_the_face_and_the_forehead():
-    points = (MEAN_68 * 200 + 100).astype(np.float32)
+    points = (MEAN_FACE * 200 + 100).astype(np.float32)
     outline = hull_polygon(points)
     inside = [cv2.pointPolygonTest(outline, tuple(map(float, p)), True) for p in points]
     assert min(inside) > -0.01

@@ -58,37 +58,14 @@ def test_decoder_stays_in_range(decoded):
     assert mask.min() >= 0 and mask.max() <= 1
 
 
-def test_spots_lie_where_the_points_are():
-    """A gaussian of one pixel, whose middle is the point, in coordinates whose unit is the side."""
-    side = 16
-    points = np.array([[[0.5, 0.25], [5.5 / side, 12.5 / side]]], np.float32)
-    maps = np.asarray(jax.jit(autoencoder.spots, static_argnums=1)(points, side))
-    assert maps.shape == (1, side, side, 2)
-    np.testing.assert_allclose(maps[0, 12, 5, 1], 1)
-    np.testing.assert_allclose(maps[0, 12, 6, 1], np.exp(-0.5), rtol=1e-5)
-    y, x = np.mgrid[:side, :side]
-    weight = maps[0] / maps[0].sum((0, 1))
-    middle = np.stack([(x[..., None] * weight).sum((0, 1)), (y[..., None] * weight).sum((0, 1))], -1)
-    np.testing.assert_allclose((middle + 0.5) / side, points[0], atol=2e-3)
-
-
-def test_landmarks_move_the_code_and_the_picture():
-    """Both nets listen to what they are told, and can do without."""
+def test_landmarks_move_the_code():
+    """The encoder listens to what it is told, and can do without."""
     encoder = autoencoder.Encoder(2, [4], 3, 4, [2, 4], 0)
-    decoder = autoencoder.Decoder([4, 4], 0, 2, 3, True)
-    x, code = jnp.ones((2, 8, 8, 3)), jnp.ones((2, 2, 2, 4))
-    points = jnp.full((2, 68, 2), 0.5).at[1].set(0.25)  # told two things of the same picture
-
-    @jax.jit
-    def told():
-        offsets = points - 0.5
-        codes = encoder.init_with_output(jax.random.key(0), x, offsets)[0]
-        return codes, decoder.init_with_output(jax.random.key(0), code, points)[0]
-
-    codes, (pictures, _) = told()
+    x = jnp.ones((2, 8, 8, 3))
+    offsets = jnp.zeros((2, 68, 2)).at[1].set(-0.25)  # told two things of the same picture
+    codes = jax.jit(lambda: encoder.init_with_output(jax.random.key(0), x, offsets)[0])()
     assert jnp.abs(codes[0] - codes[1]).max() > 1e-3
-    assert jnp.abs(pictures[0] - pictures[1]).max() > 1e-3
-    assert shapes(decoder, code)[0][0].shape == (2, 16, 16, 3)
+    assert shapes(encoder, x)[0].shape == codes.shape
 
 
 @pytest.mark.parametrize('layers, patch, side', [(3, 70, 30), (2, 34, 62)])

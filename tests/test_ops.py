@@ -154,6 +154,19 @@ def test_grid_sample_of_a_single_row_or_column(h, w):
     np.testing.assert_allclose(image.grid_sample(x, far)[0, 0, :, 0], [x[0, -1, -1, 0], x[0, 0, 0, 0]])
 
 
+def test_cubic_grid_sample_keeps_parabolas():
+    """Keys' weights are exact for polynomials of degree two, away from the edges."""
+
+    def surface(x, y):
+        return 0.3 * x**2 - 0.2 * y**2 + 0.1 * x * y + x - 2 * y
+
+    gx, gy = np.meshgrid(np.arange(12.0), np.arange(10.0))
+    grid = rng(2).uniform(2, 7, size=(1, 6, 5, 2)).astype(np.float32)
+    x = jnp.asarray(surface(gx, gy)[None, ..., None], jnp.float32)
+    out = image.grid_sample(x, jnp.asarray(grid), cubic=True)[0, ..., 0]
+    np.testing.assert_allclose(out, surface(*np.moveaxis(grid[0], -1, 0)), atol=1e-4)
+
+
 @pytest.mark.parametrize('size', [16, 40])
 def test_warp_affine_equals_opencv(size):
     x = np.stack([smooth_picture(30, 36, seed=s) for s in (0, 1)])

@@ -144,15 +144,14 @@ def augmented_pair(cfg: 'ConfigDict', faces: dict) -> dict:
     import jax
     import jax.numpy as jnp
 
-    from dfjax.data import augment
     from dfjax.data.batches import Resident
+    from dfjax.systems import faceswap
 
     data = Resident(faces, cfg.seed, cfg.batch_size)
 
     def pair(feed: dict) -> dict:
         batch = data.sample(feed, jnp.int32(0), 0)
-        sizes = cfg.input_size, cfg.data.size
-        return {side: augment.warped_pair(cfg.augment, batch['key'], batch[side], *sizes) for side in ('a', 'b')}
+        return {side: faceswap.augmented(cfg, batch['key'], batch[side]) for side in ('a', 'b')}
 
     return jax.jit(pair)(data.feed(1))
 

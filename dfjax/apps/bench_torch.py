@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dfjax.data.faces.shape import mean_shape
+
 
 class Upscale(nn.Module):
     """Convolution, leaky ReLU, pixel shuffle by 2."""
@@ -65,37 +67,22 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """As `dfjax.models.autoencoder.Decoder`; `channels` are those of the code."""
 
-    def __init__(
-        self, widths: list[int], residuals: int, shuffle: int, kernel: int, mask: bool, channels: int, points: int
-    ):
+    def __init__(self, widths: list[int], residuals: int, shuffle: int, kernel: int, mask: bool, channels: int):
         super().__init__()
         self.blocks = nn.ModuleList()
-        for i, width in enumerate(widths):
-            told = points if i == len(widths) - 1 else 0
-            self.blocks.append(
-                nn.Sequential(Upscale(channels + told, width), *(Residual(width) for _ in range(residuals)))
-            )
+        for width in widths:
+            self.blocks.append(nn.Sequential(Upscale(channels, width), *(Residual(width) for _ in range(residuals))))
             channels = width
         self.shuffle, self.mask = shuffle, mask
         self.last = nn.Conv2d(channels, (4 if mask else 3) * shuffle**2, kernel, padding=kernel // 2)
 
-    def forward(self, x: Tensor, points: Tensor | None) -> tuple[Tensor, Tensor]:
-        for i, block in enumerate(self.blocks):
-            if points is not None and i == len(self.blocks) - 1:
-                x = torch.cat([x, spots(points, x.shape[-1]).to(x.dtype)], 1)
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        for block in self.blocks:
             x = block(x)
         x = self.last(x)
         x = F.pixel_shuffle(x, self.shuffle) if self.shuffle > 1 else x
         x = torch.sigmoid(x.float())
         return 2 * x[:, :3] - 1, x[:, 3:] if self.mask else torch.ones_like(x[:, :1])
-
-
-def spots(points: Tensor, side: int) -> Tensor:
-    """As `dfjax.models.autoencoder.spots`: [B, K, side, side]."""
-    offset = torch.arange(side, device=points.device) - (points[..., None] * side - 0.5)
-    x, y = torch.exp(-0.5 * offset**2).unbind(2)
-    maps = y[..., :, None] * x[..., None, :]
-    return maps.contiguous(memory_format=torch.channels_last)
 
 
 class Swapper(nn.Module):
@@ -104,25 +91,27 @@ class Swapper(nn.Module):
     def __init__(self, cfg):
         super().__init__()
         self.cfg = cfg
-        points = 68 if cfg.landmarks else 0
+        shape = torch.tensor(mean_shape(cfg.data.face_type), dtype=torch.float32)[None]
+        self.register_buffer('mean_shape', shape, persistent=False)
+        points = 68 if cfg.data.straight else 0
         channels = cfg.model.encoder.up or cfg.model.encoder.bottom[1]
         self.encoder = Encoder(**cfg.model.encoder.to_dict(), side=cfg.input_size, points=points)
-        self.decoder_a = Decoder(**cfg.model.decoder.to_dict(), channels=channels, points=points)
-        self.decoder_b = Decoder(**cfg.model.decoder.to_dict(), channels=channels, points=points)
+        self.decoder_a = Decoder(**cfg.model.decoder.to_dict(), channels=channels)
+        self.decoder_b = Decoder(**cfg.model.decoder.to_dict(), channels=channels)
 
     def forward(self, pair: dict, centre: Tensor) -> Tensor:
-        """`pair` as `dfjax.data.augment.warped_pair` gives it for both sides; `centre` [68, 2] of both sides."""
-        points = {side: pair[side]['landmarks'] if self.cfg.landmarks else None for side in 'ab'}
-        offsets = torch.cat([points[side] - centre for side in 'ab']) if self.cfg.landmarks else None
+        """`pair` as `dfjax.systems.faceswap.augmented` gives it for both sides; `centre` [68, 2] of both sides."""
+        offsets = torch.cat([pair[side]['landmarks'] - centre for side in 'ab']) if self.cfg.data.straight else None
         codes = self.encoder(torch.cat([pair[side]['input'] for side in 'ab']), offsets).chunk(2)
         total = 0
         for side, code, decoder in zip('ab', codes, (self.decoder_a, self.decoder_b)):
-            total = total + self.reconstruction(*decoder(code, points[side]), pair[side])
+            total = total + self.reconstruction(*decoder(code), pair[side])
         return total
 
     def reconstruction(self, picture: Tensor, mask: Tensor, pair: dict) -> Tensor:
         w, target = self.cfg.loss, pair['target']
-        weight = pixel_weight(w, pair['mask'], pair['landmarks'])
+        landmarks = self.mean_shape if self.cfg.data.straight else pair['landmarks']
+        weight = pixel_weight(w, pair['mask'], landmarks)
         total = w.l1 * weighted_mean((picture - target).abs(), weight).mean()
         if w.dssim:
             grey = [x.mean(1, keepdim=True) for x in (picture, target)]

@@ -89,10 +89,11 @@ def to_device(pair: dict, device: str) -> dict:
 
 
 class Pairs(Dataset):
-    """Warped pairs by OpenCV, one of each side an item: what `dfjax.data.augment.warped_pair` does on the device."""
+    """Warped pairs by OpenCV, one of each side an item: what `dfjax.systems.faceswap.augmented` does on the device."""
 
     def __init__(self, cfg, faces: dict):
         self.augment, self.side_in, self.side_out = cfg.augment.to_dict(), cfg.input_size, cfg.data.size
+        self.straight = cfg.data.straight
         self.faces = faces
 
     def __len__(self) -> int:
@@ -105,17 +106,23 @@ class Pairs(Dataset):
 
     def warped(self, rng: np.random.Generator, face: dict) -> dict:
         a, size = self.augment, len(face['image'])
-        angle, scale, *shift = rng.uniform(-1, 1, 4)
-        shared = cv2.getRotationMatrix2D(((size - 1) / 2,) * 2, a['rotate'] * angle, 1 + a['scale'] * scale)
-        shared[:, 2] += a['shift'] * size * np.array(shift)
+        shared = np.eye(2, 3)
+        if not self.straight:
+            angle, scale, *shift = rng.uniform(-1, 1, 4)
+            shared = cv2.getRotationMatrix2D(((size - 1) / 2,) * 2, a['rotate'] * angle, 1 + a['scale'] * scale)
+            shared[:, 2] += a['shift'] * size * np.array(shift)
         jitter = rng.normal(size=(5, 5, 2)) * a['warp'] * size
-        line = np.linspace(0, size - 1, 5)
-        regular = np.stack(np.meshgrid(line, line), -1).reshape(-1, 2)
-        nearest = similarity(regular, regular + jitter.reshape(-1, 2))
         at = (np.arange(self.side_in) + 0.5) * size / self.side_in - 0.5
         x, y = np.meshgrid(at, at)
         bent = np.stack([x, y], -1) + cv2.resize(jitter, (self.side_in, self.side_in))
         positions = (bent @ shared[:, :2].T + shared[:, 2]).astype(np.float32)
+        warped = cv2.remap(face['image'], positions, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        if self.straight:
+            landmarks = ((face['landmarks'] + 0.5) / size).astype(np.float32)
+            return {'input': warped, 'target': face['image'], 'mask': face['mask'][..., None], 'landmarks': landmarks}
+        line = np.linspace(0, size - 1, 5)
+        regular = np.stack(np.meshgrid(line, line), -1).reshape(-1, 2)
+        nearest = similarity(regular, regular + jitter.reshape(-1, 2))
         homogeneous = np.vstack([nearest, [0, 0, 1]])
         whole = shared @ homogeneous  # target pixels, at the size of the source, to source pixels
         ratio = size / self.side_out
@@ -125,7 +132,7 @@ class Pairs(Dataset):
         target = cv2.warpAffine(picture, whole @ grow, (self.side_out,) * 2, **how)
         inverse = cv2.invertAffineTransform(whole)
         return {
-            'input': cv2.remap(face['image'], positions, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
+            'input': warped,
             'target': np.ascontiguousarray(target[..., :3]),
             'mask': np.ascontiguousarray(target[..., 3:]),
             'landmarks': ((face['landmarks'] @ inverse[:, :2].T + inverse[:, 2] + 0.5) / size).astype(np.float32),

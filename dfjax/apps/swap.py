@@ -176,8 +176,9 @@ def _extract(cfg, workdir: Path, face: Sequence, into: Path | str, person: Path 
     from dfjax.apps.extract import bar, extract_faces
     from dfjax.data.faces.analyse import analyse, load_analysis
     from dfjax.data.faceset import load_faceset
+    from dfjax.data.streams import stored_size
 
-    look = {'face_type': cfg.data.face_type, 'size': cfg.data.size, 'progress': progress}
+    look = {'face_type': cfg.data.face_type, 'size': stored_size(cfg.data), 'progress': progress}
     if not (workdir / 'into.jsonl').is_file():
         with bar(f'faces of {Path(into).name}', progress) as tick:
             analyse(into, person=person, progress=tick).save(workdir / 'into.jsonl')

@@ -50,35 +50,60 @@ def warped_pair(cfg: ConfigDict, keys: jax.Array, faces: dict, side_in: int, sid
         side_out, 1] in [0, 1] and 'landmarks' [B, 68, 2] in units of the side, both of the target.
     """
     size = faces['image'].shape[1]
-    draws = jax.vmap(lambda key: jax.random.split(key, 5))(keys)  # [B, 5] keys
-    picture = faces['image'].astype(jnp.float32) / 255
-    picture = jnp.concatenate([picture, faces['mask'][..., None].astype(jnp.float32) / 255], -1)  # [B, S, S, 4]
-    landmarks = faces['landmarks']
-
-    if cfg.flip:
-        chosen = jax.vmap(lambda key: jax.random.bernoulli(key, cfg.flip))(draws[:, 0])
-        picture = jnp.where(chosen[:, None, None, None], dm_pix.flip_left_right(picture), picture)
-        landmarks = jnp.where(chosen[:, None, None], flip_landmarks(landmarks, size), landmarks)
-
-    jitter = jax.vmap(lambda key: jax.random.normal(key, (GRID, GRID, 2)))(draws[:, 1]) * cfg.warp * size
+    draws, picture, landmarks = flipped(cfg, keys, faces)
+    shift, bend = random_bend(cfg, draws[:, 1], side_in, size)
     line = jnp.linspace(0.0, size - 1, GRID)
     regular = jnp.stack(jnp.meshgrid(line, line), -1).reshape(GRID * GRID, 2)
-    nearest = umeyama(regular, regular + jitter.reshape(-1, GRID * GRID, 2))  # [B, 2, 3]
+    nearest = umeyama(regular, regular + shift.reshape(-1, GRID * GRID, 2))  # [B, 2, 3]
     shared = random_similarity(cfg, draws[:, 2], size)  # [B, 2, 3], output pixels to source pixels
     to_source = compose_affine(shared, nearest)
 
     dense = affine_grid(rescale(shared, size, side_in), side_in)  # [B, s, s, 2]
-    hat = hat_basis(side_in)
-    bend = jnp.einsum('si,tj,bijc->bstc', hat, hat, jitter)  # [B, s, s, 2], source pixels before rotation
     dense = dense + jnp.einsum('bij,bstj->bsti', shared[..., :2], bend)
     warped = grid_sample(picture[..., :3], dense)
     target = grid_sample(picture, affine_grid(rescale(to_source, size, side_out), side_out))
     points = transform_points(invert_affine(to_source), landmarks)  # source to target pixels
+    return _pair(cfg, draws[:, 3], warped, target, (points + 0.5) / size)
+
+
+def straight_pair(cfg: ConfigDict, keys: jax.Array, faces: dict, side_in: int) -> dict:
+    """`warped_pair` for faces without shape (`data.faces.shape`), where nothing is to be learnt of rotation, scale and
+    shift: the target is the face itself. 'landmarks' are those that the face had, in units of the side."""
+    size = faces['image'].shape[1]
+    draws, picture, landmarks = flipped(cfg, keys, faces)
+    _, bend = random_bend(cfg, draws[:, 1], side_in, size)
+    still = jnp.tile(jnp.eye(2, 3), (len(keys), 1, 1))
+    warped = grid_sample(picture[..., :3], affine_grid(rescale(still, size, side_in), side_in) + bend)
+    return _pair(cfg, draws[:, 3], warped, picture, (landmarks + 0.5) / size)
+
+
+def flipped(cfg: ConfigDict, keys: jax.Array, faces: dict) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Five more keys an example [B, 5]; picture and mask as [B, S, S, 4] in [0, 1] and landmarks, some mirrored."""
+    draws = jax.vmap(lambda key: jax.random.split(key, 5))(keys)
+    picture = faces['image'].astype(jnp.float32) / 255
+    picture = jnp.concatenate([picture, faces['mask'][..., None].astype(jnp.float32) / 255], -1)  # [B, S, S, 4]
+    landmarks = faces['landmarks']
+    if cfg.flip:
+        chosen = jax.vmap(lambda key: jax.random.bernoulli(key, cfg.flip))(draws[:, 0])
+        picture = jnp.where(chosen[:, None, None, None], dm_pix.flip_left_right(picture), picture)
+        mirrored = flip_landmarks(landmarks, picture.shape[1])
+        landmarks = jnp.where(chosen[:, None, None], mirrored, landmarks)
+    return draws, picture, landmarks
+
+
+def random_bend(cfg: ConfigDict, keys: jax.Array, side: int, size: int) -> tuple[jax.Array, jax.Array]:
+    """How far a 5x5 grid moves in pixels of `size` [B, 5, 5, 2], and with it each of `side` pixels [B, s, s, 2]."""
+    shift = jax.vmap(lambda key: jax.random.normal(key, (GRID, GRID, 2)))(keys) * cfg.warp * size
+    hat = hat_basis(side)
+    return shift, jnp.einsum('si,tj,bijc->bstc', hat, hat, shift)
+
+
+def _pair(cfg: ConfigDict, keys: jax.Array, warped: jax.Array, target: jax.Array, landmarks: jax.Array) -> dict:
     return {
-        'input': 2 * jitter_colour(cfg, draws[:, 3], warped) - 1,
+        'input': 2 * jitter_colour(cfg, keys, warped) - 1,
         'target': 2 * target[..., :3] - 1,
         'mask': target[..., 3:],
-        'landmarks': (points + 0.5) / size,
+        'landmarks': landmarks,
     }
 
 

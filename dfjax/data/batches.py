@@ -29,7 +29,8 @@ epochs are shuffled, and the two modes give the same batches. Under pmap each de
 
 Batches by kind (`BATCH` of a system), and the keys of `cfg.data` that they read; images are uint8 [B, S, S, 3]:
     'pairs'     {'a': faces, 'b': faces}, where faces = {'image', 'mask': uint8 [B, S, S], 'landmarks': float32
-                [B, 68, 2] in pixels}; both sides shuffled by themselves.   a, b: names of `sources.py`; face_type
+                [B, 68, 2] in pixels}; both sides shuffled by themselves.   a, b: names of `sources.py`; face_type;
+                straight: whether images and masks are without shape, see `faces.shape`
     'labelled'  {'image', 'label': float32 [B, K] in {0, 1}, 'known': float32 [B, K], 1 where the label is known}.
                 source: a name of `pictures.py`, or several joined by +; labels: names, () for none
     'unpaired'  {'a': {'image'}, 'b': {'image'}}, each shuffled by itself.   a, b: names of `pictures.py`

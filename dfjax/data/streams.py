@@ -11,6 +11,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from dfjax.data.domains import check_domain
+from dfjax.data.faces.shape import straighten
 from dfjax.data.pictures import FACE_TYPE, PictureFolder, Pictures, View, in_domain, open_pictures, squared
 from dfjax.data.sources import Source, open_source
 from dfjax.errors import InputError
@@ -36,11 +37,17 @@ def open_streams(kind: str, data: ConfigDict) -> Streams:
     return streams
 
 
+def stored_size(data: ConfigDict) -> int:
+    """The side that faces for 'pairs' are best kept at: twice `size` where they are to be bent, which costs detail."""
+    return data.size * 2 if data.straight else data.size
+
+
 def _pairs(data: ConfigDict) -> Streams:
     def part(face: dict) -> dict:
-        return {k: face[k] for k in PAIR_KEYS}
+        face = {k: face[k] for k in PAIR_KEYS}
+        return straighten(face, data.face_type, data.size) if data.straight else face
 
-    return {side: View(open_source(data[side], data.size, data.face_type), part) for side in ('a', 'b')}
+    return {side: View(open_source(data[side], stored_size(data), data.face_type), part) for side in ('a', 'b')}
 
 
 def _labelled(data: ConfigDict) -> Streams:

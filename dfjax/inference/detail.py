@@ -34,13 +34,13 @@ def bands(x: jax.Array) -> list[jax.Array]:
 
 
 def amplify(x: jax.Array, gains: tuple[float, ...]) -> jax.Array:
-    """Bands of [B, S, S, C] times their gains, one a band; what remains below the bands is kept."""
-    *fine, rest = bands(x)
-    return sum(g * band for g, band in zip(gains, fine, strict=True)) + rest
+    """[B, S, S, C] with the bands of its brightness times their gains; colours have little detail, and noise."""
+    *fine, _ = bands(x.mean(-1, keepdims=True))
+    return x + sum((g - 1) * band for g, band in zip(gains, fine, strict=True))
 
 
 def measure_gains(made: jax.Array, where: jax.Array, real: jax.Array, real_where: jax.Array) -> tuple[float, ...]:
-    """The gains, each in 1..MOST, that give the pictures `made` the band energies of `real`.
+    """The gains, each in 1..MOST, that give the brightness of `made` the band energies of that of `real`.
 
     Args:
         made: [B, S, S, 3] swapped faces.
@@ -50,7 +50,10 @@ def measure_gains(made: jax.Array, where: jax.Array, real: jax.Array, real_where
     """
 
     def energy(x: jax.Array, weight: jax.Array) -> np.ndarray:
-        return np.array([float((band**2 * weight).sum() / weight.sum()) for band in bands(jnp.asarray(x))[:-1]])
+        x = jnp.asarray(x)
+        return np.array(
+            [float((band**2 * weight).sum() / weight.sum()) for band in bands(x.mean(-1, keepdims=True))[:-1]]
+        )
 
     gains = np.sqrt(energy(real, real_where) / np.maximum(energy(made, where), 1e-9))
     return tuple(float(g) for g in np.clip(gains, 1.0, MOST).round(3))

@@ -4,9 +4,7 @@
 `LIGHT` keeps its plan but reads and writes pictures through `space_to_depth` and `pixel_shuffle`, so that every
 convolution works on at most a quarter of the side with many channels: the shape that 2 CPU cores are fastest at.
 
-Both nets take landmarks too, where there are any: the encoder joins how they differ from the person's own mean to its
-code, and the decoder gets a map of where each is to be. Geometry is then known from the first step, and does not have
-to pass through the bottleneck.
+The encoder takes landmarks too, where there are any: how they differ from the person's own mean joins its code.
 """
 
 import flax.linen as nn
@@ -52,14 +50,6 @@ class Residual(nn.Module):
         return nn.leaky_relu(x + Conv(x.shape[-1], 3, dtype=self.dtype)(y), 0.2)
 
 
-def spots(points: jax.Array, side: int) -> jax.Array:
-    """Points [B, K, 2] in units of the side -> [B, side, side, K], a gaussian of one pixel about each."""
-    at = jnp.arange(side)
-    offset = at - (points[..., None] * side - 0.5)  # [B, K, 2, side]
-    x, y = jnp.moveaxis(jnp.exp(-0.5 * offset**2), 2, 0)  # [B, K, side] each
-    return jnp.einsum('bky,bkx->byxk', y, x)
-
-
 class Encoder(nn.Module):
     """[B, S, S, 3] and landmark offsets [B, K, 2] or None -> [B, s, s, C], the code of pose, expression and light.
 
@@ -96,7 +86,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """[B, s, s, C] and landmarks [B, K, 2] in units of the side or None -> picture and mask.
+    """[B, s, s, C] -> picture and mask.
 
     The picture is [B, S, S, 3] in [-1, 1], the mask [B, S, S, 1] in [0, 1] (ones without a mask head).
 
@@ -116,10 +106,8 @@ class Decoder(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array, points: jax.Array | None = None) -> tuple[jax.Array, jax.Array]:
-        for i, width in enumerate(self.widths):
-            if points is not None and i == len(self.widths) - 1:
-                x = jnp.concatenate([x, spots(points, x.shape[1]).astype(self.dtype)], -1)
+    def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        for width in self.widths:
             x = Upscale(width, self.dtype)(x)
             for _ in range(self.residuals):
                 x = Residual(self.dtype)(x)

@@ -4,10 +4,11 @@ Side `a` is the person in the video, side `b` the person put in. Each decoder le
 person's faces; the encoder serves both, so its code keeps what the two share: pose, expression, light. A face of `a`
 through the encoder and decoder `b` is the swap.
 
-What this adds to the classic recipe: landmarks. Detection finds them anyway, in training faces and in the video; the
-nets are told where they are, as offsets from the person's own mean and as a map. The bottleneck is then left with what
-landmarks do not say: gaze, teeth, light. A swap puts b's mean under a's offsets, so that the face has b's proportions
-and a's expression, even where b never opened the mouth so wide. A patch discriminator on side `b` is optional.
+What this adds to the classic recipe: landmarks. Detection finds them anyway, in training faces and in the video. Faces
+are bent to the shape of a mean face before the nets see them, and what the decoder paints is bent to where the
+landmarks are to be: b's mean and a's offsets from his own, so that the face has b's proportions and a's expression,
+even where b never opened the mouth so wide. The nets learn looks alone, gaze, teeth and light, at places that never
+move. The encoder is told the offsets too. A patch discriminator on side `b` is optional.
 """
 
 import jax
@@ -16,11 +17,13 @@ import optax
 from ml_collections import ConfigDict
 
 from dfjax.data import augment
+from dfjax.data.faces.shape import mean_shape
 from dfjax.losses.gan import hinge_d
 from dfjax.losses.image import ssim_map, weighted_mean
 from dfjax.models import autoencoder
 from dfjax.models.patchgan import PatchGAN
-from dfjax.ops.image import resize
+from dfjax.ops.image import grid_sample, resize
+from dfjax.ops.thinplate import bend, spline_basis
 from dfjax.systems.state import State, common_config, compute_dtype, mean_over_devices
 
 BATCH = 'pairs'
@@ -33,9 +36,10 @@ def default_config() -> ConfigDict:
     cfg = common_config()
     cfg.system = 'faceswap'
     cfg.batch_size = 8  # of each side
-    cfg.data = dict(a='render:1:256', b='render:2:256', size=128, face_type='close', resident_bytes=2**30)
+    cfg.data = dict(
+        a='render:1:256', b='render:2:256', size=128, face_type='close', straight=True, resident_bytes=2**30
+    )
     cfg.input_size = 64  # side of the picture that the encoder sees
-    cfg.landmarks = True  # whether the nets are told where they are
     cfg.model = autoencoder.LIGHT
     cfg.discriminator = dict(width=64, layers=3, norm='instance')
     cfg.augment = augment.default_config()
@@ -80,10 +84,10 @@ def init(cfg: ConfigDict, rng: jax.Array) -> State:
     net = nets(cfg)
     keys = jax.random.split(rng, 3)
     picture = jnp.zeros((1, cfg.input_size, cfg.input_size, 3))
-    points = jnp.zeros((1, 68, 2)) if cfg.landmarks else None
-    encoder = net['encoder'].init(keys[0], picture, points)['params']
-    code = jax.eval_shape(lambda: net['encoder'].apply({'params': encoder}, picture, points))
-    decoder = net['decoder'].init(keys[1], jnp.zeros(code.shape), points)['params']
+    offsets = jnp.zeros((1, 68, 2)) if cfg.data.straight else None
+    encoder = net['encoder'].init(keys[0], picture, offsets)['params']
+    code = jax.eval_shape(lambda: net['encoder'].apply({'params': encoder}, picture, offsets))
+    decoder = net['decoder'].init(keys[1], jnp.zeros(code.shape))['params']
     params = {'encoder': encoder, 'decoder_a': decoder, 'decoder_b': jax.tree.map(jnp.copy, decoder)}
     opt = {'nets': optimizer(cfg).init(params)}
     ema = {name: jax.tree.map(jnp.copy, params[name]) for name in ('encoder', 'decoder_a', 'decoder_b')}
@@ -115,11 +119,24 @@ def swap(
         Faces [B, S, S, 3] in [-1, 1] and masks [B, S, S, 1] in [0, 1].
     """
     net = nets(cfg)
-    centre = params['centre']['a' if side == 'b' else 'b'] if centre is None else centre
-    offsets = landmarks - centre if cfg.landmarks else None
-    points = offsets + params['centre'][side] if cfg.landmarks else None
-    code = net['encoder'].apply({'params': params['encoder']}, resize(pictures, cfg.input_size), offsets)
-    return net['decoder'].apply({'params': params[f'decoder_{side}']}, code, points)
+    if not cfg.data.straight:
+        code = net['encoder'].apply({'params': params['encoder']}, resize(pictures, cfg.input_size))
+        return net['decoder'].apply({'params': params[f'decoder_{side}']}, code)
+    shape = mean_shape(cfg.data.face_type)
+    at = jnp.einsum('hwk,bkd->bhwd', spline_basis(shape, cfg.input_size), landmarks)  # [B, s, s, 2]
+    seen = grid_sample(pictures, at * cfg.data.size - 0.5)
+    offsets = landmarks - (params['centre']['a' if side == 'b' else 'b'] if centre is None else centre)
+    code = net['encoder'].apply({'params': params['encoder']}, seen, offsets)
+    face, mask = net['decoder'].apply({'params': params[f'decoder_{side}']}, code)
+    bent = bend(jnp.concatenate([face, mask], -1), shape, params['centre'][side] + offsets)  # [B, S, S, 4]
+    return jnp.clip(bent[..., :3], -1, 1), jnp.clip(bent[..., 3:], 0, 1)
+
+
+def augmented(cfg: ConfigDict, keys: jax.Array, faces: dict) -> dict:
+    """One side's training pair, as `augment.warped_pair` returns it."""
+    if cfg.data.straight:
+        return augment.straight_pair(cfg.augment, keys, faces, cfg.input_size)
+    return augment.warped_pair(cfg.augment, keys, faces, cfg.input_size, cfg.data.size)
 
 
 def pixel_weight(cfg: ConfigDict, mask: jax.Array, landmarks: jax.Array) -> jax.Array:
@@ -137,7 +154,9 @@ def pixel_weight(cfg: ConfigDict, mask: jax.Array, landmarks: jax.Array) -> jax.
 def reconstruction(cfg: ConfigDict, picture: jax.Array, mask: jax.Array, pair: dict) -> dict:
     """Loss terms of one side's reconstruction."""
     w = cfg.loss
-    weight = pixel_weight(cfg, pair['mask'], pair['landmarks'])
+    straight = cfg.data.straight
+    points = mean_shape(cfg.data.face_type).astype(jnp.float32)[None] if straight else pair['landmarks']
+    weight = pixel_weight(cfg, pair['mask'], points)
     terms = {'l1': w.l1 * weighted_mean(jnp.abs(picture - pair['target']), weight).mean()}
     if w.dssim:
         grey = [x.mean(-1, keepdims=True) for x in (picture, pair['target'])]  # structure is in the brightness
@@ -153,12 +172,11 @@ def generate(cfg: ConfigDict, params: dict, centre: dict, pair: dict) -> tuple[d
     """The loss terms of both reconstructions, and side b's pictures [B, S, S, 3]."""
     net = nets(cfg)
     inputs = jnp.concatenate([pair[side]['input'] for side in SIDES])  # [2B, s, s, 3]
-    points = {side: pair[side]['landmarks'] if cfg.landmarks else None for side in SIDES}
-    offsets = jnp.concatenate([points[side] - centre[side] for side in SIDES]) if cfg.landmarks else None
+    offsets = jnp.concatenate([pair[side]['landmarks'] - centre[side] for side in SIDES]) if cfg.data.straight else None
     codes = jnp.split(net['encoder'].apply({'params': params['encoder']}, inputs, offsets), 2)
     terms = {}
     for side, code in zip(SIDES, codes):
-        picture, mask = net['decoder'].apply({'params': params[f'decoder_{side}']}, code, points[side])
+        picture, mask = net['decoder'].apply({'params': params[f'decoder_{side}']}, code)
         terms |= {f'{side}/{k}': v for k, v in reconstruction(cfg, picture, mask, pair[side]).items()}
     return terms, picture
 
@@ -171,7 +189,7 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     pair = {}
     for i, side in enumerate(SIDES):
         keys = jax.vmap(lambda key, i=i: jax.random.fold_in(key, i))(batch['key'])
-        pair[side] = augment.warped_pair(cfg.augment, keys, batch[side], cfg.input_size, cfg.data.size)
+        pair[side] = augmented(cfg, keys, batch[side])
     seen = mean_over_devices(cfg, {side: pair[side]['landmarks'].mean(0) for side in SIDES})
     rate = jnp.maximum(1 / (1 + state.step), 0.002)  # the plain mean at first, then over some 500 steps
     centre = jax.tree.map(lambda old, new: old + rate * (new - old), state.ema['centre'], seen)
@@ -214,6 +232,8 @@ def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:
     for side, other in (('a', 'b'), ('b', 'a')):
         landmarks = (batch[side]['landmarks'] + 0.5) / batch[side]['image'].shape[1]
         real = resize(batch[side]['image'].astype(jnp.float32) / 127.5 - 1, size)
+        if cfg.data.straight:
+            real = bend(real, mean_shape(cfg.data.face_type), landmarks)
         centre = state.ema['centre'][side]
         rows += [real, *(swap(cfg, state.ema, real, landmarks, to, centre)[0] for to in (side, other))]
     return jnp.stack(rows, 1).reshape(-1, size, size, 3)

@@ -1,0 +1,45 @@
+"""Faces without shape: bent so that every landmark lies where the mean face has it (Cootes et al. 2001).
+
+Two such pictures of one person differ in expression and light alone, not in where things are: much less to learn.
+"""
+
+import functools
+
+import cv2
+import numpy as np
+
+from dfjax.data.faces.align import mean_landmarks
+
+
+def mean_shape(face_type: str) -> np.ndarray:
+    """The mean face's landmarks in an aligned crop, in units of its side: float64 [68, 2]."""
+    return mean_landmarks(face_type, 1) + 0.5
+
+
+def straighten(face: dict, face_type: str, size: int) -> dict:
+    """An aligned face without its shape.
+
+    Args:
+        face: 'image' uint8 [T, T, 3], 'mask' uint8 [T, T], 'landmarks' [68, 2] in its pixels.
+        face_type: as which it is aligned.
+        size: S, T or less.
+
+    Returns:
+        'image' [S, S, 3] and 'mask' [S, S], bent; 'landmarks' as they were, in pixels of an S picture.
+    """
+    stored = face['image'].shape[0]
+    landmarks = (face['landmarks'] + 0.5) / stored
+    at = (_basis(face_type, stored) @ landmarks.astype(np.float32)) * stored - 0.5  # [T, T, 2]
+    edge = cv2.BORDER_REPLICATE
+    image = cv2.remap(face['image'], at, None, cv2.INTER_CUBIC, borderMode=edge)
+    mask = cv2.remap(face['mask'], at, None, cv2.INTER_LINEAR, borderMode=edge)
+    if size != stored:
+        image, mask = (cv2.resize(x, (size, size), interpolation=cv2.INTER_AREA) for x in (image, mask))
+    return {'image': image, 'mask': mask, 'landmarks': (landmarks * size - 0.5).astype(np.float32)}
+
+
+@functools.lru_cache(maxsize=2)
+def _basis(face_type: str, size: int) -> np.ndarray:
+    from dfjax.ops.thinplate import spline_basis
+
+    return spline_basis(mean_shape(face_type), size)
