@@ -24,6 +24,9 @@ VERBS = {
     'convert': 'apply a trained swap to a video',
     'evaluate': 'measure a swapped video against its input',
     'verify': 'read the content credentials of a picture or video',
+    'import': 'turn the checkpoints of an original project into a run',
+    'apply': 'run one net of a run on raw arrays',
+    'export': 'write one net of a run as a file that runs without this program',
     'bench': 'measure speed, against PyTorch where there is an equivalent',
 }
 

@@ -1,14 +1,18 @@
-"""A training run, opened for use: its config, its system and the parameters that inference uses."""
+"""A run, opened for use: its config, its system and the parameters that inference uses."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from ml_collections import ConfigDict
 
+from dfjax.configs.common import build
 from dfjax.errors import InputError
-from dfjax.systems import load_system
+from dfjax.inference.foreign.convert import read_nets
+from dfjax.models.translation import MODELS
+from dfjax.systems import SYSTEMS, load_system
 from dfjax.training.checkpoint import load_params, read_config
 
 
@@ -19,33 +23,62 @@ class Run:
     Attributes:
         path: the run's folder.
         cfg: its config, complete.
-        system: the module of its system.
+        system: the module of its system; None if the run was imported and its system cannot be trained.
         params: by net name, averaged over the last steps where the system averages them.
-        step: of the checkpoint that they are from.
+        step: of the checkpoint that they are from; 0 if imported.
+        stats: the running averages of batch normalisation, by the names of the nets that have them.
     """
 
     path: Path
     cfg: ConfigDict
-    system: ModuleType
+    system: ModuleType | None
     params: dict[str, Any]
     step: int
+    stats: dict[str, Any] = field(default_factory=dict)
+
+    def variables(self, net: str) -> dict[str, Any]:
+        """What the module of a net is applied with."""
+        stats = {'batch_stats': self.stats[net]} if net in self.stats else {}
+        return {'params': self.params[net], **stats}
 
 
 def load_run(workdir: Path | str, system: str | None = None) -> Run:
-    """Opens the run in `workdir`, at its newest good checkpoint.
+    """Opens the run in `workdir`: at its newest good checkpoint, or as `dfjax import` wrote it.
 
         run = load_run('runs/anna')
         faces, masks = run.system.swap(run.cfg, run.params, pictures)
 
     Args:
-        workdir: the folder that training wrote.
+        workdir: the folder that training or the import wrote. An imported one has the nets that were given, no more.
         system: the system that is needed, if only one will do.
 
     Raises:
         InputError: no run there, one of another system, without a checkpoint, or with damaged ones only.
     """
-    cfg = read_config(workdir)
+    workdir = Path(workdir)
+    imported = (workdir / 'nets').is_dir() and not (workdir / 'checkpoints').is_dir()
+    cfg = _imported_config(workdir) if imported else read_config(workdir)
     if system is not None and cfg.system != system:
         raise InputError(f'{workdir}: a run of system {cfg.system!r}; this needs one of {system!r}')
+    if imported:
+        nets = read_nets(workdir / 'nets')
+        params = {name: tree['params'] for name, tree in nets.items()}
+        stats = {name: tree['batch_stats'] for name, tree in nets.items() if 'batch_stats' in tree}
+        module = load_system(cfg.system) if cfg.system in SYSTEMS else None
+        return Run(workdir, cfg, module, params, 0, stats)
     state = load_params(workdir)
-    return Run(Path(workdir), cfg, load_system(cfg.system), {**state.params, **state.ema}, int(state.step))
+    params = {**state.params, **state.ema}
+    return Run(workdir, cfg, load_system(cfg.system), params, int(state.step), state.aux.get('batch_stats', {}))
+
+
+def _imported_config(workdir: Path) -> ConfigDict:
+    """As `read_config`; of a system that cannot be trained, its name and its model."""
+    path = workdir / 'config.json'
+    try:
+        stored = json.loads(path.read_text())
+        name = stored['system']
+        if name in SYSTEMS or name not in MODELS:
+            return read_config(workdir)
+        return build(ConfigDict({'system': name, 'model': MODELS[name]}), stored)
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(f'{path}: missing or damaged; import the run again') from None

@@ -1,0 +1,63 @@
+"""`dfjax apply`: one net of a run on raw arrays, for scripts."""
+
+import argparse
+from pathlib import Path
+
+EXAMPLE = 'dfjax apply --run runs/celeba --net g --input in.npz --output out.npz'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        f'Example: {EXAMPLE}\n\n'
+        'Arrays are float32, pictures [B, H, W, C] in [-1, 1]. The input holds x, for the generator of StarGAN labels\n'
+        'c [B, K] too; the output y, or out_src and out_cls of the discriminator of StarGAN.'
+    )
+    parser.add_argument('--run', required=True, metavar='RUN', help='the folder of a run, trained or imported')
+    parser.add_argument('--net', metavar='NAME', help='which net; not needed if there is only one')
+    parser.add_argument('--input', required=True, metavar='IN', help='an .npz file of arrays')
+    parser.add_argument('--output', required=True, metavar='OUT', help='the .npz file to write')
+    parser.add_argument('--force', action='store_true', help='replace an output that exists')
+
+
+def run(args: argparse.Namespace) -> dict:
+    """Applies as the arguments say; returns the shapes of what was written."""
+    import numpy as np
+
+    from dfjax.data.media.output import atomic_path
+    from dfjax.errors import InputError
+    from dfjax.inference.net import apply_net, open_net
+    from dfjax.inference.run import load_run
+    from dfjax.training.parallel import enable_compilation_cache
+
+    if Path(args.output).suffix != '.npz':
+        raise InputError(f'{args.output}: arrays are written as .npz; name it so')
+    enable_compilation_cache()
+    arrays = read_arrays(args.input)
+    net = open_net(load_run(args.run), args.net)
+    with atomic_path(args.output, args.force) as part:
+        try:
+            outputs = apply_net(net, arrays)
+        except InputError as error:
+            raise InputError(f'{args.input}: {error}') from None
+        np.savez(part, **outputs)
+    return {'out': args.output, **{name: list(array.shape) for name, array in outputs.items()}}
+
+
+def read_arrays(path: str) -> dict:
+    """The arrays of an .npz file by name.
+
+    Raises:
+        InputError: if it is not there, is none, or holds Python objects.
+    """
+    import numpy as np
+
+    from dfjax.errors import InputError
+
+    if not Path(path).is_file():
+        raise InputError(f'{path}: no such file; give an .npz file of arrays')
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+    except Exception as error:  # zipfile, zlib and NumPy have a dozen kinds between them
+        reason = 'it holds Python objects' if 'pickle' in str(error) and 'Object' in str(error) else 'or damaged'
+        raise InputError(f'{path}: not an .npz file of plain arrays, {reason}; write it with numpy.savez') from None

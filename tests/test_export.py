@@ -1,0 +1,89 @@
+"""An exported net, read where there is none of its code, against the run that it came from."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch_files as tf
+from test_import import critic, drawn, star_critic
+
+from dfjax.apps.cli import main
+from dfjax.errors import InputError
+from dfjax.inference.export import load_exported
+from dfjax.inference.foreign.convert import import_run
+from dfjax.inference.net import apply_net, open_net
+from dfjax.inference.run import load_run
+
+# JAX and NumPy alone: dfjax cannot even be imported.
+READER = """
+import sys
+sys.modules['dfjax'] = None
+import jax.export, numpy as np
+net = jax.export.deserialize(bytearray(open(sys.argv[1], 'rb').read()))
+with np.load(sys.argv[2]) as file:
+    np.savez(sys.argv[3], **net.call({'x': file['x']}))
+"""
+
+
+@pytest.fixture(scope='module')
+def imported(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('export')
+    path = tf.write_zip(folder / 'd.pth', drawn(critic()))
+    import_run('cyclegan', {'d_a': path}, folder / 'run')
+    assert (
+        main(['export', '--run', str(folder / 'run'), '--net', 'd_a', '--size', '16', '-o', str(folder / 'd.jax')]) == 0
+    )
+    return folder
+
+
+@pytest.mark.parametrize('count', [1, 3])
+def test_the_numbers_of_the_run_for_any_number_of_pictures(imported, count):
+    x = np.random.default_rng(count).normal(size=(count, 16, 16, 3)).astype(np.float32)
+    truth = apply_net(open_net(load_run(imported / 'run'), None), {'x': x})['y']
+    net = load_exported(imported / 'd.jax')
+    assert net.inputs == {'x': 'b,16,16,3'} and net.outputs == {'y': 'b,2,2,1'}
+    np.testing.assert_allclose(net(x=x)['y'], truth, atol=1e-5)
+    assert truth.std() > 0
+
+
+def test_it_needs_no_code_of_ours(imported):
+    x = np.random.default_rng(9).normal(size=(2, 16, 16, 3)).astype(np.float32)
+    np.savez(imported / 'in.npz', x=x)
+    words = [str(imported / name) for name in ('d.jax', 'in.npz', 'out.npz')]
+    subprocess.run([sys.executable, '-c', READER, *words], check=True)
+    with np.load(imported / 'out.npz') as out:
+        np.testing.assert_allclose(out['y'], load_exported(imported / 'd.jax')(x=x)['y'], atol=1e-5)
+
+
+def test_bad_words(imported, tmp_path, capsys):
+    path = tf.write_zip(tmp_path / 'd.ckpt', drawn(star_critic()))
+    import_run('stargan', {'d': path}, tmp_path / 'star')
+    base = ['export', '--run', str(imported / 'run'), '-o', str(tmp_path / 'o.jax')]
+    for words, line in (
+        ([*base, '--net', 'g'], "has no net 'g'; it has: d_a"),
+        ([*base, '--size', '0'], '--size 0: give the side'),
+        ([*base, '--size', '5'], '5x5 are too small for a patch discriminator'),
+        (
+            [base[0], '--run', str(tmp_path / 'star'), *base[3:], '--size', '24'],
+            'takes pictures of 12 pixels only, not 24',
+        ),
+        ([base[0], '--run', str(imported), *base[3:]], 'not a run'),
+    ):
+        assert main(words) == 2
+        error = capsys.readouterr().err
+        assert line in error and len(error.splitlines()) == 1
+    assert not (tmp_path / 'o.jax').exists()
+
+
+def test_bad_files_and_arrays(imported, tmp_path):
+    (tmp_path / 'bad.jax').write_bytes((imported / 'd.jax').read_bytes()[:1000])
+    (tmp_path / 'text.jax').write_text('nothing of the kind')
+    for name, line in (('bad', 'not a net'), ('text', 'not a net'), ('none', 'no such file')):
+        with pytest.raises(InputError, match=line):
+            load_exported(tmp_path / f'{name}.jax')
+    net = load_exported(imported / 'd.jax')
+    with pytest.raises(InputError, match='the net takes x; given were c'):
+        net(c=np.zeros((1, 2), np.float32))
+    with pytest.raises(InputError, match=r'the net takes x float32 \[b,16,16,3\]; given were x float32 \[1, 9, 9, 3\]'):
+        net(x=np.zeros((1, 9, 9, 3), np.float32))
