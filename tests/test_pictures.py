@@ -9,8 +9,8 @@ from fake_faces import write_faces
 from ml_collections import ConfigDict
 
 from dfjax.data.batches import make_data
-from dfjax.data.media.image import write_image
-from dfjax.data.pictures import open_pictures, squared
+from dfjax.data.media.image import squared, write_image
+from dfjax.data.pictures import open_pictures
 from dfjax.data.render.people import LABELS, random_people
 from dfjax.data.sources import load_arrays
 from dfjax.data.streams import open_streams

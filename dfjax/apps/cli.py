@@ -21,6 +21,7 @@ VERBS = {
     'sort': 'order the pictures of a face set: blur, yaw, pitch, brightness, identity, similarity',
     'check': 'say which pictures of a face set are unusable, and why',
     'pack': 'turn a face set into a tfds dataset',
+    'data': 'rewrite a prepared tfds dataset so that it is read without TensorFlow',
     'convert': 'apply a trained swap to a video',
     'evaluate': 'measure a swapped video against its input',
     'verify': 'read the content credentials of a picture or video',

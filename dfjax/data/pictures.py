@@ -1,8 +1,10 @@
 """Where pictures come from, faces or not: a name becomes random access to square pictures, with labels where known.
 
 A name is
-    a folder of pictures                with all folders in it; if it holds only folders, their names are labels
+    a folder of pictures                with all folders in it. Labels: those of a CSV file in it (`labels.py`); or,
+                                        if it holds only folders, their names
     a face set, packed or not           as `sources.py` takes them; the aligned faces
+    a tfds dataset, prepared            its folder, or FOLDER:SPLIT, with labels: see `packed.py`
     render:...                          as `rendered.py` draws them, as `render:people:1:2000`: random people, labels
     render:...:DOMAIN                   the same in a domain of `domains.py`, as `render:people:1:2000:cartoon`
 
@@ -14,15 +16,17 @@ import os
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
-import cv2
 import numpy as np
 
 from dfjax.data.domains import check_domain, domain_picture
 from dfjax.data.faceset import ROWS
-from dfjax.data.media.image import IMAGE_SUFFIXES, read_image
+from dfjax.data.labels import find_csv, read_labels
+from dfjax.data.media.image import IMAGE_SUFFIXES, read_image, squared
+from dfjax.data.packed import PackedPictures, holds_faces, split_name
 from dfjax.data.rendered import RenderedFaces
 from dfjax.data.sources import INFO, FolderFaces, PackedFaces
 from dfjax.errors import InputError
@@ -51,8 +55,12 @@ class View:
     """A source whose items are `function` of another's."""
 
     def __init__(self, source: Pictures, function: Callable[[dict], dict]):
-        self.name, self.labels = source.name, source.labels
-        self.source, self.function = source, function
+        self.name, self.source, self.function = source.name, source, function
+
+    @property
+    def labels(self) -> dict[str, np.ndarray]:
+        """Those of the other source."""
+        return self.source.labels
 
     def __len__(self) -> int:
         return len(self.source)
@@ -79,13 +87,13 @@ def open_pictures(name: str, size: int, face_type: str = FACE_TYPE, crop: int = 
             check_domain(domain)
             return in_domain(domain, RenderedFaces(plain, size, face_type))
         return RenderedFaces(name, size, face_type)
-    path = Path(name)
+    path, split = split_name(name)
     if not path.is_dir():
         raise InputError(f'{name}: no such folder')
     if (path / ROWS).is_file():
         return FolderFaces(name, size)
     if (path / INFO).is_file():
-        return PackedFaces(name, size)
+        return PackedFaces(name, size) if not split and holds_faces(path) else PackedPictures(name, size, crop)
     return PictureFolder(name, lambda picture: {'image': squared(picture, size, crop)})
 
 
@@ -93,17 +101,6 @@ def in_domain(domain: str, source: Pictures) -> Pictures:
     """The pictures of a source as they look in a domain."""
     check_domain(domain, source[0])
     return View(source, lambda item: {'image': domain_picture(domain, item)})
-
-
-def squared(picture: np.ndarray, size: int, crop: int = 0) -> np.ndarray:
-    """The middle of a picture uint8 [H, W, 3] as [size, size, 3]: the largest square, or `crop` pixels if less."""
-    height, width = picture.shape[:2]
-    side = min(height, width, crop or height)
-    top, left = (height - side) // 2, (width - side) // 2
-    picture = picture[top : top + side, left : left + side]
-    if side == size:
-        return np.ascontiguousarray(picture)
-    return cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA if side > size else cv2.INTER_CUBIC)
 
 
 def picture_paths(folder: Path | str) -> list[Path]:
@@ -129,7 +126,7 @@ class PictureFolder:
     """
 
     def __init__(self, name: str, convert: Callable[[np.ndarray], dict]):
-        self.name, self.convert, self.labels = name, convert, {}
+        self.name, self.convert = name, convert
         self.all_paths, self.paths, self._items = picture_paths(name), [], []
         if not self.all_paths:
             raise InputError(f'{name}: no picture in this folder')
@@ -147,10 +144,24 @@ class PictureFolder:
         if bad:
             print(f'{name}: {len(bad)} of {len(self.all_paths)} pictures are left out:', file=sys.stderr)
             print('\n'.join(f'  {error}' for error in bad), file=sys.stderr, flush=True)
-        folders = [path.relative_to(name).parts[:-1] for path in self.paths]
-        if all(folders):  # none lies in the folder itself
-            first = np.array([parts[0] for parts in folders])
-            self.labels = {label: first == label for label in sorted(set(first.tolist()))}
+
+    @cached_property
+    def labels(self) -> dict[str, np.ndarray]:
+        """From the CSV file of the folder, or from its folders; read when asked for.
+
+        Raises:
+            InputError: as `labels.read_labels`.
+        """
+        if table := find_csv(self.name):
+            there = set(self.paths)
+            left = np.array([path in there for path in self.all_paths])
+            columns = read_labels(table, [path.relative_to(self.name).as_posix() for path in self.all_paths])
+            return {label: column[left] for label, column in columns.items()}
+        folders = [path.relative_to(self.name).parts[:-1] for path in self.paths]
+        if not all(folders):  # one lies in the folder itself
+            return {}
+        first = np.array([parts[0] for parts in folders])
+        return {label: first == label for label in sorted(set(first.tolist()))}
 
     def stems(self, paths: list[Path]) -> list[str]:
         """What names of files are without the folder and the suffix."""

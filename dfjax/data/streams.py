@@ -12,7 +12,8 @@ from ml_collections import ConfigDict
 
 from dfjax.data.domains import check_domain
 from dfjax.data.faces.shape import straighten
-from dfjax.data.pictures import FACE_TYPE, PictureFolder, Pictures, View, in_domain, open_pictures, squared
+from dfjax.data.media.image import squared
+from dfjax.data.pictures import FACE_TYPE, PictureFolder, Pictures, View, in_domain, open_pictures
 from dfjax.data.sources import Source, open_source
 from dfjax.errors import InputError
 

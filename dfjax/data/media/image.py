@@ -28,11 +28,6 @@ def read_image(path) -> np.ndarray:
     Grey and palette pictures become RGB, 16-bit channels keep their upper byte, transparency is laid over white.
     Raises InputError for a file that is missing, empty, cut short or no picture.
     """
-    import cv2
-
-    cv2.utils.logging.setLogLevel(
-        cv2.utils.logging.LOG_LEVEL_SILENT
-    )  # OpenCV's own words about a bad file; ours follow
     path = Path(path)
     if not path.is_file():
         raise InputError(f'{path}: {"is a folder, not a picture" if path.is_dir() else "no such file"}')
@@ -40,8 +35,18 @@ def read_image(path) -> np.ndarray:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f'{path}: cannot be read ({error.strerror})') from error
+    return decode_image(data, path)
+
+
+def decode_image(data: bytes, name) -> np.ndarray:
+    """What `read_image` makes of a file's bytes; `name` is for its errors."""
+    import cv2
+
+    cv2.utils.logging.setLogLevel(
+        cv2.utils.logging.LOG_LEVEL_SILENT
+    )  # OpenCV's own words about a bad file; ours follow
     if not data:
-        raise InputError(f'{path}: the file is empty')
+        raise InputError(f'{name}: the file is empty')
     buffer = np.frombuffer(data, np.uint8)
     try:
         raw = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED) if _may_have_alpha(data) else None
@@ -51,7 +56,7 @@ def read_image(path) -> np.ndarray:
     except cv2.error:
         image = None
     if image is None:
-        raise InputError(f'{path}: not a picture that can be read, or cut short; use a JPEG, PNG, WebP, BMP or TIFF')
+        raise InputError(f'{name}: not a picture that can be read, or cut short; use a JPEG, PNG, WebP, BMP or TIFF')
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
@@ -74,6 +79,19 @@ def write_image(path, rgb: np.ndarray, quality: int = 95) -> None:
         raise InputError(f'{path}: the picture {rgb.shape} cannot be encoded')
     with atomic_path(path, force=True) as temporary:
         temporary.write_bytes(data)
+
+
+def squared(picture: np.ndarray, size: int, crop: int = 0) -> np.ndarray:
+    """The middle of a picture uint8 [H, W, 3] as [size, size, 3]: the largest square, or `crop` pixels if less."""
+    import cv2
+
+    height, width = picture.shape[:2]
+    side = min(height, width, crop or height)
+    top, left = (height - side) // 2, (width - side) // 2
+    picture = picture[top : top + side, left : left + side]
+    if side == size:
+        return np.ascontiguousarray(picture)
+    return cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA if side > size else cv2.INTER_CUBIC)
 
 
 def upright(image: np.ndarray, orientation: int) -> np.ndarray:

@@ -1,0 +1,254 @@
+"""Labels from CSV files, and pictures and labels from tfds datasets, in both of their formats."""
+
+import json
+import struct
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from array_record.python.array_record_module import ArrayRecordReader
+from ml_collections import ConfigDict
+
+from dfjax.apps.cli import main
+from dfjax.data.labels import read_labels
+from dfjax.data.media.image import write_image
+from dfjax.data.pictures import open_pictures
+from dfjax.data.streams import open_streams
+from dfjax.data.tfrecord import convert_dataset, masked_crc, read_records
+from dfjax.errors import InputError
+
+NAMES = ['a/1.jpg', 'a/2.jpg', 'a/3.jpg', 'b/4.jpg']
+
+
+def section(**keys) -> ConfigDict:
+    return ConfigDict(dict(size=32, resident_bytes=2**30) | keys)
+
+
+# CSV
+
+
+def read(tmp_path, text: str, names=NAMES) -> dict[str, list[bool]]:
+    path = tmp_path / 'labels.csv'
+    path.write_text(text)
+    return {k: v.tolist() for k, v in read_labels(path, names).items()}
+
+
+def test_a_table_as_celebas(tmp_path):
+    text = '\ufeffimage_id,Smiling,Male\n3.jpg,1,-1\n1.jpg,-1,-1\n2.jpg, 1,1\n4.jpg,-1,1\n'
+    assert read(tmp_path, text) == {'Smiling': [False, True, True, False], 'Male': [False, True, False, True]}
+
+
+def test_names_may_be_paths_or_stems_and_other_columns_are_left(tmp_path):
+    text = 'split,smile,file,width\ntrain,0,a/1,17\ntrain,1,a/2,18\ntest,TRUE,a/3,19\ntest,false,b/4,20\n'
+    assert read(tmp_path, text) == {'smile': [False, True, True, False]}
+    text = 'id,smile\na/1.jpg,0\nb/1.jpg,1\n'  # names that are alike but for the folder
+    assert read(tmp_path, text, ['a/1.jpg', 'b/1.jpg']) == {'smile': [False, True]}
+
+
+def test_tables_that_do_not_fit_say_which_rows(tmp_path):
+    rows = '1.jpg,1\n2.jpg,0\n3.jpg,1\n4.jpg,0\n'
+    cases = [
+        (r'1 row \(6\) without a picture, as 9.jpg', f'file,smile\n{rows}9.jpg,1\n'),
+        (r'1 picture \(4.jpg\) without a row', 'file,smile\n' + rows.replace('4.jpg,0\n', '')),
+        (r'2 rows \(6, 7\) for a picture that has one already', f'file,smile\n{rows}1.jpg,1\n3.jpg,0\n'),
+        (r"1 row \(3\) with another 'smile' than -1 and 1", 'file,smile\n' + rows.replace('2.jpg,0', '2.jpg,7')),
+        (r'1 row \(4\) not as long as the first line', 'file,smile\n' + rows.replace('3.jpg,1', '3.jpg')),
+        ('no column has the names of the pictures beside it, as a/1.jpg', 'file,smile\nx,1\ny,0\n'),
+        ('no column of labels', 'file,width\n' + rows.replace(',1', ',12').replace(',0', ',13')),
+        ('no rows', 'file,smile\n'),
+        ('no rows', ''),
+    ]
+    for message, text in cases:
+        with pytest.raises(InputError, match=f'labels.csv: {message}') as caught:
+            read(tmp_path, text)
+        assert '\n' not in str(caught.value)
+
+
+def test_a_folder_with_a_table(tmp_path, capsys):
+    for n in range(1, 5):
+        write_image(tmp_path / 'img' / f'{n}.png', np.full((40, 30, 3), 10 * n, np.uint8))
+    (tmp_path / 'img' / '2.png').write_bytes(b'nothing')
+    (tmp_path / 'labels.csv').write_text('image_id,smile\n1.png,1\n2.png,1\n3.png,-1\n4.png,1\n')
+    source = open_pictures(str(tmp_path), 32)
+    assert source.labels['smile'].tolist() == [True, False, True]  # of 1, 3 and 4
+    assert '1 of 4 pictures' in capsys.readouterr().err
+    (tmp_path / 'other.csv').write_text('x\n')
+    with pytest.raises(InputError, match=r'several CSV files \(labels.csv, other.csv\)'):
+        assert open_pictures(str(tmp_path), 32).labels
+    (tmp_path / 'list_attr_celeba.csv').write_text((tmp_path / 'labels.csv').read_text().replace('smile', 'Smiling'))
+    assert list(open_pictures(str(tmp_path), 32).labels) == ['Smiling']
+
+
+# tfds
+
+
+class Celebrities(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """What celeb_a is like: pictures of 218 x 178 and a dictionary of truth values."""
+
+    VERSION = tfds.core.Version('2.1.0')
+    name = 'celeb_a'
+
+    def _info(self):
+        features = {
+            'image': tfds.features.Image(shape=(218, 178, 3), encoding_format='jpeg'),
+            'landmarks': {'nose_x': np.int64},
+            'attributes': {'Male': np.bool_, 'Smiling': np.bool_},
+        }
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+    def _split_generators(self, manager):
+        return {'train': self._generate_examples(0, 5), 'test': self._generate_examples(5, 7)}
+
+    def _generate_examples(self, start, stop):
+        for n in range(start, stop):
+            data = cv2.imencode('.png', celebrity(n)[..., ::-1])[1].tobytes()
+            yield n, {'image': data, 'landmarks': {'nose_x': n}, 'attributes': {'Male': n % 2 > 0, 'Smiling': n > 2}}
+
+
+class Horses(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """What cycle_gan/* is like: splits trainA and trainB."""
+
+    VERSION = tfds.core.Version('1.0.0')
+    name = 'horses'
+
+    def _info(self):
+        features = {'image': tfds.features.Image(), 'label': tfds.features.ClassLabel(names=['A', 'B'])}
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+    def _split_generators(self, manager):
+        return {'trainA': self._generate_examples('A', 30), 'trainB': self._generate_examples('B', 90)}
+
+    def _generate_examples(self, label, value):
+        for n in range(3):
+            picture = np.full((40, 40, 3), value + n, np.uint8)
+            yield n, {'image': cv2.imencode('.png', picture)[1].tobytes(), 'label': label}
+
+
+def celebrity(n: int) -> np.ndarray:
+    return np.random.default_rng(n).integers(0, 255, (218, 178, 3), np.uint8)
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """celeb_a in array_record, in tfrecord, and horses in array_record."""
+    path = tmp_path_factory.mktemp('tfds')
+    for builder in (Celebrities, Horses):
+        made = builder(data_dir=path / 'work', file_format='array_record')
+        made.download_and_prepare()
+        made.data_path.rename(path / made.name)
+    write_tfrecords(path / 'celeb_a', path / 'usual')
+    return path
+
+
+def write_tfrecords(source, target):
+    """The dataset as TensorFlow would have prepared it, byte by byte."""
+    target.mkdir()
+    for file in source.iterdir():
+        if '.array_record-' not in file.name:
+            (target / file.name).write_text(file.read_text().replace('array_record', 'tfrecord'))
+            continue
+        data = b''
+        reader = ArrayRecordReader(str(file))
+        for record in reader.read([*range(reader.num_records())]):
+            length = struct.pack('<Q', len(record))
+            data += length + struct.pack('<I', masked_crc(length)) + record + struct.pack('<I', masked_crc(record))
+        reader.close()
+        (target / file.name.replace('array_record', 'tfrecord')).write_bytes(data)
+
+
+def test_checksum_is_that_of_the_standard():
+    """CRC-32C of '123456789' (RFC 3720 gives the polynomial, this value is its catalogue check), masked."""
+    crc = 0xE3069283
+    assert masked_crc(b'123456789') == ((crc >> 15 | crc << 17 & 0xFFFFFFFF) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def test_celebrities_with_their_labels(folder):
+    source = open_streams('labelled', section(source=str(folder / 'celeb_a'), labels=('Smiling',), size=178))['']
+    assert len(source) == 5
+    found = {source[n]['image'].tobytes(): source[n]['label'].tolist() for n in range(5)}
+    assert found == {celebrity(n)[20:198].tobytes(): [float(n > 2)] for n in range(5)}
+    assert len(open_pictures(f'{folder / "celeb_a"}:test', 32)) == 2
+
+
+def test_splits_by_name(folder):
+    names = (f'{folder / "horses"}:train{side}' for side in 'AB')
+    streams = open_streams('unpaired', section(**dict(zip('ab', names))))
+    for side, value in (('a', 30), ('b', 90)):
+        assert sorted(int(streams[side][n]['image'].mean()) for n in range(3)) == [value, value + 1, value + 2]
+    assert open_pictures(f'{folder / "horses"}:trainB', 32).labels['B'].tolist() == [True] * 3
+
+
+def test_conversion_keeps_every_record(folder, tmp_path, capsys):
+    usual, out = folder / 'usual', tmp_path / 'out'
+    with pytest.raises(InputError, match=r'format tfrecord; `dfjax data convert .*/usual OUT` rewrites it once'):
+        open_pictures(str(usual), 32)
+    assert convert_dataset(usual, out) == 7
+    names = {p.name for p in (folder / 'celeb_a').iterdir()}
+    assert {p.name for p in out.iterdir()} == names
+    for split, count in (('train', 5), ('test', 2)):
+        ours, theirs = (tfds.builder_from_directory(p).as_data_source(split) for p in (out, folder / 'celeb_a'))
+        assert len(ours) == count
+        for mine, other in zip(ours, theirs):
+            assert mine['attributes'] == other['attributes'] and (mine['image'] == other['image']).all()
+
+
+def test_converted_sets_are_read_without_tensorflow(folder, tmp_path):
+    out = tmp_path / 'out'
+    code = (
+        'import sys\n'
+        'from dfjax.apps.cli import main\n'
+        f'assert main(["data", "convert", {str(folder / "usual")!r}, {str(out)!r}]) == 0\n'
+        'from dfjax.data.pictures import open_pictures\n'
+        f'assert len(open_pictures({str(out)!r}, 32).labels["Male"]) == 5\n'
+        'assert "tensorflow" not in sys.modules\n'
+    )
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_bad_datasets_get_one_line(folder, tmp_path, capsys):
+    def broken(name, change):
+        copy = tmp_path / name
+        copy.mkdir()
+        for file in (folder / 'usual').iterdir():
+            (copy / file.name).write_bytes(file.read_bytes())
+        change(copy)
+        return str(copy)
+
+    def shorten(copy):
+        (file,) = copy.glob('*train.tfrecord*')
+        file.write_bytes(file.read_bytes()[:-9])
+
+    def flip(copy):
+        (file,) = copy.glob('*train.tfrecord*')
+        file.write_bytes(b'x' + file.read_bytes()[1:])
+
+    def lose(copy):
+        (file,) = copy.glob('*train.tfrecord*')
+        first = next(read_records(file))
+        file.write_bytes(file.read_bytes()[len(first) + 16 :])
+
+    cases = {
+        'damaged or not a tfrecord file': broken('short', shorten),
+        'damaged or not a tfrecord': broken('flipped', flip),
+        '4 records, but dataset_info.json says 5': broken('lost', lose),
+        'cannot be read .No such file': broken('gone', lambda c: next(c.glob('*train.tfrecord*')).unlink()),
+        'dataset_info.json: damaged': broken('json', lambda c: (c / 'dataset_info.json').write_text('{')),
+        'no dataset_info.json in this folder': str(tmp_path),
+        'already in the format array_record': str(folder / 'celeb_a'),
+    }
+    for message, source in cases.items():
+        with pytest.raises(InputError, match=message) as caught:
+            convert_dataset(source, tmp_path / 'out')
+        assert '\n' not in str(caught.value) and not (tmp_path / 'out').exists()
+    for message, name in (
+        ('say which split, as .*horses:train.; there are: trainA, trainB', folder / 'horses'),
+        ('say which split', f'{folder / "horses"}:trainC'),
+    ):
+        with pytest.raises(InputError, match=message):
+            open_pictures(str(name), 32)
+    assert main(['data', 'convert', str(folder / 'celeb_a'), str(tmp_path / 'out')]) == 2
+    assert json.loads((folder / 'celeb_a' / 'dataset_info.json').read_text())['fileFormat'] == 'array_record'
