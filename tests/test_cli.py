@@ -22,6 +22,7 @@ BAD = {  # verb: arguments of an input that is not there
     'convert': ['--run', '{none}', '--into', '{none}', '-o', '{out}.mp4'],
     'evaluate': ['--swap', '{none}', '--input', '{none}', '--face', '{none}'],
     'verify': ['{none}'],
+    'data': ['convert', '{none}', '{out}'],
     'import': ['stargan', 'g={none}', '-o', '{out}'],
     'apply': ['--run', '{none}', '--input', '{none}', '--output', '{out}.npz'],
     'export': ['--run', '{none}', '-o', '{out}'],

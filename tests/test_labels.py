@@ -252,3 +252,31 @@ def test_bad_datasets_get_one_line(folder, tmp_path, capsys):
             open_pictures(str(name), 32)
     assert main(['data', 'convert', str(folder / 'celeb_a'), str(tmp_path / 'out')]) == 2
     assert json.loads((folder / 'celeb_a' / 'dataset_info.json').read_text())['fileFormat'] == 'array_record'
+
+
+def test_pictures_are_packed_with_their_labels(tmp_path):
+    """A folder keeps its bytes, rendered people their labels, and plain tfds reads both."""
+    photos = tmp_path / 'photos'
+    for n in range(3):
+        write_image(photos / f'{n}.jpg', np.random.default_rng(n).integers(0, 255, (40, 30, 3), np.uint8))
+    (photos / 'labels.csv').write_text('file,smile\n0.jpg,1\n1.jpg,0\n2.jpg,1\n')
+    assert main(['pack', str(photos), '-o', str(tmp_path / 'a')]) == 0
+    raw = {'image': tfds.decode.SkipDecoding()}
+    rows = list(tfds.builder_from_directory(tmp_path / 'a').as_data_source('train', decoders=raw))
+    assert [row['image'] for row in rows] == [(photos / f'{n}.jpg').read_bytes() for n in range(3)]
+    one, two = (open_pictures(str(path), 32) for path in (photos, tmp_path / 'a'))
+    assert one.labels['smile'].tolist() == two.labels['smile'].tolist() == [True, False, True]
+    assert all((one[n]['image'] == two[n]['image']).all() for n in range(3))
+
+    assert main(['pack', 'render:people:5:3', '-o', str(tmp_path / 'b'), '--size', '32']) == 0
+    one, two = (open_pictures(name, 32) for name in ('render:people:5:3', str(tmp_path / 'b')))
+    assert {k: v.tolist() for k, v in one.labels.items()} == {k: v.tolist() for k, v in two.labels.items()}
+    assert all((one[n]['image'] == two[n]['image']).all() for n in range(3))
+
+
+def test_folders_that_cannot_be_packed_get_one_line(tmp_path, capsys):
+    (tmp_path / 'none').mkdir()
+    for name, message in (('none', 'not a face set'), ('gone', 'no such folder')):
+        assert main(['pack', str(tmp_path / name), '-o', str(tmp_path / 'out')]) == 2
+        assert message in capsys.readouterr().err
+    assert main(['pack', 'render:people:1:2', '-o', str(tmp_path / 'out'), '--size', '8']) == 2

@@ -1,4 +1,4 @@
-"""`dfjax pack`: turns a face set into a tfds dataset, one file instead of thousands, readable without TensorFlow."""
+"""`dfjax pack`: turns a face set, or any pictures with labels, into a tfds dataset, one file instead of thousands."""
 
 import argparse
 from pathlib import Path
@@ -9,18 +9,40 @@ EXAMPLE = 'dfjax pack faces/anna -o packed/anna'
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's arguments."""
     reader = 'tfds.builder_from_directory("packed/anna").as_data_source()'
-    parser.epilog = f'Example: {EXAMPLE}\nIn Python: {reader}; in a config: data.a'
-    parser.add_argument('faces', type=Path, metavar='FACES', help='a face set: a folder that `dfjax extract` made')
+    parser.epilog = f'Example: {EXAMPLE}\nIn Python: {reader}; in a config: data.a, data.source'
+    what = 'a face set that `dfjax extract` made, a folder of pictures (with a CSV of labels), or render:people:1:2000'
+    parser.add_argument('faces', metavar='FACES', help=what)
     parser.add_argument('-o', '--out', type=Path, required=True, metavar='FOLDER', help="the dataset's folder")
+    parser.add_argument('--size', type=int, default=64, metavar='PIXELS', help='side of rendered pictures; default 64')
     parser.add_argument('--force', action='store_true', help='replace a dataset that is there')
 
 
 def run(args: argparse.Namespace) -> dict:
-    """Packs as the arguments say; returns the report: 'faces', 'bytes', 'out'."""
-    from dfjax.data.faceset import load_faceset
+    """Packs as the arguments say; returns the report: 'faces' or 'pictures' and 'labels', 'bytes', 'out'."""
+    from dfjax.data.faceset import ROWS, load_faceset
+    from dfjax.data.media.image import IMAGE_SUFFIXES
+    from dfjax.errors import InputError
 
-    faces = load_faceset(args.faces)
-    from dfjax.data.packing import pack_faceset  # after the check: tfds takes a second to import
+    name = str(args.faces)
+    folder = Path(name)
+    if not name.startswith('render:') and not _has_pictures_only(folder, ROWS, IMAGE_SUFFIXES):
+        faces = load_faceset(folder)
+        from dfjax.data.packing import pack_faceset  # after the check: tfds takes a second to import
 
-    size = pack_faceset(faces, args.out, args.force)
-    return {'faces': len(faces), 'bytes': size, 'out': str(args.out)}
+        size = pack_faceset(faces, args.out, args.force)
+        return {'faces': len(faces), 'bytes': size, 'out': str(args.out)}
+    if args.size < 32:
+        raise InputError(f'--size {args.size}: give 32 or more')
+    from dfjax.data.packing import pack_pictures
+    from dfjax.data.pictures import open_pictures
+
+    source = open_pictures(name, args.size)
+    size = pack_pictures(source, args.out, args.force)
+    return {'pictures': len(source), 'labels': list(source.labels), 'bytes': size, 'out': str(args.out)}
+
+
+def _has_pictures_only(folder: Path, rows: str, suffixes: tuple[str, ...]) -> bool:
+    """Whether a folder is one of pictures, and no face set."""
+    if not folder.is_dir() or (folder / rows).is_file():
+        return False
+    return any(path.suffix.lower() in suffixes for path in folder.rglob('*'))

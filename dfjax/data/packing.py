@@ -1,4 +1,4 @@
-"""Packs a face set into a tfds dataset: what `dfjax pack` runs, and what every tfds user can read."""
+"""Packs a face set, or any pictures, into a tfds dataset: what `dfjax pack` runs, and what every tfds user can read."""
 
 import contextlib
 import logging
@@ -14,6 +14,7 @@ import tensorflow_datasets as tfds
 from dfjax.data.faceset import FaceSet, check_size
 from dfjax.data.media.image import read_image
 from dfjax.data.media.output import atomic_folder
+from dfjax.data.pictures import Pictures
 from dfjax.data.sources import INFO
 
 
@@ -82,14 +83,57 @@ class FaceSetBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             )
 
 
-def _picture_bytes(path: Path, side: int) -> bytes:
+class PicturesBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Pictures with their labels as a tfds builder, as celeb_a has them: split `train`, truth values in `attributes`.
+
+    The pictures of a folder keep their bytes and sides; others are saved without loss.
+    """
+
+    VERSION = tfds.core.Version('1.0.0')
+    name = 'pictures'
+
+    def __init__(self, *, source: Pictures, **options):
+        self.source = source
+        super().__init__(**options)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        features = {'image': tfds.features.Image(shape=(None, None, 3)), 'file': tfds.features.Text()}
+        if self.source.labels:
+            features['attributes'] = {label: np.bool_ for label in self.source.labels}
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description='Pictures and what is known of them.',
+            features=tfds.features.FeaturesDict(features),
+            disable_shuffling=True,
+        )
+
+    def _split_generators(self, manager: tfds.download.DownloadManager) -> dict:
+        return {'train': self._generate_examples()}
+
+    def _generate_examples(self) -> Iterator[tuple[int, dict]]:
+        paths = getattr(self.source, 'paths', None)
+        for n in range(len(self.source)):
+            data = _picture_bytes(paths[n]) if paths else _png(self.source[n]['image'])
+            file = paths[n].relative_to(self.source.name).as_posix() if paths else f'{n:06d}.png'
+            row = {'image': data, 'file': file}
+            if self.source.labels:
+                row['attributes'] = {label: bool(column[n]) for label, column in self.source.labels.items()}
+            yield n, row
+
+
+def _picture_bytes(path: Path, side: int | None = None) -> bytes:
     """The file's bytes where any reader makes the same RGB picture of them, else a PNG of that (EXIF, alpha, grey)."""
     picture = read_image(path)
-    check_size(path, picture, side)
+    if side:
+        check_size(path, picture, side)
     data = path.read_bytes()
     plain = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if plain is not None and plain.shape == picture.shape and (plain[..., ::-1] == picture).all():
         return data
+    return _png(picture)
+
+
+def _png(picture: np.ndarray) -> bytes:
     return cv2.imencode('.png', picture[..., ::-1])[1].tobytes()
 
 
@@ -104,11 +148,20 @@ def pack_faceset(faceset: FaceSet, out: Path | str, force: bool = False) -> int:
     Raises:
         InputError: if the folder exists or cannot be written, or a picture is damaged.
     """
+    return _pack(FaceSetBuilder, out, force, faceset=faceset)
+
+
+def pack_pictures(source: Pictures, out: Path | str, force: bool = False) -> int:
+    """Writes pictures and their labels as a tfds dataset; otherwise as `pack_faceset`."""
+    return _pack(PicturesBuilder, out, force, source=source)
+
+
+def _pack(builder: type, out: Path | str, force: bool, **options) -> int:
     with atomic_folder(out, force, marker=INFO) as folder, tempfile.TemporaryDirectory(dir=folder) as work:
-        builder = FaceSetBuilder(faceset=faceset, data_dir=work, file_format='array_record')
+        made = builder(**options, data_dir=work, file_format='array_record')
         with _quiet():
-            builder.download_and_prepare()
-        for file in Path(builder.data_dir).iterdir():
+            made.download_and_prepare()
+        for file in Path(made.data_dir).iterdir():
             os.replace(file, folder / file.name)
     return sum(file.stat().st_size for file in Path(out).iterdir())
 

@@ -46,7 +46,7 @@ class Probe:
 
 
 def train_probe(
-    source: str, labels: Sequence[str], size: int = 64, steps: int = 800, seed: int = 0, batch_size: int = 64
+    source: str, labels: Sequence[str], size: int = 64, steps: int = 500, seed: int = 0, batch_size: int = 64
 ) -> Probe:
     """Trains a probe, one to two minutes on two cores with the defaults.
 
@@ -122,7 +122,7 @@ def accuracy(probe: Probe, source: str) -> dict[str, float]:
 
 
 def probe_of(
-    folder: Path | str, source: str, labels: Sequence[str], size: int = 64, steps: int = 800, seed: int = 0
+    folder: Path | str, source: str, labels: Sequence[str], size: int = 64, steps: int = 500, seed: int = 0
 ) -> Probe:
     """The probe kept in a run's folder; trained, and saved there, if there is none for these arguments."""
     path = Path(folder) / 'probe.npz'
