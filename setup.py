@@ -34,6 +34,7 @@ setup(
         'importlib_resources',  # tensorflow-datasets needs it and does not say so
         'jax>=0.8',
         'ml_collections>=1.1',
+        'ml_dtypes',
         'numpy>=2',
         'opencv-python-headless>=4.10',
         'optax>=0.2.5',

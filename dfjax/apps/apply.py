@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> dict:
         except InputError as error:
             raise InputError(f'{args.input}: {error}') from None
         np.savez(part, **outputs)
-    return {'out': args.output, **{name: list(array.shape) for name, array in outputs.items()}}
+    return {'out': args.output, **{name: ','.join(map(str, array.shape)) for name, array in outputs.items()}}
 
 
 def read_arrays(path: str) -> dict:

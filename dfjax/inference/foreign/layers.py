@@ -96,11 +96,12 @@ def convert(weights: Mapping[str, np.ndarray], table: Mapping[str, Layer], varia
 
 def expected(table: Mapping[str, Layer], variables: Any) -> dict[tuple, tuple[str, tuple, tuple]]:
     """By path of our arrays: the file's name, the order of the axes there, and the shape there."""
-    found = {}
-    for path, leaf in flax.traverse_util.flatten_dict(variables).items():
+    found, order = {}, {layer: i for i, layer in enumerate(table)}
+    leaves = flax.traverse_util.flatten_dict(variables)
+    for path in sorted(leaves, key=lambda path: order['/'.join(path[1:-1])]):  # the original's order
         layer = table['/'.join(path[1:-1])]
         name, axes = _WEIGHTS[layer.kind][path[-1]]
-        found[path] = (f'{layer.name}.{name}', axes, tuple(leaf.shape[axis] for axis in axes))
+        found[path] = (f'{layer.name}.{name}', axes, tuple(leaves[path].shape[axis] for axis in axes))
     return found
 
 
