@@ -26,6 +26,9 @@ BAD = {  # verb: arguments of an input that is not there
     'import': ['stargan', 'g={none}', '-o', '{out}'],
     'apply': ['--run', '{none}', '--input', '{none}', '--output', '{out}.npz'],
     'export': ['--run', '{none}', '-o', '{out}'],
+    'edit': ['--run', '{none}', '--vector', 'smile=1', '{none}', '-o', '{out}.png'],
+    'morph': ['--run', '{none}', '{none}', '{none}', '-o', '{out}.gif'],
+    'sample': ['--run', '{none}', '-o', '{out}.png'],
 }
 NO_INPUT = ('demo', 'bench')  # verbs that read nothing
 

@@ -104,7 +104,7 @@ def convert(
     middle = time.monotonic()
     job = Job(swapper, analysis.faces, batch_size)
     with bar(f'writing {Path(out).name}', progress) as tick:
-        _write(job, plan, Path(out), Path(video).is_dir(), force, lambda: tick(job.frames, analysis.frames))
+        write_outputs(job, plan, Path(out), Path(video).is_dir(), force, lambda: tick(job.frames, analysis.frames))
     seconds = time.monotonic() - middle
     return {
         'out': str(out),
@@ -119,7 +119,13 @@ def convert(
 
 
 class Job:
-    """The faces of a source at hand, by file and frame, and the count of frames done."""
+    """The faces of a source at hand, by file and frame, and the count of frames done.
+
+    Attributes:
+        description, system: what the credentials of its outputs say.
+    """
+
+    description, system = DESCRIPTION, 'faceswap'
 
     def __init__(self, swapper, faces: list, batch: int):
         self.swapper, self.batch = swapper, batch
@@ -136,7 +142,7 @@ class Job:
         return self.swapper([rgb for _, _, rgb in frames], faces)
 
 
-def _write(job, plan: dict[Path, str], out: Path, many: bool, force: bool, progress: Callable[[], None]) -> None:
+def write_outputs(job, plan: dict[Path, str], out: Path, many: bool, force: bool, progress: Callable[[], None]) -> None:
     """Converts what is planned. Nothing is called `out` before it is whole and signed."""
     from dfjax.data.media.output import atomic_folder, atomic_path
 
@@ -198,4 +204,4 @@ def _convert_file(job: Job, src: Path, dst: Path, progress: Callable[[], None]) 
         progress()
     else:
         transform_video(src, dst, partial(job, src.name), batch=job.batch, progress=lambda *_: progress())
-    sign(dst, DESCRIPTION, composite=True, details={'system': 'faceswap'})
+    sign(dst, job.description, composite=True, details={'system': job.system})

@@ -1,29 +1,73 @@
-"""`dfjax evaluate`: the figures of a swapped video, from an independent detector, landmarks and descriptor."""
+"""`dfjax evaluate`: the figures of a swapped video, or of a run, by independent judges and on what it has not seen."""
 
 import argparse
+import importlib
+
+from dfjax.errors import InputError
 
 EXAMPLE = 'dfjax evaluate --swap out.mp4 --input a.mp4 --face b.mp4 --json'
+FIGURES = {  # system: the module of `dfjax.inference` with its `figures(run, ...)`, and the options that it takes
+    'vae': ('figures_vae', ('data', 'samples', 'against')),
+    'gan': ('figures_gan', ('data', 'samples')),
+    'diffusion': ('figures_diffusion', ('data', 'samples', 'steps', 'solver')),
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = f'Example: {EXAMPLE}'
-    parser.add_argument('--swap', required=True, metavar='OUT', help='the swapped video')
-    parser.add_argument('--input', required=True, metavar='VIDEO', help='the video that it was made from')
-    parser.add_argument('--face', required=True, metavar='WHO', help='the person put in: a video, picture or folder')
-    parser.add_argument('--truth', metavar='VIDEO', help='the true swap, where there is one: adds PSNR and SSIM')
-    parser.add_argument('--mask', metavar='VIDEO', help='white where PSNR and SSIM count; default everywhere')
-    parser.add_argument(
+    parser.epilog = f'Example: {EXAMPLE}\n         dfjax evaluate --run runs/vae --against runs/plain --json'
+    swap = parser.add_argument_group('of a swapped video')
+    swap.add_argument('--swap', metavar='OUT', help='the swapped video')
+    swap.add_argument('--input', metavar='VIDEO', help='the video that it was made from')
+    swap.add_argument('--face', metavar='WHO', help='the person put in: a video, picture or folder')
+    swap.add_argument('--truth', metavar='VIDEO', help='the true swap, where there is one: adds PSNR and SSIM')
+    swap.add_argument('--mask', metavar='VIDEO', help='white where PSNR and SSIM count; default everywhere')
+    swap.add_argument(
         '--every', type=int, default=1, metavar='N', help='descriptor (70 ms) of every N-th frame; default 1'
     )
+    run = parser.add_argument_group('of a run')
+    run.add_argument('--run', metavar='W', help=f'the folder of a run of {", ".join(FIGURES)}')
+    run.add_argument('--data', metavar='NAME', help='pictures it has not learnt from; default: rendered, other seeds')
+    run.add_argument('--samples', type=int, metavar='N', help='for the Frechet distance; default 500, 0 leaves it out')
+    run.add_argument('--against', metavar='W0', help='vae: the same trained with gamma 0, for sobel_gain')
+    run.add_argument('--steps', type=int, metavar='N', help='diffusion: of the samples; default 20')
+    run.add_argument('--solver', metavar='HOW', help='diffusion: of the samples: dpm++ (default), ddim or ddpm')
 
 
 def run(args: argparse.Namespace) -> dict:
-    """The figures; see `dfjax.inference.measure.compare`."""
-    from dfjax.errors import InputError
+    """The figures; see `dfjax.inference.measure.compare` and `dfjax.inference.figures_*`."""
+    if args.run:
+        options = {name: getattr(args, name) for name in ('data', 'samples', 'against', 'steps', 'solver')}
+        return evaluate_run(args.run, **{name: value for name, value in options.items() if value is not None})
     from dfjax.inference.measure import evaluate
 
+    for name in ('swap', 'input', 'face'):
+        if not getattr(args, name):
+            raise InputError(f'--{name} is missing: a swap is measured by --swap, --input and --face, a run by --run')
     if args.every < 1:
         raise InputError(f'--every {args.every}: give 1 (every frame) or more')
     if args.mask and not args.truth:
         raise InputError('--mask says where --truth is compared: give both')
     return evaluate(args.swap, args.input, args.face, args.truth, args.mask, every=args.every)
+
+
+def evaluate_run(workdir: str, **options) -> dict:
+    """The figures of the run in a folder, by the module of its system.
+
+    Raises:
+        InputError: a run of another system, or an option that its system does not have.
+    """
+    from dfjax.inference.run import load_run
+    from dfjax.training.parallel import enable_compilation_cache
+
+    enable_compilation_cache()
+    run = load_run(workdir)
+    if run.cfg.system not in FIGURES:
+        raise InputError(f'{workdir}: a run of system {run.cfg.system!r}; --run measures {", ".join(FIGURES)}')
+    module, known = FIGURES[run.cfg.system]
+    if strange := [name for name in options if name not in known]:
+        raise InputError(f'--{strange[0]}: not an option for a run of system {run.cfg.system!r}')
+    if options.get('samples', 0) < 0 or options.get('samples') == 1:
+        raise InputError(f'--samples {options["samples"]}: give 2 or more, or 0')
+    if 'against' in options:
+        options['against'] = load_run(options['against'], system=run.cfg.system)
+    return importlib.import_module(f'dfjax.inference.{module}').figures(run, **options)

@@ -1,0 +1,162 @@
+"""`dfjax edit`: attributes of pictures and videos changed by vectors in the code of a trained VAE."""
+
+import argparse
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from dfjax.apps.convert import Job, plan_outputs, write_outputs
+from dfjax.apps.extract import bar
+from dfjax.errors import InputError
+
+EXAMPLE = 'dfjax edit --run runs/vae --vector smile=+1.5 --vector glasses=-1 anna.jpg -o out.png'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        f'Example: {EXAMPLE}\n\nThe vectors are made from a labelled set on first use, and kept with the run. '
+        'Ask the people shown for their consent.'
+    )
+    parser.add_argument('input', nargs='?', metavar='IN', help='a picture, a video or a folder of them')
+    parser.add_argument('--run', required=True, metavar='W', help='the folder of a trained VAE')
+    parser.add_argument('-o', '--out', metavar='OUT', help='what to write, of the same kind')
+    parser.add_argument(
+        '--vector', action='append', default=[], metavar='NAME=T', help='1 moves from without to with; repeatable'
+    )
+    parser.add_argument('--orthogonal', metavar='A,B', help='attributes that the others are to leave alone')
+    parser.add_argument('--list', action='store_true', help='say which attributes there are, and how well told apart')
+    parser.add_argument('--data', metavar='NAME', help="the labelled set; default: the run's own. Makes vectors anew")
+    parser.add_argument('--whole', action='store_true', help='edit whole pictures, not the faces in them')
+    parser.add_argument('--detail', action='store_true', help='add the change to the picture, which stays sharp')
+    parser.add_argument('--force', action='store_true', help='replace an output that exists')
+
+
+def run(args: argparse.Namespace) -> dict:
+    """Edits, or lists the attributes, as the arguments say; returns the report."""
+    if args.list:
+        return list_vectors(args.run, data=args.data)
+    if not args.input or not args.out:
+        raise InputError('give a picture, video or folder to edit and -o OUT, or --list')
+    against = args.orthogonal.split(',') if args.orthogonal else ()
+    how = {'whole': args.whole, 'detail': args.detail, 'force': args.force}
+    return edit(args.run, parse_amounts(args.vector), args.input, args.out, orthogonal=against, data=args.data, **how)
+
+
+def parse_amounts(words: Sequence[str]) -> dict[str, float]:
+    """`NAME=T` words as numbers by name.
+
+    Raises:
+        InputError: a word is not of that form, or there is none.
+    """
+    if not words:
+        raise InputError('say what to change, as in --vector smile=+1.5')
+    amounts = {}
+    for word in words:
+        name, _, text = word.partition('=')
+        try:
+            amounts[name] = float(text)
+        except ValueError:
+            amounts[name] = math.nan
+        if not name or not math.isfinite(amounts[name]):
+            raise InputError(f'--vector {word}: write NAME=NUMBER, as in smile=+1.5')
+    return amounts
+
+
+def vectors_of(run, data: str | None = None, names: Sequence[str] | None = None, progress: bool = True):
+    """The vectors kept with a loaded run; made from a labelled set, and kept, if there are none or `data` is given.
+
+    Raises:
+        InputError: as `inference.vectors.open_labelled` and `compute`.
+    """
+    from dfjax.inference import vectors
+    from dfjax.inference.latents import Latents
+
+    kept = None if data else vectors.load(run)
+    if kept is None:
+        labelled, there = vectors.open_labelled(run.cfg, data)
+        if names and (strange := [name for name in names if name not in there]):
+            vectors.open_labelled(run.cfg, data, strange)  # which says what is wrong with them
+        with bar(f'codes of {labelled.name}', progress) as tick:
+            kept = vectors.compute(Latents(run), labelled, there, progress=tick)
+        vectors.save(run, kept)
+    return kept
+
+
+def list_vectors(run: Path | str, *, data: str | None = None, progress: bool = True) -> dict:
+    """{'source', and each attribute: its AUC, the pictures of each class, its correlation with the others}.
+
+    Raises:
+        InputError: as `load_run` and `vectors_of`.
+    """
+    from dfjax.inference.run import load_run
+
+    vectors = vectors_of(load_run(run, system='vae'), data, progress=progress)
+    return {'source': vectors.source} | vectors.table()
+
+
+def edit(
+    run,
+    amounts: Mapping[str, float],
+    source: Path | str,
+    out: Path | str,
+    *,
+    orthogonal: Sequence[str] = (),
+    data: str | None = None,
+    whole: bool = False,
+    detail: bool = False,
+    force: bool = False,
+    progress: bool = True,
+) -> dict:
+    """Writes `source` to `out` with attributes changed, and content credentials that say so.
+
+        edit('runs/vae', {'smile': 1.5}, 'video.mp4', 'out.mp4')
+
+    A run on faces edits the faces that are found, and frames without one pass through and are counted; a run on plain
+    pictures edits the middle square of every picture.
+
+    Args:
+        run: the folder of a run of system vae, or what `load_run` gave.
+        amounts: how far to go, by attribute.
+        source: a picture, a video or a folder of them.
+        out: of the same kind.
+        orthogonal: attributes that the others leave alone.
+        data: a labelled set to make the vectors from; by default those kept with the run, or its own set.
+        whole, detail: see `inference.editor.Editor`.
+        force: replace an output that exists.
+
+    Returns:
+        {'out', 'frames', 'edited', 'passed_through'}.
+
+    Raises:
+        InputError: as `load_run`, `vectors_of` and `plan_outputs`; an attribute that there is not.
+    """
+    from dfjax.data.faces.analyse import analyse
+    from dfjax.inference.editor import Editor
+    from dfjax.inference.latents import Latents
+    from dfjax.inference.run import load_run
+    from dfjax.inference.vectors import face_type_of
+    from dfjax.training.parallel import enable_compilation_cache
+
+    enable_compilation_cache()
+    plan = plan_outputs(source, out, force)
+    run = load_run(run, system='vae') if isinstance(run, str | Path) else run
+    vectors = vectors_of(run, data, [*amounts, *orthogonal], progress)
+    if orthogonal:
+        vectors = vectors.orthogonal(orthogonal)
+    shift = vectors.shift(amounts)
+    face_type = None if whole else face_type_of(run.cfg)
+    faces = []
+    if face_type is not None:
+        with bar(f'faces of {Path(source).name}', progress) as tick:
+            faces = analyse(source, progress=tick).faces
+    job = EditJob(Editor(Latents(run), shift, face_type, detail), faces, batch=8)
+    with bar(f'writing {Path(out).name}', progress) as tick:
+        write_outputs(job, plan, Path(out), Path(source).is_dir(), force, lambda: tick(job.frames, None))
+    edited = job.frames if face_type is None else job.swapped
+    return {'out': str(out), 'frames': job.frames, 'edited': edited, 'passed_through': job.frames - edited}
+
+
+class EditJob(Job):
+    """A conversion that edits."""
+
+    description, system = 'attributes changed by a trained model', 'vae'

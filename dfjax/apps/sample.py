@@ -1,0 +1,206 @@
+"""`dfjax sample`: pictures of a trained VAE, GAN or diffusion model."""
+
+import argparse
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from dfjax.apps.extract import bar
+from dfjax.apps.morph import check_animation, check_numbers
+from dfjax.errors import InputError
+
+EXAMPLE = 'dfjax sample --run runs/gan -n 16 -o sheet.png --truncation 0.8'
+SOLVERS = ('dpm++', 'ddim', 'ddpm')
+DIFFUSION = ('steps', 'solver', 'label', 'guidance', 'init', 'strength', 'mask')  # options of a diffusion model alone
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        f'Example: {EXAMPLE}\n\nOUT.png is a sheet; a name without suffix a folder of pictures; with --interpolate, '
+        '.gif, .webp and .mp4 are a walk.'
+    )
+    parser.add_argument('--run', required=True, metavar='W', help='the folder of a trained vae, gan or diffusion model')
+    parser.add_argument('-n', type=int, default=16, metavar='N', help='how many; default 16')
+    parser.add_argument('-o', '--out', required=True, metavar='OUT', help='a picture, a new folder or an animation')
+    parser.add_argument('--seed', type=int, default=0, metavar='N', help='of the noise; default 0')
+    parser.add_argument('--truncation', type=float, metavar='T', help='vae, gan: nearer to the mean below 1; default 1')
+    parser.add_argument('--interpolate', type=int, default=0, metavar='K', help='so many pictures between each two')
+    parser.add_argument('--invert', metavar='IN', help='gan: a picture or folder, and what the generator makes of it')
+    parser.add_argument('--steps', type=int, metavar='N', help='diffusion: of the solver; default 20')
+    parser.add_argument('--solver', choices=SOLVERS, help='diffusion: default dpm++')
+    parser.add_argument('--label', action='append', metavar='NAME=1', help='diffusion: with (1) or without (0)')
+    parser.add_argument('--guidance', type=float, metavar='G', help='diffusion: above 1 follows labels more')
+    parser.add_argument('--init', metavar='IN', help='diffusion: a picture to begin from')
+    parser.add_argument('--strength', type=float, metavar='S', help='of its change, 0 to 1; default 0.5, 1 with a mask')
+    parser.add_argument('--mask', metavar='PICTURE', help='white where --init is to be made anew')
+    parser.add_argument('--whole', action='store_true', help='take whole pictures, not the faces in them')
+    parser.add_argument('--force', action='store_true', help='replace a file that exists')
+
+
+def run(args: argparse.Namespace) -> dict:
+    """Samples as the arguments say; returns the report."""
+    options = {name: getattr(args, name) for name in DIFFUSION if getattr(args, name) is not None}
+    if 'label' in options:
+        from dfjax.apps.edit import parse_amounts
+
+        options['labels'] = parse_amounts(options.pop('label'))
+    names = ('seed', 'truncation', 'interpolate', 'invert', 'whole', 'force')
+    return sample(args.run, args.n, args.out, diffusion=options, **{name: getattr(args, name) for name in names})
+
+
+def sample(
+    run,
+    count: int,
+    out: Path | str,
+    *,
+    seed: int = 0,
+    truncation: float | None = None,
+    interpolate: int = 0,
+    invert: str | None = None,
+    diffusion: Mapping | None = None,
+    whole: bool = False,
+    force: bool = False,
+    progress: bool = True,
+) -> dict:
+    """Writes pictures of a run as a sheet, a folder or an animation, with content credentials.
+
+        sample('runs/gan', 16, 'sheet.png', truncation=0.8)
+
+    Args:
+        run: the folder of a run of system vae, gan or diffusion, or what `load_run` gave.
+        count: how many, before interpolation.
+        out: a picture's name, an animation's, or a folder's, which has no suffix.
+        seed: of the noise.
+        truncation: see `from_noise` of the system.
+        interpolate: so many pictures between each two, on a spherical path of the noise.
+        invert: a picture or folder: of system gan, shows each beside the nearest that the generator makes.
+        diffusion: `inference.sampling.diffuse`'s options steps, solver, labels, guidance, strength; and 'init' and
+            'mask', the names of pictures.
+        whole: take the middle squares of pictures given, not the faces in them.
+
+    Returns:
+        {'out', 'pictures', 'system'}, and of an inversion 'psnr'.
+
+    Raises:
+        InputError: options that the system does not have, numbers out of range, as `diffuse` and the writers.
+    """
+    from dfjax.inference.run import load_run
+    from dfjax.training.parallel import enable_compilation_cache
+
+    enable_compilation_cache()
+    check_numbers(n=count)
+    out = check_out(Path(out), interpolate, force)
+    run = load_run(run) if isinstance(run, str | Path) else run
+    options = dict(diffusion or {})
+    check_options(run, truncation, interpolate, invert, options)
+    if invert:
+        made, extra = _inverted(run, invert, whole)
+    else:
+        made, extra = _sampled(run, count, seed, truncation, interpolate, options, whole, progress), {}
+    animated = is_animation(out, interpolate)
+    write_pictures(out, made, 2 if invert else interpolate + 1, animated, run.cfg.system, force)
+    return {'out': str(out), 'pictures': len(made), 'system': run.cfg.system} | extra
+
+
+def check_out(out: Path, interpolate: int, force: bool) -> Path:
+    """Raises InputError for an output that cannot be written, before the work."""
+    from dfjax.data.media.credentials import SIGNED_SUFFIXES
+    from dfjax.data.media.image import IMAGE_SUFFIXES
+    from dfjax.data.media.output import check_output
+
+    if interpolate < 0:
+        raise InputError(f'--interpolate {interpolate}: give 0 or more')
+    if not out.suffix:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise InputError(f'{out}: exists; name a new folder')
+        return out
+    if is_animation(out, interpolate) or out.suffix.lower() not in set(IMAGE_SUFFIXES) & set(SIGNED_SUFFIXES):
+        check_animation(out)
+        if not interpolate:
+            raise InputError(f'{out}: an animation needs --interpolate; a sheet of pictures is a .png')
+    return check_output(out, force)
+
+
+def is_animation(out: Path, interpolate: int) -> bool:
+    """Whether the pictures are frames: a .webp may be either."""
+    from dfjax.data.media.image import IMAGE_SUFFIXES
+
+    return bool(interpolate) and (out.suffix.lower() == '.webp' or out.suffix.lower() not in ('', *IMAGE_SUFFIXES))
+
+
+def check_options(run, truncation: float | None, interpolate: int, invert: str | None, options: Mapping) -> None:
+    """Raises InputError for what a run's system cannot do."""
+    system = run.cfg.system
+    if options and system != 'diffusion':
+        raise InputError(f'--{min(options)}: for runs of system diffusion; {run.path} is one of {system!r}')
+    if truncation is not None and (system == 'diffusion' or not math.isfinite(truncation)):
+        raise InputError(f'--truncation {truncation:g}: a number, for runs of system vae and gan; this is {system!r}')
+    if invert and system != 'gan':
+        raise InputError(f'--invert: for runs of system gan; {run.path} is one of {system!r}')
+    if 'init' in options and interpolate:
+        raise InputError('--interpolate is between samples; leave it out with --init')
+
+
+def _sampled(run, count, seed, truncation, interpolate, options: dict, whole: bool, progress: bool):
+    """uint8 pictures [N, S, S, 3] out of noise."""
+    from dfjax.inference import sampling
+
+    noise = sampling.draw_noise(run, count, seed)
+    noise = sampling.interpolated(noise, interpolate) if interpolate else noise
+    if run.cfg.system != 'diffusion':
+        return sampling.make(run, noise, 1.0 if truncation is None else truncation)
+    if 'init' in options:
+        options['strength'] = options.get('strength', 1.0 if 'mask' in options else 0.5)
+        options['init'] = _pictures(run, options['init'], whole)[0]
+    if 'mask' in options:
+        from dfjax.data.media.image import read_image
+        from dfjax.data.pictures import squared
+
+        options['mask'] = squared(read_image(options['mask']), run.cfg.data.size).mean(-1) > 127
+    with bar('steps', progress) as tick:
+        return sampling.diffuse(run, noise, seed=seed, progress=tick, **options)
+
+
+def _inverted(run, name: str, whole: bool):
+    """Pictures and what the generator makes of them, in turn, and how near it came."""
+    import numpy as np
+
+    from dfjax.inference.inversion import invert
+
+    given = _pictures(run, name, whole)
+    made = invert(run, given)[1]
+    error = ((made.astype(np.float64) - given) ** 2).mean()
+    psnr = round(10 * math.log10(255**2 / max(error, 1e-10)), 3)
+    return np.stack([given, made], 1).reshape(-1, *given.shape[1:]), {'psnr': psnr}
+
+
+def _pictures(run, name: str, whole: bool):
+    from dfjax.inference.pictures import read_pictures
+    from dfjax.inference.vectors import face_type_of
+
+    return read_pictures(name, run.cfg.data.size, None if whole else face_type_of(run.cfg))
+
+
+def write_pictures(out: Path, pictures, columns: int, animated: bool, system: str, force: bool) -> None:
+    """Writes uint8 pictures [N, S, S, 3]: a folder, an animation, or a sheet in rows of `columns` (1: a square)."""
+    import numpy as np
+
+    from dfjax.data.media.animation import write_animation
+    from dfjax.data.media.image import write_image
+    from dfjax.data.media.output import atomic_folder
+    from dfjax.data.media.signed import signed_path
+    from dfjax.training.report import sheet
+
+    how = {'description': 'made by a trained model', 'details': {'system': system}}
+    if not out.suffix:
+        with atomic_folder(out) as folder:
+            for n, picture in enumerate(pictures):
+                with signed_path(folder / f'{n:05d}.png', **how) as part:
+                    write_image(part, picture)
+        return
+    with signed_path(out, force=force, **how) as part:
+        if animated:
+            write_animation(part, pictures, 24)
+        else:
+            columns = columns if columns > 1 else math.ceil(len(pictures) ** 0.5)
+            write_image(part, sheet(pictures.astype(np.float32) / 127.5 - 1, columns))
