@@ -75,7 +75,7 @@ def test_head_follows_the_skull_when_the_face_turns():
 
 
 def test_unknown_face_type():
-    with pytest.raises(InputError, match=r"'huge'.*half, mid, close, full, whole_face, head"):
+    with pytest.raises(InputError, match=r"'huge'.*half, mid, full, whole_face, head"):
         template('huge', 64)
 
 
