@@ -109,7 +109,7 @@ def test_unknown_words():
     with pytest.raises(InputError, match="adversarial loss 'gan' does not exist; there are: lsgan, vanilla, wgangp"):
         adversarial('gan')
     model = MODELS['pix2pix'] | {'g': MODELS['pix2pix']['g'] | {'kind': 'vit'}}
-    with pytest.raises(InputError, match=r"'model\.g\.kind' is 'unet' or 'resnet', not 'vit'"):
+    with pytest.raises(InputError, match=r"'model\.g\.kind' is 'unet', 'resnet' or 'light', not 'vit'"):
         nets('pix2pix', model)
     with pytest.raises(InputError, match='3 labels were given to a generator of 5'):
         shapes(stargan.Generator(), jnp.zeros((1, 8, 8, 3)), jnp.zeros((1, 3)))

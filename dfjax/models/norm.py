@@ -33,13 +33,44 @@ class InstanceNorm(nn.Module):
         return x.astype(self.dtype)
 
 
-def normalise(x: jax.Array, kind: str, name: str, train: bool = False, dtype: jnp.dtype = jnp.float32) -> jax.Array:
+class Dropout(nn.Module):
+    """x [B, H, W, C] -> the same, with a share of its values 0 and the rest larger, by the 'dropout' key.
+
+    What is dropped of a picture follows from its place in the whole batch, however that is split over devices.
+
+    Attributes:
+        rate: the share.
+        axis: see `normalise`.
+    """
+
+    rate: float
+    axis: str | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        if not train or not self.rate:
+            return x
+        first = jax.lax.axis_index(self.axis) * len(x) if self.axis else 0
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(self.make_rng('dropout'), first + jnp.arange(len(x)))
+        kept = jax.vmap(lambda key: jax.random.bernoulli(key, 1 - self.rate, x.shape[1:]))(keys)
+        return jnp.where(kept, x / (1 - self.rate), 0)
+
+
+def normalise(
+    x: jax.Array,
+    kind: str,
+    name: str,
+    train: bool = False,
+    dtype: jnp.dtype = jnp.float32,
+    axis: str | None = None,
+) -> jax.Array:
     """Inside a module's `__call__`: x [B, H, W, C] normalised by a new submodule called `name`.
 
     Args:
         kind: 'instance', 'affine' (instance with scale and bias), 'batch' or 'none'.
         train: batch normalisation only: by the batch's statistics, updating the averages in 'batch_stats'; else by
             those averages.
+        axis: the axis of a pmap whose devices hold parts of one batch.
 
     Raises:
         InputError: if there is no such kind.
@@ -55,6 +86,7 @@ def normalise(x: jax.Array, kind: str, name: str, train: bool = False, dtype: jn
             epsilon=EPSILON,
             use_fast_variance=False,
             dtype=dtype,
+            axis_name=axis,
             name=name,
         )
         return norm(x)

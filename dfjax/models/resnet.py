@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from dfjax.errors import InputError
 from dfjax.models.conv import Conv
-from dfjax.models.norm import normalise
+from dfjax.models.norm import Dropout, normalise
 from dfjax.models.upconv import UpConv
 
 INIT = nn.initializers.normal(0.02)
@@ -23,6 +23,7 @@ class Block(nn.Module):
     pad: str
     dropout: float
     dtype: jnp.dtype = jnp.float32
+    axis: str | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
@@ -30,9 +31,9 @@ class Block(nn.Module):
         y = x
         for i in range(2):
             y = padded_conv(x.shape[-1], 3, self.pad, bias, self.dtype, f'conv_{i}')(y)
-            y = normalise(y, self.norm, f'norm_{i}', train, self.dtype)
+            y = normalise(y, self.norm, f'norm_{i}', train, self.dtype, self.axis)
             if i == 0:
-                y = nn.Dropout(self.dropout, deterministic=not train)(nn.relu(y))
+                y = Dropout(self.dropout, self.axis)(nn.relu(y), train)
         return x + y
 
 
@@ -47,6 +48,7 @@ class ResNet(nn.Module):
         dropout: rate inside the blocks, in training.
         pad: 'reflect' or 'zeros', of the convolutions that keep the side.
         resample: side of the kernels that halve and double, 3 (CycleGAN's) or 4 (StarGAN's).
+        axis: see `normalise`.
     """
 
     width: int = 64
@@ -57,6 +59,7 @@ class ResNet(nn.Module):
     pad: str = 'reflect'
     resample: int = 3
     dtype: jnp.dtype = jnp.float32
+    axis: str | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
@@ -64,7 +67,7 @@ class ResNet(nn.Module):
         if min(h, w) < 8:  # a quarter of it must have 2 pixels, to be reflected and to have a variance
             raise InputError(f'pictures of {w}x{h} are too small for a residual generator; it needs 8 pixels a side')
         bias = self.norm == 'instance'  # the others have their own
-        after = lambda x, name: nn.relu(normalise(x, self.norm, f'{name}_norm', train, self.dtype))
+        after = lambda x, name: nn.relu(normalise(x, self.norm, f'{name}_norm', train, self.dtype, self.axis))
         halve = lambda c, name: Conv(c, self.resample, 2, use_bias=bias, dtype=self.dtype, kernel_init=INIT, name=name)
         double = lambda c, name: UpConv(c, self.resample, use_bias=bias, dtype=self.dtype, kernel_init=INIT, name=name)
 
@@ -72,7 +75,7 @@ class ResNet(nn.Module):
         for i in range(2):
             x = after(halve(self.width * 2 ** (i + 1), f'down_{i}')(x), f'down_{i}')  # [B, H/4, W/4, 4 width] at last
         for i in range(self.blocks):
-            x = Block(self.norm, self.pad, self.dropout, self.dtype, name=f'block_{i}')(x, train)
+            x = Block(self.norm, self.pad, self.dropout, self.dtype, self.axis, name=f'block_{i}')(x, train)
         for i in range(2):
             x = after(double(self.width * 2 ** (1 - i), f'up_{i}')(x), f'up_{i}')  # [B, H, W, width] at last
         x = padded_conv(self.outputs, 7, self.pad, self.norm != 'affine', self.dtype, 'last')(x)

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 from dfjax.errors import InputError
 from dfjax.models.conv import Conv
+from dfjax.models.light import LightGenerator
 from dfjax.models.resnet import ResNet
 
 INIT = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
@@ -16,19 +17,26 @@ class Generator(nn.Module):
 
     Attributes:
         labels: K.
-        width, blocks, outputs: see `ResNet`.
+        width, blocks, outputs: see `ResNet`, or `LightGenerator`.
+        kind: 'resnet', the original's, or 'light', with a mask of what is changed.
     """
 
     labels: int = 5
     width: int = 64
     blocks: int = 6
     outputs: int = 3
+    kind: str = 'resnet'
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array, c: jax.Array) -> jax.Array:
         if c.shape[-1] != self.labels:
             raise InputError(f'{c.shape[-1]} labels were given to a generator of {self.labels}')
+        if self.kind == 'light':
+            shape = dict(width=self.width, blocks=self.blocks, outputs=self.outputs)
+            return LightGenerator(**shape, norm='instance', blend=True, dtype=self.dtype, name='net')(x, c)
+        if self.kind != 'resnet':
+            raise InputError(f"config key 'model.g.kind' is 'resnet' or 'light' in StarGAN, not {self.kind!r}")
         maps = jnp.broadcast_to(c[:, None, None], (*x.shape[:3], self.labels))
         x = jnp.concatenate([x, maps.astype(x.dtype)], -1)  # [B, H, W, C + K]
         # Zeros, for reflection would hide the edge that tells labels from pictures; the original says the same.

@@ -5,7 +5,7 @@ from types import ModuleType
 
 from dfjax.errors import InputError
 
-SYSTEMS = ('faceswap', 'vae', 'gan', 'diffusion')
+SYSTEMS = ('faceswap', 'vae', 'gan', 'diffusion', 'pix2pix')
 
 
 def load_system(name: str) -> ModuleType:

@@ -1,0 +1,29 @@
+"""Pictures moved about a little, the same way wherever the same keys are given."""
+
+import jax
+import jax.numpy as jnp
+
+from dfjax.ops.image import resize
+
+
+def jitter(keys: jax.Array, pictures: jax.Array, enlarge: float, flip: float) -> jax.Array:
+    """Each picture enlarged, a square of its former size cut out of it, and mirrored: by chance, by its own key.
+
+    Args:
+        keys: [B] typed.
+        pictures: [B, S, S, C].
+        enlarge: 286 / 256 is pix2pix's and CycleGAN's; 1 moves nothing.
+        flip: probability of the mirror image.
+    """
+    size = pictures.shape[1]
+    large = round(size * enlarge)
+    if large > size:
+        pictures = resize(pictures, large)
+
+    def one(key: jax.Array, picture: jax.Array) -> jax.Array:
+        place, mirror = jax.random.split(key)
+        top, left = jax.random.randint(place, (2,), 0, large - size + 1)
+        picture = jax.lax.dynamic_slice(picture, (top, left, 0), (size, size, picture.shape[-1]))
+        return jnp.where(jax.random.bernoulli(mirror, flip), picture[:, ::-1], picture)
+
+    return jax.vmap(one)(keys, pictures)
