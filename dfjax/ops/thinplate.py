@@ -13,7 +13,10 @@ import numpy as np
 from dfjax.ops.image import grid_sample
 
 STIFFNESS = 1e-3  # how far the map may miss a point that asks for a strong bend
+NODES = 32  # a side: where the search for an inverse begins
 REFINEMENTS = 3
+LEAST_AREA = 0.05
+LONGEST_STEP = 0.1
 
 
 def pixel_centres(size: int) -> np.ndarray:
@@ -27,47 +30,60 @@ def spline_basis(points: np.ndarray, size: int) -> np.ndarray:
     the spline takes the pixels of a picture of side `size`. It is the same for all goals: computed once, float32."""
     points = np.asarray(points, np.float64)
     count = len(points)
-    inverse = np.linalg.inv(np.asarray(_system(points, np)))[:, :count]  # [K + 3, K]
+    solution = np.linalg.inv(_system(points))[:, :count]  # [K + 3, K]
     pixels = pixel_centres(size).reshape(-1, 2).astype(np.float64)
-    terms = np.concatenate([_kernel(pixels, points, np), np.ones((len(pixels), 1)), pixels], 1)  # [S*S, K + 3]
-    return (terms @ inverse).reshape(size, size, count).astype(np.float32)
+    terms = np.concatenate([_kernel(pixels, points), np.ones((len(pixels), 1)), pixels], 1)  # [S*S, K + 3]
+    return (terms @ solution).reshape(size, size, count).astype(np.float32)
 
 
 def bend(pictures: jax.Array, points: np.ndarray, goals: jax.Array) -> jax.Array:
     """Pictures without shape [B, S, S, C] take one: what lies at `points` [K, 2] comes to lie at `goals` [B, K, 2].
 
-    The inverse of sampling a picture at `spline_basis(points, S) @ goals`, by fixed-point steps from the spline the
-    other way round, which is near it.
+    The inverse of sampling a picture at `spline_basis(points, S) @ goals`.
     """
     size = pictures.shape[1]
-    pixels = pixel_centres(size)
     there = jnp.einsum('hwk,bkd->bhwd', spline_basis(points, size), goals)
-    at = _spline(goals, jnp.asarray(points, jnp.float32), pixels.reshape(-1, 2)).reshape(-1, size, size, 2)
+    return grid_sample(pictures, inverse(there) * size - 0.5, cubic=True)
+
+
+def inverse(there: jax.Array) -> jax.Array:
+    """The inverse of a map of the unit square, both given at the pixels of a picture as positions [B, S, S, 2].
+
+    Newton's method from the nearest of some points of the map. (The spline the other way round would start nearer, but
+    needs a linear solver a face: two of jaxlib's at once on two CPU threads wait for each other forever.)
+    """
+    size = there.shape[1]
+    pixels = pixel_centres(size)
+    step = max(size // NODES, 1)
+    nodes = slice(step // 2, None, step)
+    known = there[:, nodes, nodes].reshape(len(there), -1, 2)  # [B, N, 2]
+    coarse = pixels[nodes, nodes].reshape(-1, 2)  # [N, 2]
+    squared = (known**2).sum(-1)[:, None] - 2 * jnp.einsum('pd,bnd->bpn', coarse, known)  # less |p|^2
+    side = pixels[nodes].shape[0]
+    at = jnp.asarray(coarse)[squared.argmin(-1)].reshape(-1, side, side, 2)
+    at = jax.image.resize(at, there.shape, 'bilinear')
+    down, across = jnp.gradient(there, axis=(1, 2))  # a pixel
+    local = jnp.concatenate([there, size * across, size * down], -1)  # [B, S, S, 6]
     for _ in range(REFINEMENTS):
-        at += 0.7 * (pixels - grid_sample(there, at * size - 0.5))
-    return grid_sample(pictures, at * size - 0.5, cubic=True)
+        now, across, down = jnp.split(grid_sample(local, at * size - 0.5), 3, -1)
+        miss = pixels - now
+        area = across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0]
+        area = jnp.where(area < 0, -1, 1) * jnp.maximum(jnp.abs(area), LEAST_AREA)  # folds have none
+        x = (miss[..., 0] * down[..., 1] - miss[..., 1] * down[..., 0]) / area
+        y = (across[..., 0] * miss[..., 1] - across[..., 1] * miss[..., 0]) / area
+        at += jnp.clip(jnp.stack([x, y], -1), -LONGEST_STEP, LONGEST_STEP)
+    return at
 
 
-def _spline(points: jax.Array, goals: jax.Array, at: np.ndarray) -> jax.Array:
-    """Where the splines that take points [B, K, 2] to goals [K, 2] take the positions [P, 2]: [B, P, 2]."""
-    system = jax.vmap(lambda p: _system(p, jnp))(points)  # [B, K + 3, K + 3]
-    wanted = jnp.concatenate([goals, jnp.zeros((3, 2))])
-    weights = jnp.linalg.solve(system, jnp.broadcast_to(wanted, (len(points), *wanted.shape)))
-    radial = jax.vmap(lambda p: _kernel(at, p, jnp))(points)  # [B, P, K]
-    affine = jnp.concatenate([jnp.ones((len(at), 1)), at], 1)  # [P, 3]
-    count = goals.shape[0]
-    return radial @ weights[:, :count] + affine @ weights[:, count:]
+def _system(points: np.ndarray) -> np.ndarray:
+    """[K, 2] -> the matrix [K + 3, K + 3] whose solution are a spline's weights."""
+    count = len(points)
+    affine = np.concatenate([np.ones((count, 1)), points], 1)  # [K, 3]
+    radial = _kernel(points, points) + STIFFNESS * np.eye(count)
+    return np.block([[radial, affine], [affine.T, np.zeros((3, 3))]])
 
 
-def _system(points: jax.Array, xp: object) -> jax.Array:
-    """[K, 2] -> the matrix [K + 3, K + 3] whose solution are a spline's weights; `xp` is numpy or jax.numpy."""
-    count = points.shape[0]
-    affine = xp.concatenate([xp.ones((count, 1)), points], 1)  # [K, 3]
-    radial = _kernel(points, points, xp) + STIFFNESS * xp.eye(count)
-    return xp.block([[radial, affine], [affine.T, xp.zeros((3, 3))]])
-
-
-def _kernel(a: jax.Array, b: jax.Array, xp: object) -> jax.Array:
+def _kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """r^2 log r between points [P, 2] and [K, 2]: [P, K]."""
     squared = ((a[:, None] - b[None]) ** 2).sum(-1)
-    return 0.5 * squared * xp.log(squared + 1e-9)
+    return 0.5 * squared * np.log(squared + 1e-9)
