@@ -80,9 +80,9 @@ def test_loss_and_gradients_equal_pytorch(variant):
         faces = bench_faceswap.synthetic_faces(cfg)
     pair = bench_faceswap.augmented_pair(cfg, faces)
     params = jax.jit(lambda: faceswap.init(cfg, jax.random.key(0)).params)()
-    centre = {side: jnp.full((68, 2), 0.5) for side in 'ab'}
+    people = {side: faceswap.stranger(cfg) for side in 'ab'}
     loss, grads = jax.jit(
-        jax.value_and_grad(lambda p: sum(faceswap.generate(cfg, p, centre, pair)[0].values())),
+        jax.value_and_grad(lambda p: sum(faceswap.generate(cfg, p, people, pair)[0].values())),
     )(params)
 
     net = bench_torch.Swapper(cfg)
@@ -97,7 +97,7 @@ def test_loss_and_gradients_equal_pytorch(variant):
         fill(getattr(net, f'decoder_{side}'), decoder_layers(params[f'decoder_{side}'], m), shuffled)
 
     tensors = bench_torch_loop.to_device(jax.device_get(pair), 'cpu')
-    theirs = net(tensors, torch.full((68, 2), 0.5))
+    theirs = net(tensors, {side: bench_torch_loop.stranger(cfg.input_size, 'cpu') for side in 'ab'})
     np.testing.assert_allclose(float(loss), theirs.item(), rtol=2e-5)
     theirs.backward()
     norms = {k: float(jnp.sqrt(sum((g**2).sum() for g in jax.tree.leaves(grads[k])))) for k in grads}

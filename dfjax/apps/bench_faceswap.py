@@ -111,11 +111,11 @@ def bare_steps(cfg: 'ConfigDict', faces: dict, device: str) -> tuple[Callable, C
 
     pair = augmented_pair(cfg, faces)
     state = jax.jit(lambda: faceswap.init(cfg, jax.random.key(0)))()
-    centre = state.ema.pop('centre')
+    people = state.ema.pop('people')
     optimizer = faceswap.optimizer(cfg)
 
     def step(params: dict, opt: Any, ema: dict, pair: dict) -> tuple:
-        loss = lambda params: sum(faceswap.generate(cfg, params, centre, pair)[0].values())
+        loss = lambda params: sum(faceswap.generate(cfg, params, people, pair)[0].values())
         value, grads = jax.value_and_grad(loss)(params)
         updates, opt = optimizer.update(grads, opt, params)
         params = optax.apply_updates(params, updates)

@@ -99,10 +99,13 @@ class Swapper(nn.Module):
         self.decoder_a = Decoder(**cfg.model.decoder.to_dict(), channels=channels)
         self.decoder_b = Decoder(**cfg.model.decoder.to_dict(), channels=channels)
 
-    def forward(self, pair: dict, centre: Tensor) -> Tensor:
-        """`pair` as `dfjax.systems.faceswap.augmented` gives it for both sides; `centre` [68, 2] of both sides."""
-        offsets = torch.cat([pair[side]['landmarks'] - centre for side in 'ab']) if self.cfg.data.straight else None
-        codes = self.encoder(torch.cat([pair[side]['input'] for side in 'ab']), offsets).chunk(2)
+    def forward(self, pair: dict, people: dict) -> Tensor:
+        """`pair` as `dfjax.systems.faceswap.augmented` gives it for both sides, `people` as its `step` keeps them."""
+        pictures, offsets = [pair[side]['input'] for side in 'ab'], None
+        if self.cfg.data.straight:
+            pictures = [differences(people[side], pair[side]['input']) for side in 'ab']
+            offsets = torch.cat([pair[side]['landmarks'] - people[side]['landmarks'] for side in 'ab'])
+        codes = self.encoder(torch.cat(pictures), offsets).chunk(2)
         total = 0
         for side, code, decoder in zip('ab', codes, (self.decoder_a, self.decoder_b)):
             total = total + self.reconstruction(*decoder(code), pair[side])
@@ -121,6 +124,12 @@ class Swapper(nn.Module):
         if w.mask:
             total = total + w.mask * (mask - pair['mask']).abs().mean()
         return total
+
+
+def differences(person: dict, pictures: Tensor) -> Tensor:
+    """As `dfjax.systems.faceswap.differences`."""
+    variance = (person['square'] - person['picture'] ** 2).mean().clamp(min=1e-4)
+    return (pictures - person['picture']) / (2 * variance.sqrt())
 
 
 def pixel_weight(loss, mask: Tensor, landmarks: Tensor) -> Tensor:

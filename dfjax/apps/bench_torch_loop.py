@@ -24,7 +24,7 @@ class Trainer:
         self.net = Swapper(cfg).to(device, memory_format=torch.channels_last)
         self.params = list(self.net.parameters())
         self.ema = [p.detach().clone() for p in self.params]
-        self.centre = torch.full((68, 2), 0.5, device=device)  # not followed: a few numbers a step
+        self.people = {side: stranger(cfg.input_size, device) for side in 'ab'}  # not followed: a few numbers a step
         o = cfg.optimizer
         self.optimizer = torch.optim.Adam(self.params, lr=o.lr, betas=(o.b1, o.b2), fused=True)
         self.loss = torch.compile(self.net) if device == 'cuda' else self.net
@@ -37,7 +37,7 @@ class Trainer:
         self.optimizer.param_groups[0]['lr'] = o.lr * rate
         self.optimizer.zero_grad(set_to_none=True)
         with torch.autocast('cuda', torch.bfloat16, enabled=self.device == 'cuda'):
-            loss = self.loss(pair, self.centre)
+            loss = self.loss(pair, self.people)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.params, o.clip, foreach=True)
         self.optimizer.step()
@@ -68,6 +68,12 @@ class Trainer:
             return resident_mb('VmHWM') - before - moments
         except OSError:  # not Linux, or not allowed
             return None
+
+
+def stranger(side: int, device: str) -> dict:
+    """As `dfjax.systems.faceswap.stranger`, pictures [3, s, s]."""
+    look = {'picture': torch.zeros(3, side, side, device=device), 'square': torch.ones(3, side, side, device=device)}
+    return look | {'landmarks': torch.full((68, 2), 0.5, device=device)}
 
 
 def resident_mb(field: str) -> float:

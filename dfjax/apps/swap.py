@@ -48,7 +48,6 @@ def swap(
     steps: int | None = None,
     workdir: Path | str | None = None,
     config: str | None = None,
-    overrides: dict | None = None,
     person: Path | str | None = None,
     colour: str = 'mkl',
     force: bool = False,
@@ -67,7 +66,6 @@ def swap(
         steps: of training instead; by default the config's.
         workdir: where faces and training are kept, and found again; by default `out` + '.run'.
         config: `file.py:variant` of system faceswap.
-        overrides: of its keys, by dotted name.
         person: a picture of whom to replace in `into`; by default who is there most.
         colour: see `inference.swapper.Swapper`.
         force: replace an `out` that exists.
@@ -90,7 +88,7 @@ def swap(
     plan_outputs(into, out, force)
     workdir = Path(workdir or f'{out}.run')
     known = (workdir / 'config.json').is_file()
-    cfg = read_config(workdir) if known else _config(config, workdir, face, overrides or {})
+    cfg = read_config(workdir) if known else _config(config, workdir, face)
     _claim(workdir, face, into, person)
     found = _extract(cfg, workdir, face, into, person, progress)
     analysis = load_analysis(workdir / 'into.jsonl')
@@ -130,7 +128,7 @@ def _check_length(minutes: float | None, steps: int | None) -> None:
         raise InputError(f'--steps {steps}: give 1 or more')
 
 
-def _config(name: str | None, workdir: Path, face: Sequence, overrides: dict):
+def _config(name: str | None, workdir: Path, face: Sequence):
     """The config of a new run: a variant that suits the device, and the face sets of this job."""
     from dfjax.configs import faceswap
     from dfjax.configs.common import build, load_config
@@ -148,7 +146,7 @@ def _config(name: str | None, workdir: Path, face: Sequence, overrides: dict):
     if 'faceset' in kinds and len(face) > 1:
         raise InputError(f'{face[kinds.index("faceset")]}: is a face set; give it alone')
     side_b = str(face[0]) if kinds == ['faceset'] else str(workdir / 'faces_b')
-    return build(cfg, {'data.a': str(workdir / 'faces_a'), 'data.b': side_b} | overrides)
+    return build(cfg, {'data.a': str(workdir / 'faces_a'), 'data.b': side_b})
 
 
 def _claim(workdir: Path, face: Sequence, into: Path | str, person: Path | str | None) -> None:

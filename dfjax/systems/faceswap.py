@@ -8,7 +8,9 @@ What this adds to the classic recipe: landmarks. Detection finds them anyway, in
 are bent to the shape of a mean face before the nets see them, and what the decoder paints is bent to where the
 landmarks are to be: b's mean and a's offsets from his own, so that the face has b's proportions and a's expression,
 even where b never opened the mouth so wide. The nets learn looks alone, gaze, teeth and light, at places that never
-move. The encoder is told the offsets too. A patch discriminator on side `b` is optional.
+move. The encoder is shown by how much a picture differs from its person's mean picture, and told the offsets: whose
+face it is hardly enters, so that decoder b finds in the code of a's face what it knows from b's. A patch discriminator
+on side `b` is optional.
 """
 
 import jax
@@ -36,9 +38,7 @@ def default_config() -> ConfigDict:
     cfg = common_config()
     cfg.system = 'faceswap'
     cfg.batch_size = 8  # of each side
-    cfg.data = dict(
-        a='render:1:256', b='render:2:256', size=128, face_type='close', straight=True, resident_bytes=2**30
-    )
+    cfg.data = dict(a='render:1:256', b='render:2:256', size=128, face_type='full', straight=True, resident_bytes=2**30)
     cfg.input_size = 64  # side of the picture that the encoder sees
     cfg.model = autoencoder.LIGHT
     cfg.discriminator = dict(width=64, layers=3, norm='instance')
@@ -95,8 +95,27 @@ def init(cfg: ConfigDict, rng: jax.Array) -> State:
         whole = jnp.zeros((1, cfg.data.size, cfg.data.size, 3))
         params['discriminator'] = net['discriminator'].init(keys[2], whole)['params']
         opt['discriminator'] = optimizer(cfg).init(params['discriminator'])
-    ema['centre'] = {side: jnp.full((68, 2), 0.5) for side in SIDES}  # each person's mean landmarks
+    ema['people'] = {side: stranger(cfg) for side in SIDES}
     return State(step=jnp.zeros((), jnp.int32), params=params, opt=opt, ema=ema)
+
+
+def stranger(cfg: ConfigDict) -> dict:
+    """What is known of a person before any picture: the means over them of 'landmarks' [68, 2] in units of the side, of
+    what the encoder sees, 'picture' [s, s, 3], and of its 'square'."""
+    look = (cfg.input_size, cfg.input_size, 3)
+    return {'landmarks': jnp.full((68, 2), 0.5), 'picture': jnp.zeros(look), 'square': jnp.ones(look)}
+
+
+def differences(person: dict, pictures: jax.Array) -> jax.Array:
+    """How pictures [B, s, s, 3] differ from the person's mean, in two of the person's standard deviations."""
+    variance = jnp.maximum((person['square'] - person['picture'] ** 2).mean(), 1e-4)
+    return (pictures - person['picture']) / (2 * jnp.sqrt(variance))
+
+
+def means(pair: dict) -> dict:
+    """A batch's own, of what `stranger` holds."""
+    x = pair['input']
+    return {'landmarks': pair['landmarks'].mean(0), 'picture': x.mean(0), 'square': (x**2).mean(0)}
 
 
 def swap(
@@ -105,15 +124,15 @@ def swap(
     pictures: jax.Array,
     landmarks: jax.Array,
     side: str = 'b',
-    centre: jax.Array | None = None,
+    person: dict | None = None,
 ) -> tuple[jax.Array, jax.Array]:
     """The face of person `side` with the pose and expression of `pictures`.
 
     Args:
-        params: `state.ema`, or `state.params` with its 'centre'.
+        params: `state.ema`, or `state.params` with its 'people'.
         pictures: [B, S, S, 3] aligned faces in [-1, 1]; S is `cfg.data.size`.
         landmarks: [B, 68, 2] of the pictures, in units of the side.
-        centre: [68, 2] mean landmarks of the person in the pictures; by default the other side's.
+        person: the one in the pictures, as one of `params['people']`; by default that of the other side.
 
     Returns:
         Faces [B, S, S, 3] in [-1, 1] and masks [B, S, S, 1] in [0, 1].
@@ -125,10 +144,11 @@ def swap(
     shape = mean_shape(cfg.data.face_type)
     at = jnp.einsum('hwk,bkd->bhwd', spline_basis(shape, cfg.input_size), landmarks)  # [B, s, s, 2]
     seen = grid_sample(pictures, at * cfg.data.size - 0.5)
-    offsets = landmarks - (params['centre']['a' if side == 'b' else 'b'] if centre is None else centre)
-    code = net['encoder'].apply({'params': params['encoder']}, seen, offsets)
+    person = person or params['people']['a' if side == 'b' else 'b']
+    offsets = landmarks - person['landmarks']
+    code = net['encoder'].apply({'params': params['encoder']}, differences(person, seen), offsets)
     face, mask = net['decoder'].apply({'params': params[f'decoder_{side}']}, code)
-    bent = bend(jnp.concatenate([face, mask], -1), shape, params['centre'][side] + offsets)  # [B, S, S, 4]
+    bent = bend(jnp.concatenate([face, mask], -1), shape, params['people'][side]['landmarks'] + offsets)  # [B, S, S, 4]
     return jnp.clip(bent[..., :3], -1, 1), jnp.clip(bent[..., 3:], 0, 1)
 
 
@@ -168,11 +188,14 @@ def reconstruction(cfg: ConfigDict, picture: jax.Array, mask: jax.Array, pair: d
     return terms
 
 
-def generate(cfg: ConfigDict, params: dict, centre: dict, pair: dict) -> tuple[dict, jax.Array]:
+def generate(cfg: ConfigDict, params: dict, people: dict, pair: dict) -> tuple[dict, jax.Array]:
     """The loss terms of both reconstructions, and side b's pictures [B, S, S, 3]."""
     net = nets(cfg)
-    inputs = jnp.concatenate([pair[side]['input'] for side in SIDES])  # [2B, s, s, 3]
-    offsets = jnp.concatenate([pair[side]['landmarks'] - centre[side] for side in SIDES]) if cfg.data.straight else None
+    pictures, offsets = [pair[side]['input'] for side in SIDES], None
+    if cfg.data.straight:
+        pictures = [differences(people[side], pair[side]['input']) for side in SIDES]
+        offsets = jnp.concatenate([pair[side]['landmarks'] - people[side]['landmarks'] for side in SIDES])
+    inputs = jnp.concatenate(pictures)  # [2B, s, s, 3]
     codes = jnp.split(net['encoder'].apply({'params': params['encoder']}, inputs, offsets), 2)
     terms = {}
     for side, code in zip(SIDES, codes):
@@ -190,9 +213,9 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     for i, side in enumerate(SIDES):
         keys = jax.vmap(lambda key, i=i: jax.random.fold_in(key, i))(batch['key'])
         pair[side] = augmented(cfg, keys, batch[side])
-    seen = mean_over_devices(cfg, {side: pair[side]['landmarks'].mean(0) for side in SIDES})
     rate = jnp.maximum(1 / (1 + state.step), 0.002)  # the plain mean at first, then over some 500 steps
-    centre = jax.tree.map(lambda old, new: old + rate * (new - old), state.ema['centre'], seen)
+    seen = mean_over_devices(cfg, {side: means(pair[side]) for side in SIDES})
+    people = jax.tree.map(lambda old, new: old + rate * (new - old), state.ema['people'], seen)
 
     # Encoder and decoders
     params, opt = dict(state.params), dict(state.opt)
@@ -200,7 +223,7 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     judge = lambda p, x: net['discriminator'].apply({'params': p}, x)
 
     def generator_loss(params: dict) -> tuple[jax.Array, tuple[dict, jax.Array]]:
-        terms, faces = generate(cfg, params, centre, pair)
+        terms, faces = generate(cfg, params, people, pair)
         if cfg.loss.gan:
             terms['g/adv'] = -cfg.loss.gan * judge(discriminator, faces).mean()
         return sum(terms.values()), (terms, faces)
@@ -222,7 +245,7 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     decay = jnp.minimum(cfg.ema, (1.0 + state.step) / (10.0 + state.step))
     ema = {k: v for k, v in state.ema.items() if k in params}
     ema = jax.tree.map(lambda e, p: e + (1 - decay) * (p - e), ema, {k: params[k] for k in ema})
-    return State(step=state.step + 1, params=params, opt=opt, ema=ema | {'centre': centre}), metrics
+    return State(step=state.step + 1, params=params, opt=opt, ema=ema | {'people': people}), metrics
 
 
 def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:
@@ -234,6 +257,6 @@ def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:
         real = resize(batch[side]['image'].astype(jnp.float32) / 127.5 - 1, size)
         if cfg.data.straight:
             real = bend(real, mean_shape(cfg.data.face_type), landmarks)
-        centre = state.ema['centre'][side]
-        rows += [real, *(swap(cfg, state.ema, real, landmarks, to, centre)[0] for to in (side, other))]
+        person = state.ema['people'][side]
+        rows += [real, *(swap(cfg, state.ema, real, landmarks, to, person)[0] for to in (side, other))]
     return jnp.stack(rows, 1).reshape(-1, size, size, 3)

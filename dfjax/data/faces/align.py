@@ -30,7 +30,6 @@ class FaceType:
 FACE_TYPES = {
     'half': FaceType(0.0),
     'mid': FaceType(0.0675),
-    'close': FaceType(0.14),  # ours: brow to chin with little else, so that few pixels are spent beside the face
     'full': FaceType(0.2109375),
     'whole_face': FaceType(0.40, up=0.07),
     'head': FaceType(0.70, up=0.50, back=0.25),

@@ -17,7 +17,7 @@ def hull_polygon(landmarks: np.ndarray) -> np.ndarray:
     points = np.asarray(landmarks, np.float64)
     brows = points[17:27]
     up = brows.mean(0) - points[31:36].mean(0)  # from the base of the nose
-    arch = 1 - 0.45 * np.linspace(-1, 1, 10)[:, None] ** 2  # the forehead is round
+    arch = 1 - 0.7 * np.linspace(-1, 1, 10)[:, None] ** 2  # the forehead is round, and hair falls over its sides
     outline = np.concatenate([points[:17], brows + FOREHEAD * arch * up]).astype(np.float32)
     return cv2.convexHull(outline)[:, 0]
 
