@@ -15,7 +15,7 @@ FPS = 25
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = f'Example: {EXAMPLE}'
     parser.add_argument('-o', '--out', default='dfjax-demo', metavar='FOLDER', help='default dfjax-demo')
-    parser.add_argument('--minutes', type=float, default=3.0, metavar='M', help='of the swap; default 3')
+    parser.add_argument('--minutes', type=float, default=2.5, metavar='M', help='of the swap; default 2.5')
     parser.add_argument('--steps', type=int, metavar='N', help='of training, instead of --minutes')
     parser.add_argument('--force', action='store_true', help='replace a folder that an earlier demo made')
 
@@ -25,10 +25,10 @@ def run(args: argparse.Namespace) -> dict:
     return demo(args.out, minutes=None if args.steps else args.minutes, steps=args.steps, force=args.force)
 
 
-def demo(out: Path | str, *, minutes: float | None = 3.0, steps: int | None = None, force: bool = False) -> dict:
+def demo(out: Path | str, *, minutes: float | None = 2.5, steps: int | None = None, force: bool = False) -> dict:
     """Renders video.mp4 (person A) and face.mp4 (person B), swaps B into A, and compares with the rendered truth.
 
-        demo('dfjax-demo', minutes=3)
+        demo('dfjax-demo', minutes=2.5)
 
     Returns:
         'psnr' and 'ssim' of the swap inside the face's mask, 'psnr_untouched' of the input there, 'transfer',
