@@ -116,6 +116,12 @@ def test_run_again_goes_on_without_extracting(work, monkeypatch):
     assert len(frames(again)) == FRAMES
 
 
+def test_going_on_with_another_config_is_refused(work):
+    other = f'{ROOT}/configs/faceswap.py:laptop'
+    with pytest.raises(InputError, match=r'out\.mp4\.run: its training began with another .* leave --config out'):
+        swap([work.b], work.a, work.out, steps=STEPS, config=other, force=True, progress=False)
+
+
 def test_folder_of_another_job_is_refused_and_kept(work):
     run = work.folder / 'out.mp4.run'
     before = sorted(file.name for file in run.rglob('*'))

@@ -89,6 +89,8 @@ def swap(
     workdir = Path(workdir or f'{out}.run')
     known = (workdir / 'config.json').is_file()
     cfg = read_config(workdir) if known else _config(config, workdir, face)
+    if known and config is not None:
+        _check_same(cfg, _config(config, workdir, face), config, workdir)
     _claim(workdir, face, into, person)
     found = _extract(cfg, workdir, face, into, person, progress)
     analysis = load_analysis(workdir / 'into.jsonl')
@@ -147,6 +149,19 @@ def _config(name: str | None, workdir: Path, face: Sequence):
         raise InputError(f'{face[kinds.index("faceset")]}: is a face set; give it alone')
     side_b = str(face[0]) if kinds == ['faceset'] else str(workdir / 'faces_b')
     return build(cfg, {'data.a': str(workdir / 'faces_a'), 'data.b': side_b})
+
+
+def _check_same(cfg, wanted, config: str, workdir: Path) -> None:
+    """Raises InputError where a run goes on with another config than the one that is asked for."""
+    from dfjax.configs.common import flatten
+
+    before, now = dict(flatten(cfg)), dict(flatten(wanted))
+    others = sorted(key for key in before.keys() | now.keys() if key != 'steps' and before.get(key) != now.get(key))
+    if others:
+        raise InputError(
+            f'{workdir}: its training began with another {", ".join(others[:3])} than {config} says; leave '
+            '--config out to go on with it, or give another --workdir'
+        )
 
 
 def _claim(workdir: Path, face: Sequence, into: Path | str, person: Path | str | None) -> None:
