@@ -16,7 +16,7 @@ import numpy as np
 
 from dfjax.errors import InputError
 from dfjax.inference.run import Run
-from dfjax.models.translation import MODELS, example, nets
+from dfjax.models.translation import MODELS, example, nets, sized
 
 BATCH = 8  # pictures at once
 SIDE = 256  # of a net that takes any, where one is needed
@@ -53,7 +53,7 @@ def open_net(run: Run, net: str | None) -> OpenNet:
     system = run.cfg.system
     if system not in MODELS:
         raise InputError(f'{run.path}: a run of {system!r}; nets take plain arrays in runs of {", ".join(MODELS)}')
-    modules = nets(system, run.cfg.model)
+    modules = nets(system, sized(run.cfg.model, run.cfg.data.size))
     there = [name for name in modules if name in run.params]
     if net is None and len(there) > 1:
         raise InputError(f'{run.path}: has several nets; name one with --net: {", ".join(there)}')

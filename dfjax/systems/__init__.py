@@ -5,7 +5,7 @@ from types import ModuleType
 
 from dfjax.errors import InputError
 
-SYSTEMS = ('faceswap', 'vae', 'gan', 'diffusion', 'pix2pix')
+SYSTEMS = ('faceswap', 'vae', 'gan', 'diffusion', 'pix2pix', 'cyclegan', 'stargan', 'style')
 
 
 def load_system(name: str) -> ModuleType:

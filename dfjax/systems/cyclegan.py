@@ -1,0 +1,189 @@
+"""CycleGAN (Zhu et al. 2017): pictures of two kinds become each other, learnt without pairs.
+
+    g_ab, g_ba    generators                 d_a, d_b    judges of pictures a and of pictures b
+    ab/adv, ba/adv        what it costs that the judges tell made pictures from true ones
+    ab/cycle, ba/cycle    10 times the mean distance of a picture that went there and back; of a, of b
+    ab/identity, ba/identity    5 times that of a picture that is already of the kind asked for
+    d_a/real, d_a/fake, ...     half of a judge's loss each
+
+A judge sees made pictures of the last fifty or so, not the newest alone: `recall`. They are in `aux['pool']` by kind.
+"""
+
+import jax
+import jax.numpy as jnp
+import optax
+from ml_collections import ConfigDict
+
+from dfjax.errors import InputError
+from dfjax.losses.gan import adversarial
+from dfjax.models import translation
+from dfjax.ops.jitter import jitter
+from dfjax.systems.pix2pix import optimizer
+from dfjax.systems.state import DEVICE_AXIS, State, common_config, compute_dtype, mean_over_devices
+
+BATCH = 'unpaired'
+SIDES = (('a', 'b'), ('b', 'a'))
+
+
+def default_config() -> ConfigDict:
+    """The original's, at 256 px."""
+    cfg = common_config()
+    cfg.system = 'cyclegan'
+    cfg.steps = 266_800
+    cfg.batch_size = 1
+    cfg.data = dict(a='', b='', size=256, resident_bytes=2**30)
+    cfg.model = translation.MODELS['cyclegan']
+    cfg.model.g.blocks = 0  # as many as suit the size, see models.translation.sized
+    cfg.jitter = 286 / 256  # how much pictures are enlarged before the former size is cut out of them
+    cfg.flip = 0.5  # probability that a picture is mirrored
+    cfg.pool = 50  # made pictures of each kind that are kept for the judges; 0 shows them the newest alone
+    cfg.loss = dict(kind='lsgan', cycle=10.0, identity=0.5)  # kind: of losses.gan.LOSSES; identity counts times cycle
+    cfg.optimizer = dict(lr=2e-4, b1=0.5, b2=0.999, constant=0.5)  # constant: share of the steps before the decay
+    cfg.ema = 0.0  # of the generators; 0 leaves the average out
+    return cfg
+
+
+def nets(cfg: ConfigDict) -> dict:
+    """The Linen modules by name: g_ab, g_ba, d_a, d_b."""
+    return translation.nets('cyclegan', translation.sized(cfg.model, cfg.data.size), compute_dtype(cfg))
+
+
+def init(cfg: ConfigDict, rng: jax.Array) -> State:
+    """Fresh parameters, and empty pools.
+
+    Raises:
+        InputError: if the nets do not take pictures of `data.size`, or norm or dropout are not of its kind.
+    """
+    for net in 'gd':
+        if cfg.model[net].norm == 'batch' or cfg.model[net].get('dropout'):
+            raise InputError(
+                f"config key model.{net}: CycleGAN trains with norm 'instance', 'affine' or 'none' and dropout 0"
+            )
+    size, channels = cfg.data.size, {'a': cfg.model.inputs, 'b': cfg.model.outputs}
+    params = {}
+    for (name, net), key in zip(nets(cfg).items(), jax.random.split(rng, 4)):
+        side = name[2]  # what a generator takes and a judge sees
+        params[name] = net.init(key, jnp.zeros((1, size, size, channels[side])))['params']
+    opt = {side: optimizer(cfg).init({k: v for k, v in params.items() if k[0] == side}) for side in 'gd'}
+    ema = {name: jax.tree.map(jnp.copy, params[name]) for name in ('g_ab', 'g_ba')} if cfg.ema else {}
+    aux = {'pool': {side: jnp.zeros((cfg.pool, size, size, channels[side])) for side in 'ab'}} if cfg.pool else {}
+    return State(step=jnp.zeros((), jnp.int32), params=params, opt=opt, ema=ema, aux=aux)
+
+
+def recall(pool: jax.Array, made: jax.Array, draws: jax.Array, seen: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Pictures for a judge, and the pool after them (Shrivastava et al. 2017): one picture after another.
+
+    As long as the pool is not full each joins it, and is shown. Then each is shown, or, by even chance, takes the place
+    of one of the pool, which is shown instead.
+
+    Args:
+        pool: [P, S, S, C], of which min(seen, P) are filled.
+        made: [B, S, S, C].
+        draws: [B, 2] in [0, 1): one for the chance, one for the place.
+        seen: how many pictures there were before these.
+
+    Returns:
+        The pictures shown [B, S, S, C], and the pool.
+    """
+    size = len(pool)
+
+    def one(carry: tuple, item: tuple) -> tuple:
+        pool, seen = carry
+        new, draw = item
+        fills = seen < size
+        swaps = fills | (draw[0] < 0.5)
+        place = jnp.where(fills, seen, (draw[1] * size).astype(jnp.int32))
+        old = pool[place]
+        pool = pool.at[place].set(jnp.where(swaps, new, old))
+        return (pool, jnp.minimum(seen + 1, size)), jnp.where(swaps & ~fills, old, new)
+
+    (pool, _), shown = jax.lax.scan(one, (pool, jnp.minimum(seen, size)), (made, draws))
+    return shown, pool
+
+
+def shown(cfg: ConfigDict, pool: jax.Array, made: jax.Array, keys: jax.Array, step: jax.Array) -> tuple:
+    """`recall` on the whole batch, wherever it is: the pictures shown in place of these, and the pool."""
+    draws = jax.vmap(lambda key: jax.random.uniform(key, (2,)))(keys)
+    count, pmap = len(made), cfg.parallel == 'pmap'
+    if pmap:  # the pool has to stay the same on all devices
+        made, draws = (jax.lax.all_gather(x, DEVICE_AXIS, tiled=True) for x in (made, draws))
+    seen = jnp.minimum(step, len(pool)) * len(made)
+    out, pool = recall(pool, made, draws, seen)
+    if pmap:
+        out = jax.lax.dynamic_slice_in_dim(out, jax.lax.axis_index(DEVICE_AXIS) * count, count)
+    return out, pool
+
+
+def generate(cfg: ConfigDict, params: dict, judges: dict, real: dict) -> tuple[dict, dict]:
+    """The generators' loss terms, and what they made: {'b': of pictures a, 'a': of pictures b}."""
+    net, w, loss = nets(cfg), cfg.loss, adversarial(cfg.loss.kind)
+    apply = lambda name, x: net[name].apply({'params': (params | judges)[name]}, x)
+    distance = lambda x, y: jnp.abs(x - y).mean()
+    terms, made = {}, {}
+    for one, other in SIDES:
+        there, back = f'g_{one}{other}', f'g_{other}{one}'
+        made[other] = apply(there, real[one])
+        terms[f'{one}{other}/adv'] = loss(apply(f'd_{other}', made[other]), True)
+        terms[f'{one}{other}/cycle'] = w.cycle * distance(apply(back, made[other]), real[one])
+        if w.identity:
+            same = distance(apply(there, real[other]), real[other])
+            terms[f'{one}{other}/identity'] = w.cycle * w.identity * same
+    return terms, made
+
+
+def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
+    """One update of the generators, then one of the judges. `batch` is 'unpaired' of `dfjax.data.batches`."""
+    net, loss = nets(cfg), adversarial(cfg.loss.kind)
+    params, opt = dict(state.params), dict(state.opt)
+    part = lambda side: {name: params[name] for name in params if name[0] == side}
+
+    def update(side: str, grads: dict) -> None:
+        moved, opt[side] = optimizer(cfg).update(mean_over_devices(cfg, grads), opt[side], part(side))
+        params.update(optax.apply_updates(part(side), moved))
+
+    # The data of this step
+    draws = jax.vmap(lambda key: jax.random.split(key, 4))(batch['key'])  # [B, 4] keys
+    real = {
+        side: jitter(draws[:, i], batch[side]['image'] / 127.5 - 1, cfg.jitter, cfg.flip) for i, side in enumerate('ab')
+    }
+
+    # Generators
+    def cost(p: dict) -> tuple[jax.Array, tuple[dict, dict]]:
+        terms, made = generate(cfg, p, part('d'), real)
+        return sum(terms.values()), (terms, made)
+
+    grads, (terms, made) = jax.grad(cost, has_aux=True)(part('g'))
+    update('g', grads)
+
+    # Judges
+    pool = {}
+    for i, side in enumerate('ab' if cfg.pool else ''):
+        made[side], pool[side] = shown(cfg, state.aux['pool'][side], made[side], draws[:, 2 + i], state.step)
+
+    def judged(p: dict) -> tuple[jax.Array, dict]:
+        terms = {}
+        for side in 'ab':
+            for kind, x in (('real', real[side]), ('fake', made[side])):
+                logits = net[f'd_{side}'].apply({'params': p[f'd_{side}']}, x)
+                terms[f'd_{side}/{kind}'] = 0.5 * loss(logits, kind == 'real')
+        return sum(terms.values()), terms
+
+    grads, critic = jax.grad(judged, has_aux=True)(part('d'))
+    update('d', grads)
+
+    # The rest
+    metrics = terms | {'total': sum(terms.values())} | critic
+    decay = jnp.minimum(cfg.ema, (1.0 + state.step) / (10.0 + state.step))
+    ema = jax.tree.map(lambda e, p: e + (1 - decay) * (p - e), state.ema, {k: params[k] for k in state.ema})
+    aux = {'pool': pool} if cfg.pool else {}
+    return State(step=state.step + 1, params=params, opt=opt, ema=ema, aux=aux), mean_over_devices(cfg, metrics)
+
+
+def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:
+    """For each example a, a as b, and that as a again; then the same of b: [6B, S, S, 3]."""
+    net, params, rows = nets(cfg), state.params | state.ema, []
+    for one, other in SIDES:
+        real = batch[one]['image'] / 127.5 - 1
+        made = net[f'g_{one}{other}'].apply({'params': params[f'g_{one}{other}']}, real)
+        rows += [real, made, net[f'g_{other}{one}'].apply({'params': params[f'g_{other}{one}']}, made)]
+    return jnp.stack(rows, 1).reshape(-1, *real.shape[1:])
