@@ -25,6 +25,7 @@ from dfjax.losses.image import ssim_map, weighted_mean
 from dfjax.models import autoencoder
 from dfjax.models.patchgan import PatchGAN
 from dfjax.ops.image import grid_sample, resize
+from dfjax.ops.landmarks import transfer_expression
 from dfjax.ops.thinplate import bend, spline_basis
 from dfjax.systems.state import State, common_config, compute_dtype, mean_over_devices
 
@@ -148,7 +149,8 @@ def swap(
     offsets = landmarks - person['landmarks']
     code = net['encoder'].apply({'params': params['encoder']}, differences(person, seen), offsets)
     face, mask = net['decoder'].apply({'params': params[f'decoder_{side}']}, code)
-    bent = bend(jnp.concatenate([face, mask], -1), shape, params['people'][side]['landmarks'] + offsets)  # [B, S, S, 4]
+    points = transfer_expression(landmarks, person['landmarks'], params['people'][side]['landmarks'])
+    bent = bend(jnp.concatenate([face, mask], -1), shape, points)  # [B, S, S, 4]
     return jnp.clip(bent[..., :3], -1, 1), jnp.clip(bent[..., 3:], 0, 1)
 
 

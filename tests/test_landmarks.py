@@ -1,0 +1,50 @@
+"""Expression from one face to another, as landmarks."""
+
+import jax
+import numpy as np
+import pytest
+
+from dfjax.data.faces.shape import mean_shape
+from dfjax.ops import landmarks as ops
+
+
+@pytest.fixture(scope='module')
+def shape():
+    return mean_shape('full').astype(np.float32)
+
+
+def opening(points, pairs):
+    return points[:, pairs[:, 1], 1] - points[:, pairs[:, 0], 1]
+
+
+def test_a_face_gets_itself_back(shape):
+    """The same person: nothing changes, whatever the expression, while nothing is closed."""
+    moved = shape + np.random.default_rng(0).normal(0, 0.003, (4, 68, 2)).astype(np.float32)
+    np.testing.assert_allclose(jax.jit(ops.transfer_expression)(moved, shape, shape), moved, atol=1e-6)
+
+
+def test_offsets_go_over_and_no_face_turns_inside_out(shape):
+    """A mouth that is open on average, closed: the other's, hardly open on average, closes and no more."""
+    mean = shape.copy()
+    mean[[65, 66, 67], 1] += 0.1
+    mean[56:59, 1] += 0.1
+    closed = mean[None].copy()
+    closed[:, [65, 66, 67], 1] = closed[:, [63, 62, 61], 1]
+    closed[:, [40, 41], 1] = closed[:, [38, 37], 1] - 0.01  # lids as landmarks see a blink
+    closed[:, 17:27, 1] -= 0.05
+    got = np.asarray(jax.jit(ops.transfer_expression)(closed, mean, shape))
+    np.testing.assert_allclose(opening(got, ops.LIPS), ops.CLOSED, atol=1e-6)
+    np.testing.assert_allclose(opening(got, ops.LIDS)[:, :2], ops.CLOSED, atol=1e-6)
+    np.testing.assert_allclose(opening(got, ops.LIDS)[:, 2:], opening(shape[None], ops.LIDS)[:, 2:], atol=1e-6)
+    np.testing.assert_allclose(got[:, 17:27] - shape[17:27], closed[:, 17:27] - mean[17:27], atol=1e-6)
+    upper = lambda points: points[:, ops.LIPS[:, 0], 1] - points[:, ops.BEYOND_LIPS[:, 0], 1]
+    np.testing.assert_allclose(upper(got), upper(shape[None]), atol=1e-6)  # the lip's thickness
+
+
+def test_lips_open_as_wide_as_they_are(shape):
+    wide = shape[None].copy()
+    wide[:, [65, 66, 67], 1] += 0.12
+    other = shape.copy()
+    other[[65, 66, 67], 1] += 0.03  # whose mouth is open at rest
+    got = np.asarray(jax.jit(ops.transfer_expression)(wide, shape, other))
+    np.testing.assert_allclose(opening(got, ops.LIPS), opening(wide, ops.LIPS), atol=1e-6)
