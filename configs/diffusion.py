@@ -22,7 +22,7 @@ VARIANTS = {
         'data.source': 'render:people:1:16',
         'data.labels': ['smile', 'glasses'],
         'data.size': 32,
-        'model': {'stem': 4, 'widths': [16, 24], 'blocks': 1, 'attention': [4], 'embedding': 32},
+        'model': {'stem': 4, 'widths': [16], 'blocks': 1, 'attention': [8], 'embedding': 32},
         'optimizer.lr': 2e-3,
         'optimizer.warmup': 5,
     },

@@ -101,6 +101,15 @@ def test_the_gradient_penalty_is_that_of_finite_differences():
     np.testing.assert_allclose(got, expected, rtol=1e-4)
 
 
+def test_the_penalty_along_noise_is_the_exact_one_on_average():
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 3, 3, 1)), jnp.float32)
+    exact = adversarial.gradient_penalty(quadratic, x)
+    many = jnp.tile(x, (4000, 1, 1, 1))
+    noise = jax.random.normal(jax.random.key(0), many.shape)
+    got = adversarial.slope_penalty(quadratic, many, noise, 0.01)
+    np.testing.assert_allclose(got, exact, rtol=5 * 2**0.5 / 8000**0.5)  # the square of a gaussian spreads by sqrt 2
+
+
 def test_adversarial_losses_are_cross_entropies():
     real, fake = np.array([2.0, -0.5]), np.array([-1.0, 0.3])
     sigmoid = lambda x: 1 / (1 + np.exp(-x))

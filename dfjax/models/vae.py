@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from dfjax.errors import InputError
 from dfjax.models.autoencoder import Residual, Upscale
 from dfjax.models.conv import Conv
 from dfjax.ops.image import pixel_shuffle, space_to_depth
@@ -19,11 +20,12 @@ def widths(size: int, stem: int, width: int, most: int) -> list[int]:
     """Channels of each map from the stem's grid down to BOTTOM, doubling up to `most`.
 
     Raises:
-        ValueError: if `size` is not BOTTOM * stem times a power of two.
+        InputError: if `size` is not BOTTOM * stem times a power of two.
     """
     depth = (size // (stem * BOTTOM)).bit_length() - 1
     if size != stem * BOTTOM * 2**depth:
-        raise ValueError(f'pictures of {size} px do not halve to {BOTTOM} from a stem of {stem}')
+        least = stem * BOTTOM
+        raise InputError(f'config key data.size is {least}, {2 * least}, {4 * least}, ... with stem {stem}, not {size}')
     return [min(width * 2**i, most) for i in range(depth + 1)]
 
 

@@ -33,9 +33,15 @@ def default_config() -> ConfigDict:
     cfg.batch_size = 32
     cfg.data = dict(source='render:people:1:4096', labels=[], size=64, resident_bytes=2**30)
     cfg.model = dict(kind='modern', latent=128, stem=4, width=96, most=192)  # 'classic' has no stem, and no `most`
+    cfg.discriminator = dict(width=64, most=192)  # its stem is the generator's
     cfg.flip = 0.5  # probability that a real picture is mirrored
     cfg.augment = dict(colour=0.0, translate=0.125, cutout=0.25)  # see ops.diffaugment
-    cfg.loss = dict(kind='relativistic', r1=1.0, r2=1.0)  # kind: one of losses.adversarial.KINDS
+    cfg.loss = dict(
+        kind='relativistic',  # one of losses.adversarial.KINDS
+        r1=1.0,  # weights of the penalties on real and on made pictures
+        r2=1.0,
+        sigma=0.02,  # of the noise along which they are measured; 0 measures them exactly, see losses.adversarial
+    )
     cfg.optimizer = dict(lr=5e-4, schedule='constant', warmup=100, b1=0.0, b2=0.99, clip=10.0)
     cfg.ema = 0.998
     return cfg
@@ -43,16 +49,16 @@ def default_config() -> ConfigDict:
 
 def nets(cfg: ConfigDict) -> dict:
     """The Linen modules by name."""
-    m, dtype = cfg.model, compute_dtype(cfg)
+    m, d, dtype = cfg.model, cfg.discriminator, compute_dtype(cfg)
     if m.kind == 'classic':
         axis = DEVICE_AXIS if cfg.parallel == 'pmap' else None
         return {
             'generator': models.ClassicGenerator(cfg.data.size, m.latent, m.width, axis, dtype),
-            'discriminator': models.ClassicDiscriminator(m.width, axis, dtype),
+            'discriminator': models.ClassicDiscriminator(d.width, axis, dtype),
         }
     return {
         'generator': models.Generator(cfg.data.size, m.latent, m.stem, m.width, m.most, dtype),
-        'discriminator': models.Discriminator(m.stem, m.width, m.most, dtype),
+        'discriminator': models.Discriminator(m.stem, d.width, d.most, dtype),
     }
 
 
@@ -103,7 +109,7 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     params, opt, statistics = dict(state.params), dict(state.opt), state.ema['statistics']
 
     # The data of this step
-    draws = jax.vmap(lambda key: jax.random.split(key, 5))(batch['key'])  # [B, 5] keys
+    draws = jax.vmap(lambda key: jax.random.split(key, 6))(batch['key'])  # [B, 6] keys
     pictures = flipped(batch['image'].astype(jnp.float32) / 127.5 - 1, draws[:, 0], cfg.flip)
     noise = jax.vmap(lambda key: jax.random.normal(key, (2, cfg.model.latent)))(draws[:, 1])
     seen = lambda x, i: diffaugment(x, draws[:, i], **cfg.augment)
@@ -120,11 +126,16 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     # Discriminator
     fake = seen(make(params['generator'], noise[:, 0])[0], 3)
 
+    push = jax.vmap(lambda key: jax.random.normal(key, real.shape[1:]))(draws[:, 5])
+
+    def penalty(p: dict, x: jax.Array) -> jax.Array:
+        if w.sigma:
+            return adversarial.slope_penalty(lambda x: judge(p, x), x, push, w.sigma)
+        return adversarial.gradient_penalty(lambda x: judge(p, x), x)
+
     def critic(p: dict) -> tuple[jax.Array, dict]:
         terms = {'d/adv': adversarial.critic_loss(w.kind, judge(p, real), judge(p, fake))}
-        for name, x in (('r1', real), ('r2', fake)):
-            if w[name]:
-                terms[f'd/{name}'] = w[name] / 2 * adversarial.gradient_penalty(lambda x: judge(p, x), x)
+        terms |= {f'd/{name}': w[name] / 2 * penalty(p, x) for name, x in (('r1', real), ('r2', fake)) if w[name]}
         return sum(terms.values()), terms
 
     (total, terms), grads = jax.value_and_grad(critic, has_aux=True)(params['discriminator'])

@@ -1,0 +1,173 @@
+"""VAE, GAN and diffusion model: every variant as shapes, conditions, free bits, truncation, batch norm."""
+
+import importlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dfjax.configs.common import build
+from dfjax.errors import InputError
+from dfjax.models.vae import widths
+from dfjax.systems import diffusion, gan, load_system, vae
+
+SYSTEMS = ('vae', 'gan', 'diffusion')
+
+
+def config(name, variant='smoke', **changes):
+    return build(importlib.import_module(f'dfjax.configs.{name}').get_config(variant), changes)
+
+
+def batch_of(cfg, count=4, fill=0):
+    """A 'labelled' batch of grey pictures."""
+    size, labels = cfg.data.size, len(cfg.data.labels)
+    return {
+        'image': jnp.full((count, size, size, 3), fill, jnp.uint8),
+        'label': jnp.ones((count, labels)),
+        'known': jnp.ones((count, labels)),
+        'key': jax.random.split(jax.random.key(1), count),
+    }
+
+
+@pytest.mark.parametrize('variant', ['laptop', 'gpu', 'paper'])
+@pytest.mark.parametrize('name', SYSTEMS)
+def test_every_variant_makes_a_step_and_pictures_of_its_size(name, variant):
+    """As shapes only; the smoke variant is computed by the contract test."""
+    cfg, system = config(name, variant), load_system(name)
+
+    def both(key):
+        state = system.init(cfg, key)
+        after, metrics = system.step(cfg, state, batch_of(cfg))
+        return state, after, metrics, system.preview(cfg, after, batch_of(cfg))
+
+    state, after, metrics, preview = jax.eval_shape(both, jax.random.key(0))
+    assert jax.tree.map(lambda x: x.shape, state) == jax.tree.map(lambda x: x.shape, after)
+    assert 'total' in metrics
+    assert preview.shape[1:] == (cfg.data.size, cfg.data.size, 3)
+
+
+def test_depth_follows_from_the_side():
+    assert widths(64, 4, 32, 100) == [32, 64, 100]
+    assert widths(128, 4, 32, 100) == [32, 64, 100, 100]
+    assert widths(256, 4, 32, 512) == [32, 64, 128, 256, 512]
+    with pytest.raises(InputError, match='is 16, 32, 64, ... with stem 4, not 96'):
+        widths(96, 4, 32, 512)
+
+
+@pytest.mark.parametrize(
+    ('system', 'change', 'line'),
+    [
+        (vae, {'loss.sobel': 'round'}, 'loss.sobel is one of magnitude, axis, squared, complete'),
+        (vae, {'data.size': 96}, 'data.size'),
+        (gan, {'loss.kind': 'round'}, 'loss.kind is one of relativistic, nonsaturating'),
+        (gan, {'model.kind': 'round'}, 'model.kind is one of modern, classic'),
+        (diffusion, {'schedule': 'round'}, 'schedule is one of cosine, linear'),
+        (diffusion, {'prediction': 'round'}, 'prediction is one of v, epsilon'),
+    ],
+)
+def test_a_wrong_key_is_one_line(system, change, line):
+    name = system.__name__.rpartition('.')[2]
+    with pytest.raises(InputError, match=line):
+        jax.eval_shape(lambda key: system.init(config(name, **change), key), jax.random.key(0))
+
+
+# VAE
+
+
+@pytest.fixture(scope='module')
+def coder():
+    """(cfg, params) of the smoke VAE."""
+    cfg = config('vae')
+    return cfg, jax.jit(lambda key: vae.init(cfg, key).params)(jax.random.key(0))
+
+
+def terms(cfg, params, step):
+    batch = batch_of(cfg, fill=90)
+    pictures = batch['image'].astype(jnp.float32) / 127.5 - 1
+    return jax.jit(lambda params: vae.generate(cfg, params, pictures, batch['key'], step)[:2])(params)
+
+
+def test_beta_rises_and_free_bits_are_a_floor(coder):
+    cfg, params = coder
+    (plain, figures), pixels = terms(cfg, params, 0), cfg.data.size**2
+    assert float(plain['kl']) == pytest.approx(cfg.loss.beta * float(figures['nats']) / pixels, rel=1e-5)
+    warm = config('vae', **{'loss.warmup': 100})
+    assert float(terms(warm, params, 0)[0]['kl']) == 0
+    assert float(terms(warm, params, 50)[0]['kl']) == pytest.approx(float(plain['kl']) / 2, rel=1e-5)
+    free = config('vae', **{'loss.free_bits': 50.0})  # more than any dimension costs at the start
+    kl, slope = jax.jit(
+        jax.value_and_grad(
+            lambda p: vae.generate(free, p, jnp.zeros((4, 32, 32, 3)), batch_of(free)['key'], 0)[0]['kl']
+        )
+    )(params)
+    assert float(kl) == pytest.approx(free.loss.beta * 50 * free.model.latent / pixels, rel=1e-5)
+    assert all(not bool(x.any()) for x in jax.tree.leaves(slope))
+
+
+def test_the_terms_that_are_switched_on_are_there(coder):
+    cfg, params = coder
+    assert set(terms(cfg, params, 0)[0]) == {'recon', 'kl', 'sobel'}
+    assert set(terms(config('vae', **{'loss.gamma': 0.0}), params, 0)[0]) == {'recon', 'kl'}
+    assert set(terms(config('vae', **{'loss.texture': 1.0}), params, 0)[0]) == {'recon', 'kl', 'sobel', 'texture'}
+
+
+# GAN
+
+
+def test_truncation_goes_from_the_mean_style_to_the_style():
+    cfg = config('gan')
+    params = jax.jit(lambda key: gan.init(cfg, key).ema)(jax.random.key(0))
+    noise = jax.random.normal(jax.random.key(1), (5, cfg.model.latent))
+    style = {psi: np.asarray(gan.style(cfg, params, noise, psi)) for psi in (0.0, 0.25, 0.5, 1.0)}
+    assert np.ptp(style[0.0], axis=0).max() < 1e-6
+    np.testing.assert_allclose(style[0.25] - style[0.0], (style[1.0] - style[0.0]) / 4, atol=1e-6)
+
+
+def test_the_classic_generator_makes_a_picture_the_same_alone_and_in_a_batch():
+    """So batch norm uses what it has seen in training, which a step changes."""
+    small = {'model': {'kind': 'classic', 'latent': 8, 'width': 4}, 'loss': {'r1': 0.0, 'r2': 0.0}}
+    cfg = config('gan', **small)
+    state = jax.jit(lambda key: gan.init(cfg, key))(jax.random.key(0))
+    after, _ = jax.jit(lambda state, batch: gan.step(cfg, state, batch))(state, batch_of(cfg, fill=30))
+    before, seen = (jax.tree.leaves(s.ema['statistics']) for s in (state, after))
+    assert all((a != b).any() for a, b in zip(before, seen))
+    noise = jax.random.normal(jax.random.key(1), (4, 8))
+    together, alone = gan.from_noise(cfg, after.ema, noise), gan.from_noise(cfg, after.ema, noise[:1])
+    np.testing.assert_allclose(together[:1], alone, atol=1e-5)
+    assert together.shape == (4, 32, 32, 3)
+
+
+# Diffusion
+
+
+@pytest.fixture(scope='module')
+def denoising():
+    """(cfg, params) of the smoke diffusion model, moved a little: at the start it ignores everything."""
+    cfg = config('diffusion')
+    params = jax.jit(lambda key: diffusion.init(cfg, key).params)(jax.random.key(0))
+    rng = np.random.default_rng(0)
+    return cfg, jax.tree.map(lambda x: x + rng.normal(0, 0.05, x.shape).astype(np.float32), params)
+
+
+def test_guidance_goes_from_the_guess_without_labels_to_that_with_them_and_beyond(denoising):
+    cfg, params = denoising
+    x = jax.random.normal(jax.random.key(0), (2, 32, 32, 3)) * 0.3
+    labels = jnp.array([[1.0, 0.0], [-1.0, 1.0]])
+    guess = {g: diffusion.denoiser(cfg, params, labels, g)(x, 500) for g in (0.0, 0.5, 1.0)}
+    untold = diffusion.denoiser(cfg, params)(x, 500)
+    np.testing.assert_allclose(guess[0.0], untold, atol=1e-5)
+    assert float(jnp.abs(guess[1.0] - untold).max()) > 1e-3
+    np.testing.assert_allclose(guess[0.5], (guess[1.0] + untold) / 2, atol=1e-5)
+    assert float(jnp.abs(guess[1.0]).max()) <= 1
+
+
+def test_labels_that_are_not_known_are_not_looked_at(denoising):
+    cfg, params = denoising
+    state = jax.jit(lambda key: diffusion.init(cfg, key))(jax.random.key(0)).replace(params=params)
+    compiled = jax.jit(lambda state, batch: diffusion.step(cfg, state, batch)[1]['error'])
+    step = lambda batch: compiled(state, batch)
+    batch = batch_of(cfg)
+    unknown = batch | {'known': 0 * batch['known']}
+    other = unknown | {'label': 0 * batch['label']}
+    assert float(step(unknown)) == float(step(other)) != float(step(batch))
