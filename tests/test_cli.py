@@ -29,6 +29,7 @@ BAD = {  # verb: arguments of an input that is not there
     'edit': ['--run', '{none}', '--vector', 'smile=1', '{none}', '-o', '{out}.png'],
     'morph': ['--run', '{none}', '{none}', '{none}', '-o', '{out}.gif'],
     'sample': ['--run', '{none}', '-o', '{out}.png'],
+    'stylize': ['{none}', '--style', 'pattern:mosaic', '-o', '{out}.png'],
 }
 NO_INPUT = ('demo', 'bench')  # verbs that read nothing
 

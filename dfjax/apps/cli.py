@@ -25,6 +25,7 @@ VERBS = {
     'convert': 'apply a trained swap to a video',
     'edit': 'change attributes of pictures and videos by vectors of a trained VAE',
     'morph': 'make a transition between pictures through the codes of a trained VAE',
+    'stylize': 'repaint pictures in the style of another, or videos by a trained run',
     'sample': 'make pictures by a trained VAE, GAN or diffusion model',
     'evaluate': 'measure a swapped video against its input, or what a run has learnt',
     'verify': 'read the content credentials of a picture or video',

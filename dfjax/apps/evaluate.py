@@ -10,6 +10,7 @@ FIGURES = {  # system: the module of `dfjax.inference` with its `figures(run, ..
     'vae': ('figures_vae', ('data', 'samples', 'against')),
     'gan': ('figures_gan', ('data', 'samples')),
     'diffusion': ('figures_diffusion', ('data', 'samples', 'steps', 'solver')),
+    'style': ('figures_style', ('data',)),
 }
 
 

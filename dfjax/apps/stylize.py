@@ -1,0 +1,184 @@
+"""`dfjax stylize`: pictures in the style of another by optimisation, pictures and videos by a trained run."""
+
+import argparse
+import time
+from pathlib import Path
+
+from dfjax.apps.convert import plan_outputs, write_outputs
+from dfjax.apps.extract import bar
+from dfjax.errors import InputError
+
+EXAMPLE = 'dfjax stylize anna.jpg --style pattern:mosaic -o out.png'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        f'Example: {EXAMPLE}\n         dfjax stylize anna.mp4 --run runs/night -o out.mp4\n\n'
+        "Nothing has to be downloaded. --features uses VGG-19 instead, if you have torchvision's vgg19-dcbb9e9d.pth; "
+        'without a picture, -o FILE.npz writes it as training reads it.'
+    )
+    parser.add_argument('input', nargs='?', metavar='IN', help='a picture, a folder of them, or with --run a video')
+    parser.add_argument('-o', '--out', required=True, metavar='OUT', help='what to write, of the same kind')
+    parser.add_argument('--style', metavar='PICTURE', help='a picture, or pattern:strokes, mosaic or hatching')
+    parser.add_argument('--run', metavar='W', help='the folder of a run of system style, instead of --style')
+    parser.add_argument('--size', type=int, metavar='N', help='longer side; default 256, with --run that of the input')
+    parser.add_argument('--steps', type=int, metavar='N', help='of the optimisation at each scale; default 60')
+    parser.add_argument('--strength', type=float, metavar='T', help='of the style; default 1')
+    parser.add_argument('--features', metavar='FILE', help='VGG-19, of torchvision (.pth) or written by this (.npz)')
+    parser.add_argument('--force', action='store_true', help='replace an output that exists')
+
+
+def run(args: argparse.Namespace) -> dict:
+    """Does as the arguments say; returns the report."""
+    how = {name: getattr(args, name) for name in ('size', 'steps', 'strength', 'features')}
+    how = {name: value for name, value in how.items() if value is not None}
+    if args.size is not None and args.size < 1:
+        raise InputError(f'--size {args.size}: give the pixels of the longer side')
+    if args.input is None:
+        if not args.features or args.style or args.run:
+            raise InputError('give a picture, and --style or --run; or --features alone, to rewrite it')
+        return rewrite_features(args.features, args.out, force=args.force)
+    if bool(args.style) == bool(args.run):
+        raise InputError('give --style PICTURE or --run W, one of the two')
+    if args.style:
+        return stylize(args.input, args.style, args.out, force=args.force, **how)
+    if strange := [name for name in how if name != 'size']:
+        raise InputError(f'--{strange[0]}: not an option with --run; it says how --style is optimised')
+    return stylize_by_run(args.run, args.input, args.out, force=args.force, **how)
+
+
+def stylize(
+    source: Path | str,
+    style: Path | str,
+    out: Path | str,
+    *,
+    size: int = 256,
+    features: Path | str | None = None,
+    force: bool = False,
+    progress: bool = True,
+    **how,
+) -> dict:
+    """Writes a picture, or each of a folder, in the style of another, with content credentials that say so.
+
+        stylize('anna.jpg', 'pattern:strokes', 'out.png', size=512)
+
+    Args:
+        source: a picture or a folder of them.
+        style: a picture, or `pattern:...`.
+        out: of the same kind as `source`.
+        size: longer side of what is written.
+        features: a file of VGG-19; without, the filter bank.
+        how: `steps` and `strength` of `inference.stylise.stylise`.
+
+    Returns:
+        {'out', 'pictures', 'seconds', and of the last picture the figures of `inference.stylise.figures`}.
+
+    Raises:
+        InputError: as `plan_outputs`, `stylise` and the readers do; a video.
+    """
+    from dfjax.data.media.source import kind
+    from dfjax.inference.stylise import read_features, read_style
+    from dfjax.training.parallel import enable_compilation_cache
+
+    enable_compilation_cache()
+    plan = plan_outputs(source, out, force)
+    if film := next((path for path in plan if kind(path) == 'video'), None):
+        raise InputError(f'{film}: is a video; train a run of system style, and give it as --run')
+    job = PictureJob(read_style(style, size), size, read_features(features) if features else None, how)
+    start = time.monotonic()
+    with bar(f'painting {Path(out).name}', progress) as job.tick:
+        write_outputs(job, plan, Path(out), Path(source).is_dir(), force, lambda: None)
+    seconds = round(time.monotonic() - start, 2)
+    return {'out': str(out), 'pictures': job.frames, 'seconds': seconds, **job.report}
+
+
+def stylize_by_run(
+    run, source: Path | str, out: Path | str, *, size: int | None = None, force: bool = False, progress: bool = True
+) -> dict:
+    """Writes pictures or videos repainted by a trained run; a video keeps its frames, times and sound.
+
+        stylize_by_run('runs/night', 'anna.mp4', 'out.mp4')
+
+    Args:
+        run: the folder of a run of system style, or what `load_run` gave.
+        source: a picture, a video or a folder of them.
+        out: of the same kind.
+        size: see `inference.stylise.Stylist`.
+
+    Returns:
+        {'out', 'frames', 'seconds', 'fps'}.
+
+    Raises:
+        InputError: as `load_run`, `plan_outputs` and the readers do.
+    """
+    from dfjax.inference.run import load_run
+    from dfjax.inference.stylise import Stylist
+    from dfjax.training.parallel import enable_compilation_cache
+
+    enable_compilation_cache()
+    plan = plan_outputs(source, out, force)
+    run = load_run(run, system='style') if isinstance(run, str | Path) else run
+    job, start = FrameJob(Stylist(run, size)), time.monotonic()
+    with bar(f'painting {Path(out).name}', progress) as tick:
+        write_outputs(job, plan, Path(out), Path(source).is_dir(), force, lambda: tick(job.frames, None))
+    seconds = time.monotonic() - start
+    return {'out': str(out), 'frames': job.frames, 'seconds': round(seconds, 2), 'fps': round(job.frames / seconds, 1)}
+
+
+def rewrite_features(source: Path | str, out: Path | str, *, force: bool = False) -> dict:
+    """Writes torchvision's VGG-19 as `models.vgg.load` reads it: {'out', 'layers'}.
+
+    Raises:
+        InputError: as `read_features`; a name that does not end with .npz.
+    """
+    from dfjax.data.media.output import atomic_path
+    from dfjax.inference.stylise import read_features
+    from dfjax.models.vgg import save
+
+    if Path(out).suffix != '.npz':
+        raise InputError(f'{out}: give a picture to paint; or name features FILE.npz, to rewrite them for training')
+    weights = read_features(source)
+    with atomic_path(out, force) as part:
+        save(part, weights)
+    return {'out': str(out), 'layers': len(weights)}
+
+
+class PictureJob:
+    """What `write_outputs` calls for every picture, by optimisation.
+
+    Attributes:
+        report: figures of the last picture.
+        tick: called with the steps done and their number.
+    """
+
+    description, system, batch = 'repainted in the style of another picture', 'style', 1
+
+    def __init__(self, style, size: int, weights, how: dict):
+        self.style, self.size, self.weights, self.how = style, size, weights, how
+        self.frames, self.report, self.tick = 0, {}, None
+
+    def __call__(self, name: str, frames: list) -> list:
+        """Frames (index, time, rgb) of the file `name`, one picture, repainted."""
+        from dfjax.inference.stylise import stylise
+
+        made = []
+        for _, _, rgb in frames:
+            options = dict(size=self.size, weights=self.weights, progress=self.tick, **self.how)
+            picture, self.report = stylise(rgb, self.style, **options)
+            made.append(picture)
+        self.frames += len(frames)
+        return made
+
+
+class FrameJob:
+    """The same by a trained net."""
+
+    description, system = 'repainted by a trained model', 'style'
+
+    def __init__(self, stylist):
+        self.stylist, self.batch, self.frames = stylist, stylist.batch, 0
+
+    def __call__(self, name: str, frames: list) -> list:
+        """Frames (index, time, rgb) of the file `name`, repainted."""
+        self.frames += len(frames)
+        return self.stylist([rgb for _, _, rgb in frames])

@@ -1,0 +1,245 @@
+"""A picture in the style of another, by optimisation (Gatys et al. 2016), and by a trained run of system 'style'.
+
+    made, report = stylise(read_image('anna.jpg'), read_style('night.jpg'), size=256)
+
+The picture itself is what is optimised: its Gram matrices towards those of the style, its features towards what they
+were once it had the style's colours. Coarse first, so that large forms settle while they are cheap, by L-BFGS, which
+needs a tenth of the steps that Adam does.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from dfjax.data.media.image import read_image
+from dfjax.data.patterns import PREFIX, pattern
+from dfjax.errors import InputError
+from dfjax.inference.foreign.layers import compare, conv, convert
+from dfjax.inference.foreign.tensors import read_checkpoint
+from dfjax.inference.paste import match_colour
+from dfjax.inference.run import Run
+from dfjax.losses.style import content_distance, gram, out_of_range, style_distance, total_variation
+from dfjax.models import vgg
+from dfjax.models.features import LEAST, extract, octaves
+from dfjax.systems.style import apply_style
+
+CONTENT, SMOOTH, RANGE = 0.06, 0.002, 10.0  # what content, variation and colours out of range count beside style
+COARSEST = 64  # pixels of the longer side at which the optimisation begins, at most
+MEMORY = 12  # steps that L-BFGS remembers
+ENOUGH = 1e-4  # of the fall that the slope promises, for a step to be taken (Armijo)
+
+
+def read_style(name: Path | str, size: int) -> np.ndarray:
+    """A style picture uint8 [H, W, 3], its longer side `size`: of a file, or `pattern:...` of `data.patterns`.
+
+    Raises:
+        InputError: no such picture or pattern.
+    """
+    return pattern(str(name), size) if str(name).startswith(PREFIX) else resized(read_image(name), size)
+
+
+def read_features(path: Path | str) -> dict:
+    """VGG-19's weights: of torchvision's file, or of the one that `models.vgg.save` writes (.npz).
+
+    Raises:
+        InputError: a file that cannot be read, or of another net; all names and shapes that differ are listed.
+    """
+    if Path(path).suffix == '.npz':
+        return vgg.load(path)
+    weights = max(read_checkpoint(path).values(), key=lambda w: sum(name.startswith('features.') for name in w))
+    table = {name: conv(f'features.{n}') for name, n in zip(vgg.LAYERS, vgg.TORCHVISION)}
+    weights = {k: v for k, v in weights.items() if k.rpartition('.')[0] in {layer.name for layer in table.values()}}
+    empty = lambda *shape: jax.ShapeDtypeStruct(shape, jnp.float32)
+    shapes = {name: {'kernel': empty(3, 3, i, o), 'bias': empty(o)} for name, (i, o) in vgg.LAYERS.items()}
+    if lines := compare(weights, table, {'params': shapes}):
+        raise InputError(f'{path}: not VGG-19 as torchvision writes it:\n' + '\n'.join(lines))
+    try:
+        return convert(weights, table, {'params': shapes})['params']
+    except InputError as error:
+        raise InputError(f'{path}: {error}') from None
+
+
+def resized(picture: np.ndarray, size: int) -> np.ndarray:
+    """uint8 [H, W, 3] with its longer side `size`."""
+    h, w = picture.shape[:2]
+    if max(h, w) == size:
+        return picture
+    to = tuple(max(1, round(n * size / max(h, w))) for n in (w, h))
+    return cv2.resize(picture, to, interpolation=cv2.INTER_AREA if max(h, w) > size else cv2.INTER_CUBIC)
+
+
+def stylise(
+    picture: np.ndarray,
+    style: np.ndarray,
+    *,
+    size: int = 256,
+    steps: int = 60,
+    strength: float = 1.0,
+    weights: Mapping | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[np.ndarray, dict[str, float]]:
+    """`picture` in the style of `style`, and how near it came.
+
+    Args:
+        picture, style: uint8 [H, W, 3], of any sizes.
+        size: longer side of the result.
+        steps: of the optimisation, at each of the sizes size / 4 (from COARSEST on), size / 2 and size.
+        strength: of the style; half keeps twice as much of the content.
+        weights: of VGG-19, see `models.vgg`; without, the features of the filter bank.
+        progress: called with the steps done and their number.
+
+    Returns:
+        uint8 [h, w, 3], and {'gram_before', 'gram_after': see `figures`, 'gram_ratio': the one over the other,
+        'content_distance'}.
+
+    Raises:
+        InputError: a size, number of steps or strength that is none.
+    """
+    least = vgg.LEAST if weights else LEAST
+    if steps < 1 or not 0 < strength < math.inf:
+        raise InputError(f'{steps} steps at strength {strength}: both have to be above 0')
+    for what, shape in (('picture', picture.shape), ('style', style.shape)):
+        if size * min(shape[:2]) / max(shape[:2]) < least:
+            raise InputError(
+                f'a {what} of {shape[1]}x{shape[0]} has sides below {least} pixels at size {size}; enlarge'
+            )
+    sizes = [size >> n for n in (2, 1, 0)]
+    sizes = [s for s in sizes if s >= COARSEST and s * min(picture.shape[:2]) / max(picture.shape[:2]) >= least] or [
+        size
+    ]
+    matched = in_colours(resized(picture, size), style)
+    x = as_input(resized(matched, sizes[0]))
+    for n, side in enumerate(sizes):
+        content, wanted = (as_input(resized(p, side)) for p in (matched, style))
+        count = octaves(min(content.shape[1:3] + wanted.shape[1:3]))
+        (grams, _), (_, kept) = (described(weights, p, count) for p in (wanted, content))
+        x = jnp.clip(jax.image.resize(x, content.shape, 'cubic'), -1, 1)
+        tick = lambda done, n=n: progress(n * steps + done, len(sizes) * steps)
+        x = minimise(partial(cost, count), x, steps, tick, weights, grams, kept, CONTENT / strength)
+    made = np.asarray(to_bytes(x[0]))
+    return made, figures(resized(picture, size), resized(style, size), made, weights)
+
+
+def as_input(picture: np.ndarray) -> jax.Array:
+    """uint8 [H, W, 3] as float32 [1, H, W, 3] in [-1, 1]."""
+    return jnp.asarray(picture, jnp.float32)[None] / 127.5 - 1
+
+
+def in_colours(picture: np.ndarray, style: np.ndarray) -> np.ndarray:
+    """uint8 [H, W, 3] with the mean and covariance of the colours of another."""
+    like = cv2.resize(style, picture.shape[1::-1], interpolation=cv2.INTER_AREA)
+    one, other = (jnp.asarray(p, jnp.float32)[None] / 255 for p in (picture, like))
+    return np.asarray(to_bytes(2 * match_colour('mkl', one, other, jnp.ones_like(one[..., :1]))[0] - 1))
+
+
+@partial(jax.jit, static_argnums=2)
+def described(weights: Mapping | None, x: jax.Array, count: int) -> tuple[list[jax.Array], list[jax.Array]]:
+    """Gram matrices of the style of pictures [1, H, W, 3], and the maps that say what they show; see `extract`."""
+    style, content = extract(weights, x, count)
+    return [gram(f) for f in style], content
+
+
+def cost(count: int, x: jax.Array, weights: Mapping | None, grams: list, kept: list, content: float) -> jax.Array:
+    """What is to be least: of a picture [1, H, W, 3], with the style and the content wanted as in `described`."""
+    made, shown = described(weights, x, count)
+    terms = {
+        'style': style_distance(made, grams),
+        'content': content * content_distance(shown, kept),
+        'smooth': SMOOTH * total_variation(x),
+        'range': RANGE * out_of_range(x),
+    }
+    return sum(terms.values())[0]
+
+
+def minimise(
+    function: Callable, x: jax.Array, steps: int, progress: Callable[[int], None], *arguments: Any
+) -> jax.Array:
+    """Where function(x, *arguments) is less than at x, by L-BFGS with backtracking (Nocedal & Wright 2006, 7.2).
+
+    Steps are dispatched one by one: a convolution inside a compiled loop is many times slower on a CPU.
+    """
+    memory = optax.scale_by_lbfgs(memory_size=MEMORY)
+
+    @jax.jit
+    def towards(slope: jax.Array, state: optax.OptState, x: jax.Array) -> tuple:
+        step, state = memory.update(slope, state, x)
+        return step, jnp.vdot(step, slope), state
+
+    evaluate = jax.jit(jax.value_and_grad(function))
+    state, (value, slope) = memory.init(x), evaluate(x, *arguments)
+    first = True
+    for n in range(steps):
+        step, gain, state = towards(slope, state, x)
+        if gain <= 0:  # what it remembers is of no use here
+            state, first = memory.init(x), True
+            step, gain, state = towards(slope, state, x)
+        if gain == 0:
+            break  # the bottom
+        rate = 0.1 / float(jnp.abs(step).max()) if first else 1.0
+        for _ in range(12):
+            there = x - rate * step
+            reached, steeper = evaluate(there, *arguments)
+            if reached <= value - ENOUGH * rate * gain:
+                break
+            rate *= 0.4
+        else:
+            break  # float32 has no more digits for what is left
+        x, value, slope, first = there, reached, steeper, False
+        progress(n + 1)
+    return x
+
+
+def figures(picture: np.ndarray, style: np.ndarray, made: np.ndarray, weights: Mapping | None) -> dict[str, float]:
+    """How far a picture uint8 [H, W, 3] was from a style, how far what was made of it is, and what it lost.
+
+    'gram_before' and 'gram_after' are `losses.style.style_distance`, 'gram_ratio' the one over the other, and
+    'content_distance' is that of the content's layers.
+    """
+    count = octaves(min(picture.shape[:2] + style.shape[:2]))
+    (was, kept), (wanted, _), (now, shown) = (described(weights, as_input(p), count) for p in (picture, style, made))
+    before, after = (float(style_distance(g, wanted)[0]) for g in (was, now))
+    ratio = round(before / max(after, 1e-9), 2)
+    lost = float(content_distance(shown, kept)[0])
+    return {'gram_before': before, 'gram_after': after, 'gram_ratio': ratio, 'content_distance': lost}
+
+
+class Stylist:
+    """stylist(frames) -> frames, by a run of system 'style'.
+
+    Args:
+        run: as `load_run` gave it.
+        size: longer side at which the net works, the smaller the larger its strokes; None is that of the frames.
+
+    Attributes:
+        batch: frames at once, for which the net is compiled.
+    """
+
+    def __init__(self, run: Run, size: int | None = None):
+        self.size, self.batch = size, 1 if jax.default_backend() == 'cpu' else 8
+        self._params = jax.device_put(run.params)
+        self._apply = jax.jit(lambda params, x: to_bytes(apply_style(run.cfg, params, x / 127.5 - 1)))
+
+    def __call__(self, frames: list[np.ndarray]) -> list[np.ndarray]:
+        """Up to `batch` frames uint8 [H, W, 3] of equal sizes, repainted, as large as they were."""
+        h, w = frames[0].shape[:2]
+        if min(h, w) * (self.size or max(h, w)) / max(h, w) < LEAST:
+            raise InputError(f'pictures of {w}x{h} are too small to be repainted; the net needs {LEAST} pixels a side')
+        seen = [resized(frame, self.size) if self.size else frame for frame in frames]
+        seen += seen[-1:] * (self.batch - len(seen))  # a last group that is smaller is not worth compiling anew
+        made = np.asarray(self._apply(self._params, np.stack(seen)))[: len(frames)]
+        if made.shape[1:3] == (h, w):
+            return list(made)
+        return [cv2.resize(picture, (w, h), interpolation=cv2.INTER_CUBIC) for picture in made]
+
+
+def to_bytes(x: jax.Array) -> jax.Array:
+    """Pictures in [-1, 1] as uint8."""
+    return jnp.round(jnp.clip(x * 127.5 + 127.5, 0, 255)).astype(jnp.uint8)

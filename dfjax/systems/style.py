@@ -1,0 +1,176 @@
+"""One style, for any picture at once: a net that repaints (Johnson et al. 2016), and does not flicker on video.
+
+    style      distance of the Gram matrices of what it makes from those of the style
+    content    distance of what is seen in it from what was seen before
+    smooth     total variation
+    stable     how much what it makes of a picture moved and made noisy differs from what it made, moved as much
+
+The features are a fixed filter bank's, or VGG-19's (`models.features`). The net is a light one for CPUs or Johnson's.
+`apply_style` is what inference uses.
+"""
+
+import contextlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from ml_collections import ConfigDict
+
+from dfjax.data.media.image import read_image, squared
+from dfjax.data.patterns import PREFIX, pattern
+from dfjax.errors import InputError
+from dfjax.losses.style import content_distance, gram, style_distance, total_variation
+from dfjax.models import vgg
+from dfjax.models.features import LEAST, extract, octaves
+from dfjax.models.light import LightGenerator
+from dfjax.models.resnet import ResNet
+from dfjax.systems.faceswap import optimizer
+from dfjax.systems.state import State, common_config, compute_dtype, mean_over_devices
+from dfjax.systems.vae import flipped
+
+BATCH = 'labelled'
+KINDS = ('light', 'resnet')
+MULTIPLE = 4  # of the sides that both nets keep
+MOVE = 3  # pixels, each way, that pictures are moved for `stable`
+
+
+def default_config() -> ConfigDict:
+    """For two CPU cores and a quarter of an hour; for pictures of any size."""
+    cfg = common_config()
+    cfg.system = 'style'
+    cfg.steps = 1500
+    cfg.batch_size = 4
+    cfg.style = 'pattern:strokes'  # a picture, or a pattern of data.patterns
+    cfg.style_size = 256  # its side: what large strokes are on pictures of as many pixels
+    cfg.features = ''  # VGG-19 as `dfjax stylize --features` writes it (.npz); none is the filter bank
+    cfg.data = dict(source='render:people:1:1024', labels=[], size=128, resident_bytes=2**30)
+    cfg.model = dict(kind='light', width=96, blocks=4, norm='instance')  # kind: one of KINDS
+    cfg.flip = 0.5  # probability that a picture is mirrored
+    cfg.noise = 0.05  # standard deviation of the noise for `stable`
+    cfg.loss = dict(style=1.0, content=0.1, smooth=0.005, stable=1.0)
+    cfg.optimizer = dict(lr=2e-3, schedule='cosine', warmup=50, b1=0.9, b2=0.99, clip=1.0)
+    cfg.ema = 0.99
+    return cfg
+
+
+def net(cfg: ConfigDict) -> LightGenerator | ResNet:
+    """The Linen module.
+
+    Raises:
+        InputError: if `model.kind` does not exist.
+    """
+    kind, shape = cfg.model.kind, {k: v for k, v in cfg.model.items() if k != 'kind'}
+    if kind not in KINDS:
+        raise InputError(f'config key model.kind is one of {", ".join(KINDS)}, not {kind!r}')
+    return (LightGenerator if kind == 'light' else ResNet)(**shape, dtype=compute_dtype(cfg))
+
+
+def init(cfg: ConfigDict, rng: jax.Array) -> State:
+    """Fresh parameters; `frozen` is what `references` gives, or empty where the style is no longer there: a trained run
+    does without, and `step` says what is missing.
+
+    Raises:
+        InputError: if pictures are too small for the features.
+    """
+    least = vgg.LEAST if cfg.features else LEAST
+    if min(cfg.data.size, cfg.style_size) < least:
+        raise InputError(f'config keys data.size and style_size: the features need {least} pixels')
+    params = {'net': net(cfg).init(rng, jnp.zeros((1, cfg.data.size, cfg.data.size, 3)))['params']}
+    opt = {'net': optimizer(cfg).init(params['net'])}
+    ema = jax.tree.map(jnp.copy, params)
+    frozen = {}
+    with contextlib.suppress(InputError):
+        frozen = references(cfg)
+    return State(step=jnp.zeros((), jnp.int32), params=params, opt=opt, ema=ema, frozen=frozen)
+
+
+def references(cfg: ConfigDict) -> dict:
+    """What training compares with: 'gram', the style's matrices, and 'vgg', the weights where they are used.
+
+    Raises:
+        InputError: if the style or the features cannot be read.
+    """
+    weights = jax.tree.map(jnp.asarray, vgg.load(cfg.features)) if cfg.features else {}
+    style = jnp.asarray(style_picture(cfg)[None] / 127.5 - 1, jnp.float32)
+    style = jax.lax.optimization_barrier(style)  # else XLA computes all that follows when it compiles, which takes long
+    return {'vgg': weights, 'gram': [gram(f) for f in extract(weights, style, octaves(cfg.data.size))[0]]}
+
+
+def style_picture(cfg: ConfigDict) -> np.ndarray:
+    """The middle square of the style: uint8 [S, S, 3], S being `style_size`."""
+    if cfg.style.startswith(PREFIX):
+        return pattern(cfg.style, cfg.style_size)
+    return squared(read_image(cfg.style), cfg.style_size)
+
+
+def apply_style(cfg: ConfigDict, params: dict, pictures: jax.Array) -> jax.Array:
+    """Pictures [B, H, W, 3] in [-1, 1], of any sides from 8 pixels on, repainted."""
+    h, w = pictures.shape[1:3]
+    edges = [(0, -n % MULTIPLE) for n in (h, w)]
+    made = net(cfg).apply({'params': params['net']}, jnp.pad(pictures, ((0, 0), *edges, (0, 0)), mode='reflect'))
+    return made[:, :h, :w]
+
+
+def disturbed(keys: jax.Array, pictures: jax.Array, noise: float) -> tuple[jax.Array, jax.Array]:
+    """Pictures [B, H, W, C] moved by up to MOVE pixels, with noise and brighter or darker; and the moves [B, 2]."""
+
+    def one(key: jax.Array, picture: jax.Array) -> tuple[jax.Array, jax.Array]:
+        where, grain, light = jax.random.split(key, 3)
+        move = jax.random.randint(where, (2,), -MOVE, MOVE + 1)
+        change = noise * (jax.random.normal(grain, picture.shape) + jax.random.normal(light))
+        return jnp.clip(moved(picture, move) + change, -1, 1), move
+
+    return jax.vmap(one)(keys, pictures)
+
+
+def moved(picture: jax.Array, move: jax.Array) -> jax.Array:
+    """[H, W, C] moved down and right by `move` [2] pixels, from -MOVE to MOVE; its mirror image comes in."""
+    wide = jnp.pad(picture, ((MOVE, MOVE), (MOVE, MOVE), (0, 0)), mode='reflect')
+    return jax.lax.dynamic_slice(wide, (MOVE - move[0], MOVE - move[1], 0), picture.shape)
+
+
+def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
+    """One update. `batch` is 'labelled' of `dfjax.data.batches`; labels are not looked at.
+
+    Raises:
+        InputError: as `references`.
+    """
+    w, count, frozen = cfg.loss, octaves(cfg.data.size), state.frozen or references(cfg)
+
+    # The data of this step
+    draws = jax.vmap(lambda key: jax.random.split(key, 2))(batch['key'])  # [B, 2] keys
+    pictures = flipped(batch['image'].astype(jnp.float32) / 127.5 - 1, draws[:, 0], cfg.flip)
+    others, moves = disturbed(draws[:, 1], pictures, cfg.noise)
+    kept = extract(frozen['vgg'], pictures, count)[1]
+
+    # The net
+    def loss(params: dict) -> tuple[jax.Array, dict]:
+        made, again = jnp.split(net(cfg).apply({'params': params}, jnp.concatenate([pictures, others])), 2)
+        style, content = extract(frozen['vgg'], made, count)
+        inside = slice(MOVE, -MOVE)
+        change = (jax.vmap(moved)(made, moves) - again)[:, inside, inside]
+        terms = {
+            'style': w.style * style_distance([gram(f) for f in style], frozen['gram']).mean(),
+            'content': w.content * content_distance(content, kept).mean(),
+            'smooth': w.smooth * total_variation(made).mean(),
+            'stable': w.stable * (change**2).mean(),
+        }
+        return sum(terms.values()), terms
+
+    (total, terms), grads = jax.value_and_grad(loss, has_aux=True)(state.params['net'])
+    updates, opt = optimizer(cfg).update(mean_over_devices(cfg, grads), state.opt['net'], state.params['net'])
+    params = {'net': optax.apply_updates(state.params['net'], updates)}
+
+    # The rest
+    decay = jnp.minimum(cfg.ema, (1.0 + state.step) / (10.0 + state.step))
+    ema = jax.tree.map(lambda e, p: e + (1 - decay) * (p - e), state.ema, params)
+    metrics = mean_over_devices(cfg, terms | {'total': total})
+    return State(step=state.step + 1, params=params, opt={'net': opt}, ema=ema, frozen=state.frozen), metrics
+
+
+def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:
+    """For each example the picture, and what is made of it: [2B, S, S, 3]."""
+    pictures = batch['image'].astype(jnp.float32) / 127.5 - 1
+    made = apply_style(cfg, state.ema, pictures)
+    return jnp.stack([pictures, made], 1).reshape(-1, *pictures.shape[1:])

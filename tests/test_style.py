@@ -1,0 +1,358 @@
+"""Style transfer: losses and features against independent truth, the optimisation, the verb and its bad input."""
+
+import json
+import math
+
+import cv2
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from test_latent_verbs import untrained
+from torch_files import write_zip
+
+from dfjax.apps import cli
+from dfjax.apps.stylize import stylize, stylize_by_run
+from dfjax.configs.common import build
+from dfjax.configs.style import get_config
+from dfjax.data.media.credentials import read_credentials
+from dfjax.data.media.encode import VideoWriter
+from dfjax.data.media.image import read_image, write_image
+from dfjax.data.media.video import read_frames
+from dfjax.data.patterns import PATTERNS, pattern
+from dfjax.errors import InputError
+from dfjax.inference.figures_style import change_ratio
+from dfjax.inference.run import load_run
+from dfjax.inference.stylise import Stylist, minimise, read_features, resized, stylise
+from dfjax.losses import style as losses
+from dfjax.models import features, vgg
+from dfjax.systems import style as system
+
+RNG = np.random.default_rng(0)
+
+
+def smooth_picture(h, w, seed=0):
+    noise = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), np.uint8)
+    return cv2.resize(noise, (w, h), interpolation=cv2.INTER_CUBIC)
+
+
+# Losses
+
+
+def test_gram_matrices_are_those_of_float64():
+    x = RNG.normal(size=(2, 5, 7, 4)).astype(np.float32) + 3
+    truth = np.zeros((2, 4, 4))
+    for b in range(2):
+        for i in range(5):
+            for j in range(7):
+                truth[b] += np.outer(x[b, i, j].astype(np.float64), x[b, i, j]) / 35
+    np.testing.assert_allclose(losses.gram(jnp.asarray(x)), truth, rtol=1e-6)
+
+
+def test_style_distance_does_not_see_where_and_content_distance_does():
+    x = jnp.asarray(RNG.normal(size=(1, 4, 6, 3)), jnp.float32)
+    turned = x[:, ::-1, ::-1]
+    assert float(losses.style_distance([losses.gram(turned)], [losses.gram(x)])[0]) < 1e-10
+    assert float(losses.content_distance([turned], [x])[0]) > 0.5
+    np.testing.assert_allclose(losses.style_distance([losses.gram(2 * x)], [losses.gram(x)]), 9, rtol=1e-5)  # (4 - 1)^2
+    np.testing.assert_allclose(losses.content_distance([3 * x, x], [x, x]), 2, rtol=1e-5)  # (4 + 0) / 2
+
+
+def test_total_variation_of_a_ramp_and_a_chessboard():
+    y, x = np.mgrid[:6, :8].astype(np.float32)
+    ramp = np.broadcast_to((0.1 * x + 0.2 * y)[None, ..., None], (1, 6, 8, 3))
+    board = np.where((x + y) % 2, 1.0, -1.0)[None, ..., None].astype(np.float32)
+    np.testing.assert_allclose(losses.total_variation(jnp.asarray(ramp)), 0.01 + 0.04, rtol=1e-4)
+    np.testing.assert_allclose(losses.total_variation(jnp.asarray(board)), 8, rtol=1e-6)
+
+
+def test_out_of_range():
+    x = jnp.asarray([[[[1.0, -1.0, 0.3]], [[3.0, -2.0, 1.0]]]])
+    np.testing.assert_allclose(losses.out_of_range(x), (4 + 1) / 6, rtol=1e-6)
+
+
+# The filter bank
+
+
+def test_the_bank_is_what_opencv_correlates():
+    picture = RNG.uniform(-1, 1, (1, 24, 33, 3)).astype(np.float32)
+    style, content = features.bank(jnp.asarray(picture), 1)
+    kernels = features.gratings().astype(np.float64)
+    reflect = cv2.BORDER_REFLECT_101
+    waves = [
+        sum(cv2.filter2D(picture[0, ..., c].astype(np.float64), -1, k[..., c], borderType=reflect) for c in range(3))
+        for k in np.moveaxis(kernels, -1, 0)
+    ]
+    first = np.concatenate([np.maximum(waves, 0), np.maximum(-np.array(waves), 0)])  # [62, H, W]
+    np.testing.assert_allclose(np.moveaxis(style[0][0], -1, 0), first, atol=2e-6)
+    small = cv2.resize(np.ascontiguousarray(np.moveaxis(first, 0, -1)[:, :32]), (16, 12), interpolation=cv2.INTER_AREA)
+    for n in range(0, features.MIXED, 17):
+        k = features.mixing()[..., n].astype(np.float64)
+        mixed = sum(cv2.filter2D(small[..., c], -1, k[..., c], borderType=reflect) for c in range(k.shape[-1]))
+        np.testing.assert_allclose(style[1][0, ..., n], np.maximum(mixed, 0), atol=5e-6)
+    np.testing.assert_allclose(np.moveaxis(content[0][0], -1, 0), waves[:12], atol=2e-6)
+
+
+def test_an_octave_is_a_blur_and_every_other_pixel():
+    picture = RNG.normal(size=(1, 20, 13, 3)).astype(np.float32)
+    tap = np.array([1, 3, 3, 1]) / 8
+    blurred = cv2.sepFilter2D(picture[0], cv2.CV_64F, tap, tap, anchor=(1, 1), borderType=cv2.BORDER_REFLECT_101)
+    np.testing.assert_allclose(features.halved(jnp.asarray(picture))[0], blurred[:20:2, :12:2], atol=1e-6)
+
+
+def test_gratings_have_no_mean_and_their_gains():
+    kernels = features.gratings()[..., :-3].astype(np.float64)
+    np.testing.assert_allclose(kernels.sum((0, 1)), 0, atol=1e-6)
+    gains = np.repeat(features.GAINS, 2 * np.array(features.DIRECTIONS))
+    np.testing.assert_allclose(np.sqrt((kernels**2).sum((0, 1, 2))), gains, rtol=1e-6)
+    assert [features.octaves(side) for side in (16, 31, 32, 256)] == [1, 1, 2, 5]
+
+
+# VGG-19
+
+
+@pytest.fixture(scope='module')
+def torchvision_file(tmp_path_factory):
+    """Random weights under torchvision's names, and a part of the classifier."""
+    rng, weights = np.random.default_rng(1), {}
+    for n, (i, o) in zip(vgg.TORCHVISION, vgg.LAYERS.values()):
+        weights[f'features.{n}.weight'] = rng.normal(size=(o, i, 3, 3), scale=math.sqrt(2 / (9 * i))).astype(np.float32)
+        weights[f'features.{n}.bias'] = rng.normal(size=o, scale=0.1).astype(np.float32)
+    for n in (30, 32, 34):  # those after conv5_1, which are not read
+        weights[f'features.{n}.weight'] = np.zeros((512, 512, 3, 3), np.float16)
+    weights['classifier.0.bias'] = np.zeros(4096, np.float32)
+    path = tmp_path_factory.mktemp('vgg') / 'vgg19.pth'
+    write_zip(path, weights)
+    return path, weights
+
+
+def test_vgg_gives_the_numbers_of_torch(torchvision_file):
+    torch = pytest.importorskip('torch')
+    path, weights = torchvision_file
+    picture = RNG.uniform(-1, 1, (1, 48, 35, 3)).astype(np.float32)
+    names = ('conv1_2', 'conv2_1', 'conv4_2', 'conv5_1')
+    ours = jax.jit(lambda w, x: vgg.features(w, x, names))(read_features(path), picture)
+    # torchvision.models.vgg19().features, written out: 'E' of its configurations.
+    modules, channels = [], 3
+    for c in (64, 64, 'M', 128, 128, 'M', 256, 256, 256, 256, 'M', 512, 512, 512, 512, 'M', 512):
+        if c == 'M':
+            modules.append(torch.nn.MaxPool2d(2, 2))
+        else:
+            modules += [torch.nn.Conv2d(channels, c, 3, padding=1), torch.nn.ReLU(inplace=False)]
+            channels = c
+    net = torch.nn.Sequential(*modules)
+    net.load_state_dict({k.removeprefix('features.'): torch.tensor(weights[f'features.{k}']) for k in net.state_dict()})
+    mean, deviation = (torch.tensor(v).view(1, 3, 1, 1) for v in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
+    x = (torch.tensor(picture).permute(0, 3, 1, 2) / 2 + 0.5 - mean) / deviation
+    found = {}
+    with torch.no_grad():
+        for n, module in enumerate(net):
+            x = found[n] = module(x)
+    for y, n in zip(ours, (3, 6, 22, 29)):  # the ReLUs after those convolutions
+        theirs = found[n].permute(0, 2, 3, 1).numpy()
+        assert y.shape == theirs.shape
+        np.testing.assert_allclose(y, theirs, atol=2e-4 * np.abs(theirs).max())
+
+
+def test_features_are_rewritten_for_training_and_used(torchvision_file, tmp_path, capsys):
+    path, _ = torchvision_file
+    assert cli.main(['stylize', '--features', str(path), '-o', str(tmp_path / 'vgg.npz'), '--json']) == 0
+    assert json.loads(capsys.readouterr().out)['layers'] == 13
+    one, other = read_features(path), vgg.load(tmp_path / 'vgg.npz')
+    jax.tree.map(np.testing.assert_array_equal, one, other)
+    made, report = stylise(smooth_picture(32, 32), smooth_picture(32, 32, 1), size=32, steps=1, weights=other)
+    assert made.shape == (32, 32, 3) and report['gram_after'] < report['gram_before']
+
+
+def test_a_file_that_is_not_vgg_19_is_refused(torchvision_file, tmp_path):
+    _, weights = torchvision_file
+    less = {k: v for k, v in weights.items() if not k.startswith('features.28')}
+    write_zip(tmp_path / 'less.pth', less)
+    with pytest.raises(InputError, match=r'not VGG-19 as torchvision(.|\n)*features\.28\.weight'):
+        read_features(tmp_path / 'less.pth')
+    np.savez(tmp_path / 'other.npz', x=np.zeros(3))
+    (tmp_path / 'damaged.npz').write_bytes(b'PK\x03\x04 and no more')
+    for name in ('other.npz', 'damaged.npz'):
+        with pytest.raises(InputError, match=f'{name}: not the features of VGG-19'):
+            read_features(tmp_path / name)
+    with pytest.raises(InputError, match='no such file'):
+        read_features(tmp_path / 'none.npz')
+    with pytest.raises(InputError, match='too small for VGG-19'):
+        vgg.features({}, jnp.zeros((1, 31, 64, 3)), ['conv1_1'])
+
+
+# Patterns
+
+
+@pytest.mark.parametrize('kind', PATTERNS)
+def test_a_pattern_is_the_same_every_time_and_another_by_its_number(kind):
+    one, same, other = (pattern(f'pattern:{name}', 64) for name in (kind, f'{kind}:0', f'{kind}:1'))
+    assert one.shape == (64, 64, 3) and one.dtype == np.uint8 and one.std() > 20
+    np.testing.assert_array_equal(one, same)
+    assert np.abs(one.astype(int) - other).mean() > 10
+
+
+@pytest.mark.parametrize('name', ['pattern:stripes', 'pattern:mosaic:x', 'pattern:'])
+def test_a_pattern_that_there_is_not(name):
+    with pytest.raises(InputError, match='no such pattern; there are: pattern:strokes'):
+        pattern(name, 64)
+
+
+# Optimisation
+
+
+def test_l_bfgs_finds_the_least_of_a_narrow_valley():
+    def rosenbrock(x):
+        return (100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum()
+
+    done = []
+    x = minimise(rosenbrock, jnp.full(8, -1.2), 150, done.append)
+    np.testing.assert_allclose(x, 1, atol=0.01)
+    assert done == sorted(done) and len(done) <= 150
+
+
+def test_a_picture_takes_the_style_and_keeps_its_content():
+    picture, style = smooth_picture(64, 48, 3), pattern('pattern:mosaic', 96)
+    made, report = stylise(picture, style, size=64, steps=25)
+    assert made.shape == (64, 48, 3) and made.dtype == np.uint8
+    assert report['gram_ratio'] == pytest.approx(report['gram_before'] / report['gram_after'], abs=0.01)
+    assert report['gram_ratio'] > 10
+    _, other = stylise(picture, style, size=64, steps=25, strength=0.1)
+    assert other['content_distance'] < report['content_distance'] < 1.5
+    assert other['gram_ratio'] < report['gram_ratio']
+
+
+def test_resized_keeps_the_shape():
+    assert resized(np.zeros((40, 100, 3), np.uint8), 50).shape == (20, 50, 3)
+
+
+# The system
+
+
+def test_moved_is_a_shift():
+    picture = jnp.asarray(RNG.normal(size=(12, 10, 3)), jnp.float32)
+    out = system.moved(picture, jnp.array([2, -1]))
+    np.testing.assert_array_equal(out[3:-3, 3:-3], picture[1:-5, 4:-2])
+
+
+def test_disturbed_pictures_are_moved_as_it_says():
+    pictures = jnp.asarray(RNG.uniform(-0.5, 0.5, (4, 16, 16, 3)), jnp.float32)
+    keys = jax.random.split(jax.random.key(0), 4)
+    out, moves = system.disturbed(keys, pictures, 0.0)
+    np.testing.assert_array_equal(out, jax.vmap(system.moved)(pictures, moves))
+    assert int(jnp.abs(moves).max()) <= system.MOVE and len({tuple(m) for m in moves.tolist()}) > 1
+    noisy, _ = system.disturbed(keys, pictures, 0.05)
+    assert 0.03 < float((noisy - out).std()) < 0.12
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
+    return untrained(tmp_path_factory.mktemp('runs') / 'style', 'style')
+
+
+def test_any_size_is_taken(trained):
+    run = load_run(trained, system='style')
+    for h, w in ((32, 32), (33, 47)):
+        (made,) = Stylist(run)([smooth_picture(h, w)])
+        assert made.shape == (h, w, 3) and made.dtype == np.uint8
+    (large,) = Stylist(run, 32)([smooth_picture(64, 48)])
+    assert large.shape == (64, 48, 3)
+    with pytest.raises(InputError, match='too small to be repainted'):
+        Stylist(run)([smooth_picture(12, 40)])
+
+
+def test_a_video_keeps_its_frames_and_is_signed(trained, tmp_path):
+    frames = [np.roll(smooth_picture(48, 64), n, 1) for n in range(5)]
+    with VideoWriter(tmp_path / 'in.mp4', 25, (64, 48)) as writer:
+        for frame in frames:
+            writer.write(frame)
+    report = stylize_by_run(trained, tmp_path / 'in.mp4', tmp_path / 'out.mp4', progress=False)
+    made = [rgb for _, _, rgb in read_frames(tmp_path / 'out.mp4')]
+    assert report['frames'] == len(made) == 5 and made[0].shape == (48, 64, 3)
+    truth = Stylist(load_run(trained))([next(read_frames(tmp_path / 'in.mp4'))[2]])[0]
+    assert np.abs(made[0].mean(-1) - truth.mean(-1)).mean() < 8  # brightness; colours are stored at half the side
+    assert np.abs(made[0].mean(-1) - frames[0].mean(-1)).mean() > 20
+    assert read_credentials(tmp_path / 'out.mp4')['ai_generated']
+
+
+def test_change_ratio_of_a_net_that_changes_nothing(trained, monkeypatch):
+    frames = [np.roll(smooth_picture(32, 32), n, 1) for n in range(4)]
+    monkeypatch.setattr('dfjax.inference.figures_style.Stylist', lambda run: lambda frames: [f // 2 for f in frames])
+    assert change_ratio(load_run(trained), frames) == pytest.approx(0.5, abs=0.01)
+
+
+def test_the_run_is_used_without_its_style_and_trained_with_it_only(tmp_path):
+    style = tmp_path / 'style.png'
+    write_image(style, pattern('pattern:mosaic', 64))
+    folder = untrained(tmp_path / 'run', 'style', style=str(style))
+    style.unlink()
+    run = load_run(folder)
+    assert Stylist(run)([smooth_picture(32, 32)])[0].shape == (32, 32, 3)
+    state = jax.eval_shape(lambda key: system.init(run.cfg, key), jax.random.key(0))
+    assert not state.frozen
+    with pytest.raises(InputError, match=r'style\.png: no such file'):
+        system.step(run.cfg, state, {})
+
+
+def test_evaluate(trained, capsys):
+    assert cli.main(['evaluate', '--run', str(trained), '--json']) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert set(report) == {'gram_before', 'gram_after', 'gram_ratio', 'content_distance', 'change_ratio'}
+    assert report['gram_ratio'] == pytest.approx(report['gram_before'] / report['gram_after'], rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'line'),
+    [
+        ({'model.kind': 'unet'}, 'model.kind is one of light, resnet'),
+        ({'data.size': 12}, 'the features need 16 pixels'),
+    ],
+)
+def test_a_config_that_does_not_fit(changes, line):
+    with pytest.raises(InputError, match=line):
+        system.init(build(get_config('smoke'), changes), jax.random.key(0))
+
+
+# The verb
+
+
+def test_stylize_a_folder(tmp_path):
+    (tmp_path / 'in').mkdir()
+    for n in range(2):
+        write_image(tmp_path / 'in' / f'{n}.png', smooth_picture(20, 30, n))
+    report = stylize(tmp_path / 'in', 'pattern:hatching', tmp_path / 'out', size=32, steps=2, progress=False)
+    assert report['pictures'] == 2 and report['gram_after'] < report['gram_before']
+    for n in range(2):
+        assert read_image(tmp_path / 'out' / f'{n}.png').shape == (21, 32, 3)
+        assert read_credentials(tmp_path / 'out' / f'{n}.png')['ai_generated']
+
+
+@pytest.mark.parametrize(
+    ('words', 'line'),
+    [
+        (['{picture}', '-o', '{out}.png'], 'give --style PICTURE or --run W'),
+        (['{picture}', '--style', 'pattern:mosaic', '--run', '{run}', '-o', '{out}.png'], 'one of the two'),
+        (['-o', '{out}.png'], 'give a picture, and --style or --run'),
+        (['--features', '{picture}', '-o', '{out}.png'], 'name features FILE.npz'),
+        (['{picture}', '--style', 'pattern:dots', '-o', '{out}.png'], 'no such pattern'),
+        (['{picture}', '--style', '{none}.jpg', '-o', '{out}.png'], 'no such file'),
+        (['{picture}', '--style', 'pattern:mosaic', '-o', '{out}.mp4'], 'is a picture; name the output'),
+        (['{video}', '--style', 'pattern:mosaic', '-o', '{out}.mp4'], 'train a run of system style'),
+        (['{picture}', '--style', 'pattern:mosaic', '--size', '8', '-o', '{out}.png'], 'below 16 pixels at size 8'),
+        (['{picture}', '--style', 'pattern:mosaic', '--size', '0', '-o', '{out}.png'], '--size 0'),
+        (['{picture}', '--style', 'pattern:mosaic', '--steps', '0', '-o', '{out}.png'], 'have to be above 0'),
+        (['{picture}', '--style', 'pattern:mosaic', '--strength', '-1', '-o', '{out}.png'], 'have to be above 0'),
+        (['{picture}', '--run', '{run}', '--steps', '5', '-o', '{out}.png'], '--steps: not an option with --run'),
+        (['{picture}', '--run', '{none}', '-o', '{out}.png'], 'none'),
+    ],
+)
+def test_bad_input_is_one_line(words, line, trained, tmp_path, capsys):
+    write_image(tmp_path / 'picture.png', smooth_picture(32, 32))
+    (tmp_path / 'video.mp4').write_bytes(b'not looked at')
+    names = {'picture': tmp_path / 'picture.png', 'video': tmp_path / 'video.mp4', 'run': trained}
+    names |= {'none': tmp_path / 'none', 'out': tmp_path / 'out'}
+    status = cli.main(['stylize', *(word.format(**names) for word in words)])
+    said = capsys.readouterr().err.strip()
+    assert status == 2 and line in said
+    assert len([text for text in said.splitlines() if text.startswith('dfjax: ')]) == 1
+    assert not list(tmp_path.glob('out*'))
