@@ -258,7 +258,7 @@ def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:
         landmarks = (batch[side]['landmarks'] + 0.5) / batch[side]['image'].shape[1]
         real = resize(batch[side]['image'].astype(jnp.float32) / 127.5 - 1, size)
         if cfg.data.straight:
-            real = bend(real, mean_shape(cfg.data.face_type), landmarks)
+            real = jnp.clip(bend(real, mean_shape(cfg.data.face_type), landmarks), -1, 1)
         person = state.ema['people'][side]
         rows += [real, *(swap(cfg, state.ema, real, landmarks, to, person)[0] for to in (side, other))]
     return jnp.stack(rows, 1).reshape(-1, size, size, 3)
