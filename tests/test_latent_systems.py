@@ -51,7 +51,7 @@ def test_depth_follows_from_the_side():
     assert widths(64, 4, 32, 100) == [32, 64, 100]
     assert widths(128, 4, 32, 100) == [32, 64, 100, 100]
     assert widths(256, 4, 32, 512) == [32, 64, 128, 256, 512]
-    with pytest.raises(InputError, match='is 16, 32, 64, ... with stem 4, not 96'):
+    with pytest.raises(InputError, match=r'is 16, 32, 64, ... with stem 4, not 96'):
         widths(96, 4, 32, 512)
 
 

@@ -33,7 +33,7 @@ def default_config() -> ConfigDict:
     """64 px, for two CPU cores and a quarter of an hour."""
     cfg = common_config()
     cfg.system = 'vae'
-    cfg.steps = 6000
+    cfg.steps = 4500
     cfg.batch_size = 32
     cfg.data = dict(source='render:people:1:4096', labels=[], size=64, resident_bytes=2**30)
     cfg.model = dict(latent=32, stem=4, width=96, most=256, residuals=1)
