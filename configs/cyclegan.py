@@ -13,7 +13,7 @@ from dfjax.configs.common import build
 from dfjax.systems import cyclegan
 
 VARIANTS = {
-    # Seconds: for tests.
+    # Seconds: for tests. Without normalisation, for gradients of the first, flat pictures through it are noise.
     'smoke': {
         'steps': 30,
         'batch_size': 8,
@@ -23,8 +23,8 @@ VARIANTS = {
         'data.a': 'render:people:1:16',
         'data.b': 'render:people:2:16:cartoon',
         'data.size': 32,
-        'model.g': {'width': 8, 'blocks': 1},
-        'model.d': {'width': 8, 'layers': 2},
+        'model.g': {'kind': 'light', 'width': 8, 'blocks': 1, 'norm': 'none'},
+        'model.d': {'width': 8, 'layers': 2, 'norm': 'none'},
         'jitter': 1.0,
         'pool': 12,
         'optimizer.lr': 5e-4,

@@ -28,7 +28,7 @@ VARIANTS = {
         'model.g': {'kind': 'resnet', 'width': 8, 'blocks': 1, 'dropout': 0.3},
         'model.d': {'width': 8, 'layers': 2},
         'jitter': 1.1,
-        'optimizer.lr': 5e-4,
+        'optimizer.lr': 3e-4,
         'ema': 0.9,
     },
     # 20 minutes on two CPU cores: the masks and landmarks of a rendered person become the person.

@@ -32,7 +32,8 @@ class LightBlock(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, c: jax.Array | None, train: bool) -> jax.Array:
         width = x.shape[-1]
-        y = Conv(width, 3, dtype=self.dtype, kernel_init=INIT)(x)
+        bias = self.norm == 'none'  # the others take it off, or have their own
+        y = Conv(width, 3, use_bias=bias, dtype=self.dtype, kernel_init=INIT)(x)
         y = normalise(y, self.norm, 'norm', train, self.dtype, self.axis)
         if c is not None:  # after the norm, which would take off what is the same everywhere
             y = y + nn.Dense(width, dtype=self.dtype, name='labels')(c)[:, None, None]

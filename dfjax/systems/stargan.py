@@ -1,0 +1,230 @@
+"""StarGAN (Choi et al. 2018): one generator that gives pictures any of several labels.
+
+    d/real, d/fake    the critic's values (Wasserstein)       g/adv      that of the pictures made
+    d/penalty         10 times the gradient penalty
+    d/label           labels of true pictures                 g/label    labels of pictures made, as they were asked for
+                                                              g/recon    10 times the distance of a picture from
+                                                                         itself, made with new labels and with its own
+
+A batch is `n_critic` batches: the critic learns from each, then the generator from the last. The labels asked for are
+those of other pictures, as the original has it, or drawn at random.
+
+Several data sets with different labels: `groups` says how many of the labels each has. Labels that are not known of a
+picture are 0, do not count and are not asked for, and the generator takes a mask of the groups that are meant too.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from ml_collections import ConfigDict
+
+from dfjax.errors import InputError
+from dfjax.losses.gan import adversarial, gradient_penalty
+from dfjax.losses.labels import binary_cross_entropy
+from dfjax.models import translation
+from dfjax.ops.jitter import jitter
+from dfjax.ops.schedule import linear_decay
+from dfjax.systems.state import DEVICE_AXIS, State, common_config, compute_dtype, mean_over_devices
+
+BATCH = 'labelled'
+TARGETS = ('permuted', 'random')
+wasserstein = adversarial('wgangp')
+
+
+def default_config() -> ConfigDict:
+    """The original's, at 128 px."""
+    cfg = common_config()
+    cfg.system = 'stargan'
+    cfg.steps = 40_000
+    cfg.batch_size = 80
+    cfg.n_critic = 5
+    cfg.data = dict(source='', labels=[], size=128, crop=0, resident_bytes=2**30)
+    cfg.model = translation.MODELS['stargan']
+    cfg.groups = []  # sizes of the groups of labels, in the order of data.labels; none is one group, without a mask
+    cfg.targets = 'permuted'  # one of TARGETS
+    cfg.jitter = 1.0  # how much pictures are enlarged before the former size is cut out of them
+    cfg.flip = 0.5  # probability that a picture is mirrored
+    cfg.loss = dict(label=1.0, recon=10.0, penalty=10.0, exclusive=False)  # exclusive: one label of a group at a time
+    cfg.optimizer = dict(lr_g=1e-4, lr_d=1e-4, b1=0.5, b2=0.999, constant=0.5)  # constant: share before the decay
+    cfg.ema = 0.0  # of the generator; 0 leaves the average out
+    return cfg
+
+
+def nets(cfg: ConfigDict) -> dict:
+    """The Linen modules by name: g, d."""
+    return translation.nets('stargan', cfg.model, compute_dtype(cfg))
+
+
+def optimizer(cfg: ConfigDict, net: str) -> optax.GradientTransformation:
+    """Adam of g or d, the rate constant and then falling to 0 in a straight line."""
+    o = cfg.optimizer
+    rate = linear_decay(o[f'lr_{net}'], cfg.steps, o.constant)
+    each = cfg.n_critic if net == 'd' else 1
+    return optax.adam(lambda updates: rate(updates // each), b1=o.b1, b2=o.b2)
+
+
+def init(cfg: ConfigDict, rng: jax.Array) -> State:
+    """Fresh parameters.
+
+    Raises:
+        InputError: if sizes, labels and batches of the config do not fit each other.
+    """
+    check(cfg)
+    picture = jnp.zeros((1, cfg.data.size, cfg.data.size, 3))
+    arguments = {'g': (picture, jnp.zeros((1, cfg.model.g.labels))), 'd': (picture,)}
+    keys = dict(zip('gd', jax.random.split(rng)))
+    params = {name: net.init(keys[name], *arguments[name])['params'] for name, net in nets(cfg).items()}
+    opt = {name: optimizer(cfg, name).init(params[name]) for name in params}
+    ema = {'g': jax.tree.map(jnp.copy, params['g'])} if cfg.ema else {}
+    return State(step=jnp.zeros((), jnp.int32), params=params, opt=opt, ema=ema)
+
+
+def check(cfg: ConfigDict) -> None:
+    """Raises InputError where parts of the config contradict each other."""
+    count = len(cfg.data.labels)
+    if not count:
+        raise InputError('config key data.labels: name the labels, as in --config.data.labels=\'["smile"]\'')
+    if cfg.groups and (sum(cfg.groups) != count or min(cfg.groups) < 1):
+        raise InputError(f'config key groups: {list(cfg.groups)} does not add up to the {count} labels of data.labels')
+    inputs = count + len(cfg.groups)
+    if (cfg.model.g.labels, cfg.model.d.labels) != (inputs, count):
+        raise InputError(
+            f'config keys model.g.labels and model.d.labels: data.labels are {count}; give '
+            f'--config.model.g.labels={inputs} --config.model.d.labels={count}'
+        )
+    if cfg.model.size != cfg.data.size:
+        raise InputError(f'config key model.size: give {cfg.data.size}, which is data.size')
+    if cfg.batch_size % cfg.n_critic:
+        raise InputError(f'config key batch_size: give a multiple of n_critic {cfg.n_critic}, not {cfg.batch_size}')
+    if cfg.targets not in TARGETS:
+        raise InputError(f'config key targets is one of {", ".join(TARGETS)}, not {cfg.targets!r}')
+
+
+def group_slices(cfg: ConfigDict) -> list[slice]:
+    """Where the labels of each group stand."""
+    ends = np.cumsum(cfg.groups or [len(cfg.data.labels)]).tolist()
+    return [slice(start, end) for start, end in zip([0, *ends], ends)]
+
+
+def told(cfg: ConfigDict, labels: jax.Array, known: jax.Array) -> jax.Array:
+    """What the generator takes for labels [B, K] of which those are meant that are `known`, whole groups of them."""
+    if not cfg.groups:
+        return labels
+    mask = jnp.stack([known[:, part].min(1) for part in group_slices(cfg)], 1)  # [B, groups]
+    return jnp.concatenate([labels * known, mask], -1)
+
+
+def turned(cfg: ConfigDict, labels: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
+    """Labels [B, K] with the k-th turned (to 1 if they exclude each other), and which are of its group [B, K]."""
+    (part,) = (part for part in group_slices(cfg) if part.start <= k < part.stop)
+    if cfg.loss.exclusive:
+        labels = labels.at[:, part].set(0).at[:, k].set(1)
+    else:
+        labels = labels.at[:, k].set(1 - labels[:, k])
+    return labels, jnp.zeros_like(labels).at[:, part].set(1)
+
+
+def label_cost(cfg: ConfigDict, logits: jax.Array, labels: jax.Array, known: jax.Array) -> jax.Array:
+    """Cross entropy, summed over the known labels of a picture, of each by itself or of a group as a whole."""
+    if not cfg.loss.exclusive:
+        return binary_cross_entropy(logits, labels, known)
+    log_p = jnp.concatenate([jax.nn.log_softmax(logits[:, part]) for part in group_slices(cfg)], -1)
+    return -(labels * known * log_p).sum() / len(logits)
+
+
+def wishes(cfg: ConfigDict, batch: dict, coins: jax.Array, step: jax.Array) -> jax.Array:
+    """Labels to ask for [B, K]: those of another picture of the batch, and `coins` where that has none."""
+    if cfg.targets == 'random':
+        return coins * batch['known']
+    label, known, count, pmap = batch['label'], batch['known'], len(coins), cfg.parallel == 'pmap'
+    if pmap:  # of the whole batch
+        label, known = (jax.lax.all_gather(v, DEVICE_AXIS, tiled=True) for v in (label, known))
+    order = jax.random.permutation(jax.random.fold_in(jax.random.key(cfg.seed), step), len(label))
+    if pmap:
+        order = jax.lax.dynamic_slice_in_dim(order, jax.lax.axis_index(DEVICE_AXIS) * count, count)
+    return jnp.where(known[order] > 0, label[order], coins) * batch['known']
+
+
+def examples(cfg: ConfigDict, batch: dict, step: jax.Array) -> dict:
+    """Pictures, labels, and labels to ask for: every leaf is [n_critic, B / n_critic, ...]."""
+    draws = jax.vmap(lambda key: jax.random.split(key, 3))(batch['key'])  # [B, 3] keys
+    pictures = jitter(draws[:, 0], batch['image'] / 127.5 - 1, cfg.jitter, cfg.flip)
+    alpha = jax.vmap(lambda key: jax.random.uniform(key, (1, 1, 1)))(draws[:, 1])
+    coins = jax.vmap(lambda key, row: jax.random.bernoulli(key, 0.5, row.shape))(draws[:, 2], batch['label'])
+    asked = wishes(cfg, batch, coins.astype(jnp.float32), step)
+    made = {'x': pictures, 'label': batch['label'], 'known': batch['known'], 'alpha': alpha, 'asked': asked}
+    # Neighbours go to different batches, so that every device has its share of each.
+    return jax.tree.map(lambda v: v.reshape(-1, cfg.n_critic, *v.shape[1:]).swapaxes(0, 1), made)
+
+
+def critic_cost(cfg: ConfigDict, p: dict, fake: jax.Array, part: dict) -> tuple[jax.Array, dict]:
+    """The discriminator's loss on one batch and on pictures `fake` made of it; and its terms."""
+    judge, w = lambda x: nets(cfg)['d'].apply({'params': p}, x), cfg.loss
+    real, classes = judge(part['x'])
+    terms = {
+        'd/real': wasserstein(real, True),
+        'd/fake': wasserstein(judge(fake)[0], False),
+        'd/label': w.label * label_cost(cfg, classes, part['label'], part['known']),
+        'd/penalty': w.penalty * gradient_penalty(lambda x: judge(x)[0], part['x'], fake, part['alpha']),
+    }
+    return sum(terms.values()), terms
+
+
+def generator_cost(cfg: ConfigDict, p: dict, d: dict, part: dict) -> tuple[jax.Array, dict]:
+    """The generator's loss on one batch; and its terms."""
+    make = lambda x, labels: nets(cfg)['g'].apply({'params': p}, x, told(cfg, labels, part['known']))
+    made = make(part['x'], part['asked'])
+    values, classes = nets(cfg)['d'].apply({'params': d}, made)
+    again = make(made, part['label'])
+    terms = {
+        'g/adv': wasserstein(values, True),
+        'g/label': cfg.loss.label * label_cost(cfg, classes, part['asked'], part['known']),
+        'g/recon': cfg.loss.recon * jnp.abs(again - part['x']).mean(),
+    }
+    return sum(terms.values()), terms
+
+
+def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
+    """`n_critic` updates of the discriminator, one of the generator. `batch` is 'labelled' of `dfjax.data.batches`."""
+    parts = examples(cfg, batch, state.step)
+    params, opt = dict(state.params), dict(state.opt)
+
+    def update(net: str, grads: dict, p: dict, moments: tuple) -> tuple[dict, tuple]:
+        moved, moments = optimizer(cfg, net).update(mean_over_devices(cfg, grads), moments, p)
+        return optax.apply_updates(p, moved), moments
+
+    # Discriminator
+    def critic(carry: tuple, part: dict) -> tuple[tuple, dict]:
+        p, moments = carry
+        labels = told(cfg, part['asked'], part['known'])
+        fake = jax.lax.stop_gradient(nets(cfg)['g'].apply({'params': params['g']}, part['x'], labels))
+        grads, terms = jax.grad(lambda p: critic_cost(cfg, p, fake, part), has_aux=True)(p)
+        return update('d', grads, p, moments), terms
+
+    # On a CPU, XLA runs convolutions inside a loop more than ten times slower than outside.
+    unroll = cfg.n_critic if jax.default_backend() == 'cpu' else 1
+    carry, terms = jax.lax.scan(critic, (params['d'], opt['d']), parts, unroll=unroll)
+    params['d'], opt['d'] = carry
+    metrics = jax.tree.map(lambda v: v.mean(), terms)
+
+    # Generator
+    last = jax.tree.map(lambda v: v[-1], parts)
+    grads, terms = jax.grad(lambda p: generator_cost(cfg, p, params['d'], last), has_aux=True)(params['g'])
+    params['g'], opt['g'] = update('g', grads, params['g'], opt['g'])
+
+    # The rest
+    metrics |= terms
+    metrics['total'] = sum(metrics.values())
+    decay = jnp.minimum(cfg.ema, (1.0 + state.step) / (10.0 + state.step))
+    ema = jax.tree.map(lambda e, p: e + (1 - decay) * (p - e), state.ema, {k: params[k] for k in state.ema})
+    return State(step=state.step + 1, params=params, opt=opt, ema=ema), mean_over_devices(cfg, metrics)
+
+
+def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:
+    """For each example the picture, and it with each of its labels changed by itself: [(1 + K) B, S, S, 3]."""
+    real, variables = batch['image'] / 127.5 - 1, {'params': (state.params | state.ema)['g']}
+    rows = [real]
+    for k in range(batch['label'].shape[1]):
+        rows.append(nets(cfg)['g'].apply(variables, real, told(cfg, *turned(cfg, batch['label'], k))))
+    return jnp.stack(rows, 1).reshape(-1, *real.shape[1:])
