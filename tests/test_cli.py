@@ -26,6 +26,7 @@ BAD = {  # verb: arguments of an input that is not there
     'import': ['stargan', 'g={none}', '-o', '{out}'],
     'apply': ['--run', '{none}', '--input', '{none}', '--output', '{out}.npz'],
     'export': ['--run', '{none}', '-o', '{out}'],
+    'translate': ['--run', '{none}', '{none}', '-o', '{out}.png'],
     'edit': ['--run', '{none}', '--vector', 'smile=1', '{none}', '-o', '{out}.png'],
     'morph': ['--run', '{none}', '{none}', '{none}', '-o', '{out}.gif'],
     'sample': ['--run', '{none}', '-o', '{out}.png'],

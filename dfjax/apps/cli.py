@@ -23,6 +23,7 @@ VERBS = {
     'pack': 'turn a face set into a tfds dataset',
     'data': 'rewrite a prepared tfds dataset so that it is read without TensorFlow',
     'convert': 'apply a trained swap to a video',
+    'translate': 'turn pictures and videos into others by a trained pix2pix, CycleGAN or StarGAN',
     'edit': 'change attributes of pictures and videos by vectors of a trained VAE',
     'morph': 'make a transition between pictures through the codes of a trained VAE',
     'stylize': 'repaint pictures in the style of another, or videos by a trained run',

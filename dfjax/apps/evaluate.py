@@ -10,6 +10,9 @@ FIGURES = {  # system: the module of `dfjax.inference` with its `figures(run, ..
     'vae': ('figures_vae', ('data', 'samples', 'against')),
     'gan': ('figures_gan', ('data', 'samples')),
     'diffusion': ('figures_diffusion', ('data', 'samples', 'steps', 'solver')),
+    'pix2pix': ('figures_pix2pix', ('data',)),
+    'cyclegan': ('figures_cyclegan', ('data',)),
+    'stargan': ('figures_stargan', ('data',)),
     'style': ('figures_style', ('data',)),
 }
 

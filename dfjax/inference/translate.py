@@ -1,0 +1,181 @@
+"""Pictures of any size through the generator of a pix2pix, CycleGAN or StarGAN run.
+
+    translate = Translator(load_run('runs/horses'), side='ab')
+    zebras = translate(pictures)
+
+A picture that is no larger than a tile goes through as it is, with its reflection around it where the net needs other
+sides. A larger one goes through in tiles that overlap and fade into each other; nets with instance normalisation then
+see the statistics of each tile, so tiles should be no smaller than they have to be.
+"""
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dfjax.errors import InputError
+from dfjax.inference.run import Run
+from dfjax.models.translation import MODELS, multiple, nets, sized
+from dfjax.ops.image import resize
+from dfjax.systems.state import compute_dtype
+
+LEAST = 8  # pixels a side that every generator takes
+
+
+class Translator:
+    """Translates pictures in batches.
+
+    Args:
+        run: of system pix2pix, cyclegan or stargan.
+        side: of CycleGAN: 'ab' makes pictures b of pictures a, 'ba' the other way.
+        batch_size: pictures or tiles at once.
+        tile: largest side that goes through in one piece.
+
+    Raises:
+        InputError: another system, a run without the generator, one of other than RGB, a tile that is too small.
+    """
+
+    def __init__(self, run: Run, side: str = 'ab', batch_size: int = 4, tile: int = 512):
+        cfg = run.cfg
+        if cfg.system not in MODELS:
+            raise InputError(f'{run.path}: a run of system {cfg.system!r}; this needs one of {", ".join(MODELS)}')
+        name = f'g_{side}' if cfg.system == 'cyclegan' else 'g'
+        if name not in run.params:
+            raise InputError(f'{run.path}: has no generator {name}, only {", ".join(run.params)}; import that too')
+        if cfg.system != 'stargan' and (cfg.model.inputs, cfg.model.outputs) != (3, 3):
+            raise InputError(
+                f'{run.path}: makes {cfg.model.outputs} channels of {cfg.model.inputs}; use `dfjax apply` for those'
+            )
+        self.run, self.batch_size = run, batch_size
+        self.step = multiple(cfg.system, cfg.model)
+        least = max(4 * self.step, 32) if self.step == 4 else 2 * self.step
+        if tile < least:
+            raise InputError(f'tiles of {tile} pixels are too small for this net; give {least} or more')
+        self.tile = tile // self.step * self.step
+        self._variables = jax.device_put(run.variables(name))
+        net = nets(cfg.system, sized(cfg.model, cfg.data.size), compute_dtype(cfg))[name]
+
+        @jax.jit
+        def apply(variables: dict, x: jax.Array, c: jax.Array | None) -> jax.Array:
+            y = net.apply(variables, x / 127.5 - 1, *([] if c is None else [c]))
+            return jnp.round(127.5 * jnp.clip(y, -1, 1) + 127.5).astype(jnp.uint8)
+
+        self._apply = apply
+
+    def __call__(self, pictures: Sequence[np.ndarray], labels: np.ndarray | None = None) -> list[np.ndarray]:
+        """Translated pictures of the same sizes.
+
+        Args:
+            pictures: uint8 [H, W, 3], all of one size.
+            labels: what StarGAN's generator takes for each, [N, K].
+        """
+        height, width = pictures[0].shape[:2]
+        tops, h = starts(height, self.tile, self.step)
+        lefts, w = starts(width, self.tile, self.step)
+        places = list(itertools.product(tops, lefts))
+        room = (max(tops[-1] + h - height, 0), max(lefts[-1] + w - width, 0))
+        items = ((n, *place) for n in range(len(pictures)) for place in places)
+        weight = fade(h, tops)[:, None, None] * fade(w, lefts)[None, :, None]  # [h, w, 1]
+        totals, out = {}, [None] * len(pictures)
+        while group := list(itertools.islice(items, self.batch_size)):
+            tiles = np.stack([padded(pictures[n], room)[y : y + h, x : x + w] for n, y, x in group])
+            made = self._batch(tiles, None if labels is None else labels[[n for n, *_ in group]])
+            for tile, (n, y, x) in zip(made, group):
+                if len(places) == 1:
+                    out[n] = tile[:height, :width]
+                    continue
+                total, seen = totals.setdefault(n, [np.zeros((height + room[0], width + room[1], 4), np.float32), 0])
+                total[y : y + h, x : x + w] += weight * np.concatenate([tile, np.ones_like(tile[..., :1])], -1)
+                totals[n][1] = seen + 1
+                if seen + 1 == len(places):
+                    total, _ = totals.pop(n)
+                    out[n] = np.round(total[..., :3] / total[..., 3:])[:height, :width].astype(np.uint8)
+        return out
+
+    def _batch(self, tiles: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+        """Any number up to the batch size, by one program."""
+        room = self.batch_size - len(tiles)
+        filled = lambda v: np.pad(v, ((0, room), *[(0, 0)] * (v.ndim - 1)))
+        labels = None if labels is None else filled(np.asarray(labels, np.float32))
+        return np.asarray(self._apply(self._variables, filled(tiles), labels))[: len(tiles)]
+
+
+def starts(length: int, tile: int, step: int) -> tuple[list[int], int]:
+    """Where tiles begin along a side, and their length: one if it fits, else evenly, a quarter or more in common.
+
+    All are multiples of `step`; the last may end up to a step after the side.
+    """
+    whole = max(-(-length // step) * step, -(-LEAST // step) * step)
+    if whole <= tile:
+        return [0], whole
+    count = -(-(whole - tile) // (tile - tile // 4 - step)) + 1
+    places = np.linspace(0, (whole - tile) // step, count).round().astype(int) * step
+    return places.tolist(), tile
+
+
+def fade(length: int, places: Sequence[int]) -> np.ndarray:
+    """How much a tile counts along a side [length]: 1 in its middle, and less towards its ends where tiles meet."""
+    if len(places) == 1:
+        return np.ones(length, np.float32)
+    common = places[0] + length - places[1]
+    ramp = (np.minimum(np.arange(length), np.arange(length)[::-1]) + 0.5) / common
+    return np.minimum(ramp, 1).astype(np.float32)
+
+
+def padded(picture: np.ndarray, room: tuple[int, int]) -> np.ndarray:
+    """The picture with its mirror image below and to the right."""
+    return np.pad(picture, ((0, room[0]), (0, room[1]), (0, 0)), 'symmetric') if any(room) else picture
+
+
+# StarGAN's labels
+
+
+def label_names(run: Run) -> list[str]:
+    """The labels of a StarGAN run in order; those of an imported one are numbered, unless its config names them."""
+    count = run.cfg.model.g.labels - len(run.cfg.groups)
+    names = list(run.cfg.data.labels)
+    return names if len(names) == count else [f'label_{k}' for k in range(count)]
+
+
+def wanted_labels(run: Run, asked: Mapping[str, int], pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """What the generator is told to make of pictures of one thing, frames of a video say: [K].
+
+    Labels that are not asked for stay as the run's discriminator sees them in the pictures.
+
+    Raises:
+        InputError: labels that there are not, or of several data sets; no discriminator where one is needed.
+    """
+    from dfjax.systems.stargan import group_slices, told
+
+    cfg, names = run.cfg, label_names(run)
+    if strange := [name for name in asked if name not in names]:
+        raise InputError(f'{run.path}: has no label {strange[0]!r}; it has: {", ".join(names)}')
+    if not asked:
+        raise InputError(f'say what to make, as in --to {names[0]}=1; there are: {", ".join(names)}')
+    slices = group_slices(cfg) if cfg.groups else [slice(0, len(names))]
+    groups = {g for g, part in enumerate(slices) for name in asked if name in names[part]}
+    if len(groups) > 1:
+        raise InputError(f'{run.path}: {", ".join(asked)} are labels of different data sets; ask for those of one')
+    part = slices[groups.pop()]
+    labels, known = np.zeros((2, 1, len(names)), np.float32)
+    known[:, part] = 1
+    if not set(names[part]) <= set(asked) and not (cfg.loss.exclusive and any(asked.values())):
+        labels[0, part] = seen_labels(run, pictures)[part]
+    for name, value in asked.items():
+        labels[0, names.index(name)] = value
+    return np.asarray(told(cfg, labels, known))[0]
+
+
+def seen_labels(run: Run, pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """The labels [K] in {0, 1} that the run's discriminator sees in pictures of one thing."""
+    if 'd' not in run.params:
+        raise InputError(
+            f'{run.path}: has no discriminator to see which labels the picture has; name all of: '
+            f'{", ".join(label_names(run))}'
+        )
+    model = run.cfg.model
+    x = resize(jnp.asarray(np.stack(pictures), jnp.float32) / 127.5 - 1, model.size)
+    logits = jax.jit(nets('stargan', model)['d'].apply)(run.variables('d'), x)[1]
+    return (np.asarray(logits).mean(0) > 0).astype(np.float32)
