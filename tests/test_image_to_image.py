@@ -244,7 +244,7 @@ def test_the_light_generator_leaves_what_its_mask_leaves():
         ('stargan', {'targets': 'other'}, 'config key targets is one of permuted, random'),
         ('stargan', {'model.g.kind': 'unet'}, "'resnet' or 'light' in StarGAN, not 'unet'"),
         ('cyclegan', {'model.g.norm': 'batch'}, 'config key model.g: CycleGAN trains with norm'),
-        ('cyclegan', {'data.size': 4}, '4x4 are too small for a residual generator'),
+        ('cyclegan', {'data.size': 4}, '4x4 are too small for a'),
         ('pix2pix', {'data.size': 8}, '8x8 are too small for a patch discriminator of 2 layers'),
         ('pix2pix', {'model.g': {'kind': 'unet', 'depth': 6}}, 'do not fit a U-Net of depth 6'),
     ],
