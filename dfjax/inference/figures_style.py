@@ -3,7 +3,8 @@
 gram_before         distance of the pictures' Gram matrices from those of the style, `losses.style.style_distance`
 gram_after          the same of what the net makes of them
 gram_ratio          the one over the other
-content_distance    of what is seen in what it makes from what is seen in the picture, `losses.style.content_distance`
+content_distance    of what is seen in what it makes from what is seen in the picture in the style's colours,
+                    `losses.style.content_distance`
 change_ratio        from frame to frame of a rendered video, 25 a second: how much what it makes of them changes, over
                     how much they change themselves; means of absolute differences. 1 is as calm as the video
 """
@@ -17,7 +18,7 @@ from dfjax.inference.heldout import held_out_name, load_pictures
 from dfjax.inference.run import Run
 from dfjax.inference.stylise import Stylist
 from dfjax.losses.style import content_distance, gram, style_distance
-from dfjax.models.features import extract, octaves
+from dfjax.models.features import extract, octaves, recoloured
 from dfjax.systems.style import apply_style, references
 
 PICTURES = 32  # held out
@@ -42,7 +43,8 @@ def figures(run: Run, *, data: str | None = None) -> dict[str, float]:
     def measured(params: dict, frozen: dict, x: jax.Array) -> jax.Array:
         x = x / 127.5 - 1
         made = jnp.round((jnp.clip(apply_style(run.cfg, params, x), -1, 1) + 1) * 127.5) / 127.5 - 1  # as it is written
-        (was, kept), (now, shown) = (extract(frozen['vgg'], p, count) for p in (x, made))
+        matched = recoloured(x, frozen['colours'])
+        (was, _), (_, kept), (now, shown) = (extract(frozen['vgg'], p, count) for p in (x, matched, made))
         before, after = (style_distance([gram(f) for f in maps], frozen['gram']) for maps in (was, now))
         return jnp.stack([before, after, content_distance(shown, kept)])  # [3, B]
 

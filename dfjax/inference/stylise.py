@@ -24,11 +24,10 @@ from dfjax.data.patterns import PREFIX, pattern
 from dfjax.errors import InputError
 from dfjax.inference.foreign.layers import compare, conv, convert
 from dfjax.inference.foreign.tensors import read_checkpoint
-from dfjax.inference.paste import match_colour
 from dfjax.inference.run import Run
-from dfjax.losses.style import content_distance, gram, out_of_range, style_distance, total_variation
+from dfjax.losses.style import content_distance, gram, out_of_range, style_distance, style_loss, total_variation
 from dfjax.models import vgg
-from dfjax.models.features import LEAST, extract, octaves
+from dfjax.models.features import LEAST, colours, extract, octaves, recoloured
 from dfjax.systems.style import apply_style
 
 CONTENT, SMOOTH, RANGE = 0.06, 0.002, 10.0  # what content, variation and colours out of range count beside style
@@ -115,7 +114,7 @@ def stylise(
     sizes = [s for s in sizes if s >= COARSEST and s * min(picture.shape[:2]) / max(picture.shape[:2]) >= least] or [
         size
     ]
-    matched = in_colours(resized(picture, size), style)
+    matched = in_colours(picture, style, size)
     x = as_input(resized(matched, sizes[0]))
     for n, side in enumerate(sizes):
         content, wanted = (as_input(resized(p, side)) for p in (matched, style))
@@ -125,19 +124,17 @@ def stylise(
         tick = lambda done, n=n: progress(n * steps + done, len(sizes) * steps)
         x = minimise(partial(cost, count), x, steps, tick, weights, grams, kept, CONTENT / strength)
     made = np.asarray(to_bytes(x[0]))
-    return made, figures(resized(picture, size), resized(style, size), made, weights)
+    return made, figures(resized(picture, size), matched, resized(style, size), made, weights)
+
+
+def in_colours(picture: np.ndarray, style: np.ndarray, size: int) -> np.ndarray:
+    """uint8 [H, W, 3] with its longer side `size`, in the colours of another."""
+    return np.asarray(to_bytes(recoloured(as_input(resized(picture, size)), colours(as_input(style)))[0]))
 
 
 def as_input(picture: np.ndarray) -> jax.Array:
     """uint8 [H, W, 3] as float32 [1, H, W, 3] in [-1, 1]."""
     return jnp.asarray(picture, jnp.float32)[None] / 127.5 - 1
-
-
-def in_colours(picture: np.ndarray, style: np.ndarray) -> np.ndarray:
-    """uint8 [H, W, 3] with the mean and covariance of the colours of another."""
-    like = cv2.resize(style, picture.shape[1::-1], interpolation=cv2.INTER_AREA)
-    one, other = (jnp.asarray(p, jnp.float32)[None] / 255 for p in (picture, like))
-    return np.asarray(to_bytes(2 * match_colour('mkl', one, other, jnp.ones_like(one[..., :1]))[0] - 1))
 
 
 @partial(jax.jit, static_argnums=2)
@@ -151,7 +148,7 @@ def cost(count: int, x: jax.Array, weights: Mapping | None, grams: list, kept: l
     """What is to be least: of a picture [1, H, W, 3], with the style and the content wanted as in `described`."""
     made, shown = described(weights, x, count)
     terms = {
-        'style': style_distance(made, grams),
+        'style': style_loss(made, grams),
         'content': content * content_distance(shown, kept),
         'smooth': SMOOTH * total_variation(x),
         'range': RANGE * out_of_range(x),
@@ -197,14 +194,17 @@ def minimise(
     return x
 
 
-def figures(picture: np.ndarray, style: np.ndarray, made: np.ndarray, weights: Mapping | None) -> dict[str, float]:
+def figures(
+    picture: np.ndarray, matched: np.ndarray, style: np.ndarray, made: np.ndarray, weights: Mapping | None
+) -> dict[str, float]:
     """How far a picture uint8 [H, W, 3] was from a style, how far what was made of it is, and what it lost.
 
     'gram_before' and 'gram_after' are `losses.style.style_distance`, 'gram_ratio' the one over the other, and
-    'content_distance' is that of the content's layers.
+    'content_distance' is that of the content's layers from those of the picture in the style's colours, `matched`.
     """
     count = octaves(min(picture.shape[:2] + style.shape[:2]))
-    (was, kept), (wanted, _), (now, shown) = (described(weights, as_input(p), count) for p in (picture, style, made))
+    maps = [described(weights, as_input(p), count) for p in (picture, matched, style, made)]
+    (was, _), (_, kept), (wanted, _), (now, shown) = maps
     before, after = (float(style_distance(g, wanted)[0]) for g in (was, now))
     ratio = round(before / max(after, 1e-9), 2)
     lost = float(content_distance(shown, kept)[0])

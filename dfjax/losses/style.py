@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
+FAINT = 0.1  # of the mean strength of features, below which one is taken for as strong as that
+
 
 def gram(features: jax.Array) -> jax.Array:
     """Which features go together, wherever that is: [B, h, w, C] -> [B, C, C], means over places of their products."""
@@ -24,6 +26,20 @@ def style_distance(made: Sequence[jax.Array], style: Sequence[jax.Array]) -> jax
         made, style: a matrix [B or 1, C, C] a layer.
     """
     terms = [((a - b) ** 2).sum((1, 2)) / (b**2).sum((1, 2)) for a, b in zip(made, style, strict=True)]
+    return sum(terms) / len(terms)
+
+
+def style_loss(made: Sequence[jax.Array], style: Sequence[jax.Array]) -> jax.Array:
+    """The same with every feature measured by its strength in the style: what is to be made small.
+
+    Without, brightness and the colours themselves outweigh all else, and rainbows appear where there should be grey.
+    """
+    terms = []
+    for a, b in zip(made, style, strict=True):
+        strength = jnp.diagonal(b, axis1=1, axis2=2)  # [B, C]
+        strength = jnp.sqrt(jnp.maximum(strength, FAINT**2 * strength.mean(1, keepdims=True)))
+        weight = 1 / (strength[:, :, None] * strength[:, None])
+        terms.append(((weight * (a - b)) ** 2).sum((1, 2)) / ((weight * b) ** 2).sum((1, 2)))
     return sum(terms) / len(terms)
 
 

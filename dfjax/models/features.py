@@ -25,6 +25,7 @@ GAINS = (1.0, 2.0, 2.0)  # colours vary less than brightness
 MIXED = 64  # channels of the second layer
 LEAST = 16  # pixels a side of the smallest octave
 COLOURS = np.array([[1, 1, 1], [1, -1, 0], [1, 1, -2]]) / np.sqrt([[3], [2], [6]])
+GAIN = 3.0  # by which contrasts are raised at most, to take on others' colours
 _LAYOUT = ('NHWC', 'HWIO', 'NHWC')
 
 
@@ -50,15 +51,15 @@ def extract(weights: vgg.Weights | None, pictures: jax.Array, count: int) -> tup
 
 
 def bank(pictures: jax.Array, count: int) -> tuple[list[jax.Array], list[jax.Array]]:
-    """Both layers of every octave; and, for what is shown, the gratings of brightness, but not the finest: colours and
-    strokes are the style's. See `extract`."""
+    """Both layers of every octave; and, for what is shown, the second ones but the finest, which is the style's. See
+    `extract`."""
     style, content = [], []
     for _ in range(count):
         waves = conv(pictures, gratings())
         first = jnp.concatenate([jax.nn.relu(waves), jax.nn.relu(-waves)], -1)  # [B, H, W, 62]
         second = jax.nn.relu(conv(pooled(first), mixing()))  # [B, H/2, W/2, MIXED]
         style += [first, second]
-        content.append(waves[..., : 2 * DIRECTIONS[0]])
+        content.append(second)
         pictures = halved(pictures)
     return style, content[1:] or content
 
@@ -87,6 +88,21 @@ def mixing() -> np.ndarray:
     k = np.random.default_rng(1).normal(size=(3, 3, 2 * gratings().shape[-1], MIXED))
     k -= k.mean((0, 1, 2))
     return (k / np.sqrt((k**2).sum((0, 1, 2)))).astype(np.float32)
+
+
+def colours(pictures: jax.Array) -> jax.Array:
+    """Mean and standard deviation of the opponent colours of pictures [B, H, W, 3]: [B, 2, 3]."""
+    opponent = pictures @ COLOURS.T.astype(np.float32)
+    return jnp.stack([opponent.mean((1, 2)), opponent.std((1, 2))], 1)
+
+
+def recoloured(pictures: jax.Array, wanted: jax.Array) -> jax.Array:
+    """Pictures [B, H, W, 3] in [-1, 1] with other `colours` [B or 1, 2, 3], as far as GAIN lets (Reinhard 2001)."""
+    mean, spread = jnp.split(colours(pictures)[:, :, None, None], 2, 1)  # [B, 1, 1, 1, 3]
+    to, width = jnp.split(wanted[:, :, None, None], 2, 1)
+    gain = jnp.minimum(width / jnp.maximum(spread, 1e-3), GAIN)
+    opponent = (pictures @ COLOURS.T.astype(np.float32) - mean[:, 0]) * gain[:, 0] + to[:, 0]
+    return jnp.clip(opponent @ COLOURS.astype(np.float32), -1, 1)
 
 
 def conv(x: jax.Array, kernel: np.ndarray) -> jax.Array:

@@ -1,7 +1,7 @@
 """One style, for any picture at once: a net that repaints (Johnson et al. 2016), and does not flicker on video.
 
     style      distance of the Gram matrices of what it makes from those of the style
-    content    distance of what is seen in it from what was seen before
+    content    distance of what is seen in it from what was seen in the picture, in the style's colours
     smooth     total variation
     stable     how much what it makes of a picture moved and made noisy differs from what it made, moved as much
 
@@ -20,9 +20,9 @@ from ml_collections import ConfigDict
 from dfjax.data.media.image import read_image, squared
 from dfjax.data.patterns import PREFIX, pattern
 from dfjax.errors import InputError
-from dfjax.losses.style import content_distance, gram, style_distance, total_variation
+from dfjax.losses.style import content_distance, gram, style_loss, total_variation
 from dfjax.models import vgg
-from dfjax.models.features import LEAST, extract, octaves
+from dfjax.models.features import LEAST, colours, extract, octaves, recoloured
 from dfjax.models.light import LightGenerator
 from dfjax.models.resnet import ResNet
 from dfjax.systems.faceswap import optimizer
@@ -86,7 +86,7 @@ def init(cfg: ConfigDict, rng: jax.Array) -> State:
 
 
 def references(cfg: ConfigDict) -> dict:
-    """What training compares with: 'gram', the style's matrices, and 'vgg', the weights where they are used.
+    """What training compares with: 'gram' and 'colours' of the style, and 'vgg', the weights where they are used.
 
     Raises:
         InputError: if the style or the features cannot be read.
@@ -94,7 +94,8 @@ def references(cfg: ConfigDict) -> dict:
     weights = jax.tree.map(jnp.asarray, vgg.load(cfg.features)) if cfg.features else {}
     style = jnp.asarray(style_picture(cfg)[None] / 127.5 - 1, jnp.float32)
     style = jax.lax.optimization_barrier(style)  # else XLA computes all that follows when it compiles, which takes long
-    return {'vgg': weights, 'gram': [gram(f) for f in extract(weights, style, octaves(cfg.data.size))[0]]}
+    grams = [gram(f) for f in extract(weights, style, octaves(cfg.data.size))[0]]
+    return {'vgg': weights, 'gram': grams, 'colours': colours(style)}
 
 
 def style_picture(cfg: ConfigDict) -> np.ndarray:
@@ -142,7 +143,7 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     draws = jax.vmap(lambda key: jax.random.split(key, 2))(batch['key'])  # [B, 2] keys
     pictures = flipped(batch['image'].astype(jnp.float32) / 127.5 - 1, draws[:, 0], cfg.flip)
     others, moves = disturbed(draws[:, 1], pictures, cfg.noise)
-    kept = extract(frozen['vgg'], pictures, count)[1]
+    kept = extract(frozen['vgg'], recoloured(pictures, frozen['colours']), count)[1]
 
     # The net
     def loss(params: dict) -> tuple[jax.Array, dict]:
@@ -151,7 +152,7 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
         inside = slice(MOVE, -MOVE)
         change = (jax.vmap(moved)(made, moves) - again)[:, inside, inside]
         terms = {
-            'style': w.style * style_distance([gram(f) for f in style], frozen['gram']).mean(),
+            'style': w.style * style_loss([gram(f) for f in style], frozen['gram']).mean(),
             'content': w.content * content_distance(content, kept).mean(),
             'smooth': w.smooth * total_variation(made).mean(),
             'stable': w.stable * (change**2).mean(),
