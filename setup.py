@@ -44,7 +44,16 @@ setup(
         'tqdm>=4.66',
     ],
     extras_require={
-        'test': ['pytest>=8', 'ruff>=0.8', 'scikit-image>=0.25', 'scipy>=1.14', 'nbclient', 'nbformat', 'ipykernel'],
+        'test': [
+            'ipykernel',
+            'nbclient',
+            'nbformat',
+            'pytest-xdist>=3.6',
+            'pytest>=8',
+            'ruff>=0.8',
+            'scikit-image>=0.25',
+            'scipy>=1.14',
+        ],
         'bench': ['torch>=2.5'],
         'cuda': ['jax[cuda12]'],
         'tpu': ['jax[tpu]'],

@@ -76,6 +76,7 @@ def test_a_failure_leaves_nothing_behind(tmp_path, how):
     noise = np.random.default_rng(0).integers(0, 255, (60, 96, 128, 3)).astype(np.uint8)
     source, out = make(tmp_path / 'in.mp4', noise, range(0, 2400, 40)), tmp_path / 'out.mp4'
     before, limit = threading.active_count(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background start by ignoring it
 
     def fn(frames):
         if frames[0][0] == 20 and how != 'full disk':
@@ -94,6 +95,7 @@ def test_a_failure_leaves_nothing_behind(tmp_path, how):
             transform_video(source, out, fn, batch=4)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGINT, handler)
     if how == 'full disk':
         one_line(error, out)
         assert 'disk is full' in str(error.value)
