@@ -108,16 +108,17 @@ def bare_steps(cfg: 'ConfigDict', faces: dict, device: str) -> tuple[Callable, C
 
     from dfjax.apps import bench_torch_loop
     from dfjax.systems import faceswap
+    from dfjax.systems.state import optimizer
 
     pair = augmented_pair(cfg, faces)
     state = jax.jit(lambda: faceswap.init(cfg, jax.random.key(0)))()
     people = state.ema.pop('people')
-    optimizer = faceswap.optimizer(cfg)
+    update = optimizer(cfg).update
 
     def step(params: dict, opt: Any, ema: dict, pair: dict) -> tuple:
         loss = lambda params: sum(faceswap.generate(cfg, params, people, pair)[0].values())
         value, grads = jax.value_and_grad(loss)(params)
-        updates, opt = optimizer.update(grads, opt, params)
+        updates, opt = update(grads, opt, params)
         params = optax.apply_updates(params, updates)
         average = lambda e, p: e + (1 - cfg.ema) * (p - e)
         return params, opt, jax.tree.map(average, ema, {k: params[k] for k in ema}), value

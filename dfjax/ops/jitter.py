@@ -27,3 +27,9 @@ def jitter(keys: jax.Array, pictures: jax.Array, enlarge: float, flip: float) ->
         return jnp.where(jax.random.bernoulli(mirror, flip), picture[:, ::-1], picture)
 
     return jax.vmap(one)(keys, pictures)
+
+
+def flipped(pictures: jax.Array, keys: jax.Array, probability: float) -> jax.Array:
+    """Pictures [B, H, W, C], each mirrored with that probability by its own key."""
+    chosen = jax.vmap(lambda key: jax.random.bernoulli(key, probability))(keys)
+    return jnp.where(chosen[:, None, None, None], pictures[:, :, ::-1], pictures)

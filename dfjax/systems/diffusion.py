@@ -19,9 +19,8 @@ from ml_collections import ConfigDict
 from dfjax.errors import InputError
 from dfjax.losses import diffusion as losses
 from dfjax.models.denoiser import Denoiser
-from dfjax.systems.faceswap import optimizer
-from dfjax.systems.state import State, common_config, compute_dtype, mean_over_devices
-from dfjax.systems.vae import flipped
+from dfjax.ops.jitter import flipped
+from dfjax.systems.state import State, common_config, compute_dtype, mean_over_devices, optimizer
 
 BATCH = 'labelled'
 SHOWN = (0.2, 0.4, 0.6, 0.8)  # shares of all noise times that a preview shows the guesses of

@@ -27,7 +27,7 @@ from dfjax.models.patchgan import PatchGAN
 from dfjax.ops.image import grid_sample, resize
 from dfjax.ops.landmarks import transfer_expression
 from dfjax.ops.thinplate import bend, spline_basis
-from dfjax.systems.state import State, common_config, compute_dtype, mean_over_devices
+from dfjax.systems.state import State, common_config, compute_dtype, mean_over_devices, optimizer
 
 BATCH = 'pairs'
 SIDES = ('a', 'b')
@@ -68,16 +68,6 @@ def nets(cfg: ConfigDict) -> dict:
         'decoder': autoencoder.Decoder(**cfg.model.decoder, dtype=dtype),
         'discriminator': PatchGAN(**cfg.discriminator, dtype=dtype),
     }
-
-
-def optimizer(cfg: ConfigDict) -> optax.GradientTransformation:
-    """Adam; the rate warms up and then stays, or falls to zero over `cfg.steps` as a cosine."""
-    o = cfg.optimizer
-    warmup = min(o.warmup, cfg.steps // 2)
-    rate = optax.warmup_constant_schedule(0.0, o.lr, warmup)
-    if o.schedule == 'cosine':
-        rate = optax.warmup_cosine_decay_schedule(0.0, o.lr, warmup, cfg.steps)
-    return optax.chain(optax.clip_by_global_norm(o.clip), optax.adam(rate, b1=o.b1, b2=o.b2))
 
 
 def init(cfg: ConfigDict, rng: jax.Array) -> State:

@@ -16,9 +16,8 @@ from dfjax.errors import InputError
 from dfjax.losses import adversarial
 from dfjax.models import gan as models
 from dfjax.ops.diffaugment import diffaugment
-from dfjax.systems.faceswap import optimizer
-from dfjax.systems.state import DEVICE_AXIS, State, common_config, compute_dtype, mean_over_devices
-from dfjax.systems.vae import flipped
+from dfjax.ops.jitter import flipped
+from dfjax.systems.state import DEVICE_AXIS, State, common_config, compute_dtype, mean_over_devices, optimizer
 
 BATCH = 'labelled'
 MODELS = ('modern', 'classic')

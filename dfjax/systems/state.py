@@ -14,6 +14,7 @@ from typing import Any
 import flax
 import jax
 import jax.numpy as jnp
+import optax
 from ml_collections import ConfigDict
 
 DEVICE_AXIS = 'data'
@@ -67,3 +68,13 @@ def compute_dtype(cfg: ConfigDict) -> jnp.dtype:
 def mean_over_devices(cfg: ConfigDict, tree: Any) -> Any:
     """Mean over devices: needed under pmap only, where a step sees its own slice of the batch."""
     return jax.lax.pmean(tree, DEVICE_AXIS) if cfg.parallel == 'pmap' else tree
+
+
+def optimizer(cfg: ConfigDict) -> optax.GradientTransformation:
+    """Adam; the rate warms up and then stays, or falls to zero over `cfg.steps` as a cosine."""
+    o = cfg.optimizer
+    warmup = min(o.warmup, cfg.steps // 2)
+    rate = optax.warmup_constant_schedule(0.0, o.lr, warmup)
+    if o.schedule == 'cosine':
+        rate = optax.warmup_cosine_decay_schedule(0.0, o.lr, warmup, cfg.steps)
+    return optax.chain(optax.clip_by_global_norm(o.clip), optax.adam(rate, b1=o.b1, b2=o.b2))

@@ -25,9 +25,8 @@ from dfjax.models import vgg
 from dfjax.models.features import LEAST, colours, extract, octaves, recoloured
 from dfjax.models.light import LightGenerator
 from dfjax.models.resnet import ResNet
-from dfjax.systems.faceswap import optimizer
-from dfjax.systems.state import State, common_config, compute_dtype, mean_over_devices
-from dfjax.systems.vae import flipped
+from dfjax.ops.jitter import flipped
+from dfjax.systems.state import State, common_config, compute_dtype, mean_over_devices, optimizer
 
 BATCH = 'labelled'
 KINDS = ('light', 'resnet')

@@ -21,8 +21,8 @@ from dfjax.losses.gan import hinge_d
 from dfjax.losses.latent import SOBEL_FORMS, gaussian_kl, sobel_distance, texture_distance
 from dfjax.models import vae as models
 from dfjax.models.patchgan import PatchGAN
-from dfjax.systems.faceswap import optimizer
-from dfjax.systems.state import State, common_config, compute_dtype, mean_over_devices
+from dfjax.ops.jitter import flipped
+from dfjax.systems.state import State, common_config, compute_dtype, mean_over_devices, optimizer
 
 BATCH = 'labelled'
 NETS = ('encoder', 'decoder')
@@ -95,12 +95,6 @@ def encode(cfg: ConfigDict, params: dict, pictures: jax.Array) -> jax.Array:
 def decode(cfg: ConfigDict, params: dict, codes: jax.Array) -> jax.Array:
     """Pictures [B, S, S, 3] in [-1, 1] of codes [B, latent]."""
     return nets(cfg)['decoder'].apply({'params': params['decoder']}, codes)
-
-
-def flipped(pictures: jax.Array, keys: jax.Array, probability: float) -> jax.Array:
-    """Pictures [B, H, W, C], each mirrored with that probability by its own key."""
-    chosen = jax.vmap(lambda key: jax.random.bernoulli(key, probability))(keys)
-    return jnp.where(chosen[:, None, None, None], pictures[:, :, ::-1], pictures)
 
 
 def generate(cfg: ConfigDict, params: dict, pictures: jax.Array, keys: jax.Array, step: jax.Array) -> tuple:
