@@ -1,16 +1,20 @@
 """The PyTorch half of the bench computes what dfjax computes, or its times would mean nothing."""
 
+import importlib
 import json
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 
 import cv2
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import traverse_util
 
-from dfjax.apps import bench_faceswap
+from dfjax.apps import bench, bench_faceswap, bench_sides, bench_systems
 from dfjax.configs.common import build
 from dfjax.systems import faceswap
 
@@ -32,53 +36,88 @@ def small(variant: str):
     return build(cfg, changes)
 
 
+@pytest.fixture
+def hasty(monkeypatch):
+    """Programs that run a few times on tiny nets need not be fast."""
+    monkeypatch.setattr(bench_sides, 'SECONDS_A_TURN', 0.01)
+    jax.config.update('jax_disable_most_optimizations', True)
+    yield
+    jax.config.update('jax_disable_most_optimizations', False)
+
+
+# dfjax's parameters in PyTorch's layout
+
+
+def layers(module, cfg, params: dict) -> dict[str, list[dict]]:
+    """The parameters of each net's layers, in the order in which they are called."""
+    calls = []  # of nets as a whole: the paths of what they call
+
+    def note(call, args, kwargs, context):
+        if context.method_name == '__call__':
+            path = context.module.path
+            calls[-1].append(path) if path else calls.append([])
+        return call(*args, **kwargs)
+
+    with nn.intercept_methods(note):
+        jax.eval_shape(lambda: module.init(cfg, jax.random.key(0)))
+    found = {}
+    for name, tree in params.items():
+        values = {}  # of each layer by its path
+        for path, value in traverse_util.flatten_dict(tree).items():
+            values.setdefault(path[:-1], {})[path[-1]] = value
+        order = next(paths for paths in calls if values.keys() <= set(paths))
+        found[name] = [values[path] for path in order if path in values]
+    return found
+
+
 def reorder(kernel: np.ndarray, r: int, axis: int) -> np.ndarray:
-    """Channels from (r, r, C), dfjax's order, to (C, r, r), PyTorch's."""
+    """Channels from (r, r, C), dfjax's order about a pixel shuffle, to (C, r, r), PyTorch's."""
     count = kernel.shape[axis] // r**2
     order = np.arange(kernel.shape[axis]).reshape(r, r, count).transpose(2, 0, 1).ravel()
     return np.take(kernel, order, axis)
 
 
-def layers(params: dict) -> list[dict]:
-    """The convolutions of a Flax net, or block, in their order, then its dense layers."""
-    return [params[k] for kind in ('Conv', 'Dense') for k in sorted(params) if k.startswith(kind)]
+def like_torch(net, values: list[dict]) -> Iterator[np.ndarray]:
+    """The values of layers, in the order and form of `net.parameters()`."""
+    shuffles = (torch.nn.PixelShuffle, torch.nn.PixelUnshuffle)
+    modules = [m for m in net.modules() if isinstance(m, shuffles) or list(m.parameters(recurse=False))]
+    assert len([m for m in modules if not isinstance(m, shuffles)]) == len(values)
+    values = iter(values)
+    for i, module in enumerate(modules):
+        if isinstance(module, shuffles):
+            continue
+        p = {name: np.asarray(value) for name, value in next(values).items()}
+        kernel, bias = p.get('kernel', p.get('scale')), p.get('bias')
+        if i and isinstance(modules[i - 1], torch.nn.PixelUnshuffle):
+            kernel = reorder(kernel, modules[i - 1].downscale_factor, 2)
+        if i + 1 < len(modules) and isinstance(modules[i + 1], torch.nn.PixelShuffle):
+            r = modules[i + 1].upscale_factor
+            kernel, bias = reorder(kernel, r, -1), reorder(bias, r, -1)
+        if isinstance(module, torch.nn.Conv2d):
+            kernel = kernel.reshape(module.kernel_size + kernel.shape[-2:]).transpose(3, 2, 0, 1)
+        elif isinstance(module, torch.nn.ConvTranspose2d):
+            kernel = kernel.transpose(2, 3, 0, 1)
+        yield kernel.T if isinstance(module, torch.nn.Linear) else kernel
+        if bias is not None:
+            yield bias
 
 
-def fill(net, params: list[dict], shuffled: dict[int, int], stem: int = 1) -> None:
-    """Copies layers into a PyTorch net; `shuffled` are layers followed by a pixel shuffle, and its factor."""
-    modules = [m for m in net.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
-    assert len(modules) == len(params)
-    for i, (module, p) in enumerate(zip(modules, params)):
-        kernel, bias = np.asarray(p['kernel']), np.asarray(p['bias'])
-        if i == 0 and stem > 1:
-            kernel = reorder(kernel, stem, 2)
-        if i in shuffled:
-            kernel, bias = reorder(kernel, shuffled[i], -1), reorder(bias, shuffled[i], -1)
-        weight = kernel.transpose(3, 2, 0, 1) if kernel.ndim == 4 else kernel.T
-        assert module.weight.shape == weight.shape
-        module.weight.data = torch.from_numpy(weight.copy())
-        module.bias.data = torch.from_numpy(bias.copy())
+def fill(net, values: list[dict]) -> None:
+    for p, value in zip(net.parameters(), like_torch(net, values), strict=True):
+        assert p.shape == value.shape
+        p.data.copy_(torch.from_numpy(value.copy()))
 
 
-def decoder_layers(params: dict, model) -> list[dict]:
-    """Upscale, its residual blocks, the next Upscale, ..., the last convolution: Flax numbers them by kind."""
-    found, residuals = [], model.decoder.residuals
-    for i in range(len(model.decoder.widths)):
-        found += layers(params[f'Upscale_{i}'])
-        for j in range(residuals):
-            found += layers(params[f'Residual_{i * residuals + j}'])
-    return [*found, params['Conv_0']]
+# The face swap
 
 
 @pytest.mark.parametrize('variant', ['laptop', 'paper'])
-def test_loss_and_gradients_equal_pytorch(variant):
-    from dfjax.apps import bench_torch, bench_torch_loop
+def test_loss_and_gradients_equal_pytorch(variant, hasty, monkeypatch):
+    from dfjax.apps import bench_torch, bench_torch_loop, bench_torch_train
 
     cfg = small(variant)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bench_faceswap, 'FACES', 4)
-        faces = bench_faceswap.synthetic_faces(cfg)
-    pair = bench_faceswap.augmented_pair(cfg, faces)
+    monkeypatch.setattr(bench_faceswap, 'FACES', 4)
+    pair = bench_faceswap.augmented_pair(cfg, bench_faceswap.synthetic_faces(cfg))
     params = jax.jit(lambda: faceswap.init(cfg, jax.random.key(0)).params)()
     people = {side: faceswap.stranger(cfg) for side in 'ab'}
     loss, grads = jax.jit(
@@ -86,24 +125,16 @@ def test_loss_and_gradients_equal_pytorch(variant):
     )(params)
 
     net = bench_torch.Swapper(cfg)
-    m = cfg.model
-    encoder = layers(params['encoder'])
-    encoder += layers(params['encoder']['Upscale_0']) if m.encoder.up else []
-    fill(net.encoder, encoder, {len(encoder) - 1: 2} if m.encoder.up else {}, m.encoder.stem)
-    per_block = 1 + 2 * m.decoder.residuals
-    shuffled = {i * per_block: 2 for i in range(len(m.decoder.widths))}
-    shuffled |= {per_block * len(m.decoder.widths): m.decoder.shuffle} if m.decoder.shuffle > 1 else {}
-    for side in 'ab':
-        fill(getattr(net, f'decoder_{side}'), decoder_layers(params[f'decoder_{side}'], m), shuffled)
-
-    tensors = bench_torch_loop.to_device(jax.device_get(pair), 'cpu')
+    nets = {name: getattr(net, name) for name in ('encoder', 'decoder_a', 'decoder_b')}
+    for name, values in layers(faceswap, cfg, params).items():
+        fill(nets[name], values)
+    tensors = bench_torch_train.to_device(jax.device_get(pair), 'cpu')
     theirs = net(tensors, {side: bench_torch_loop.stranger(cfg.input_size, 'cpu') for side in 'ab'})
     np.testing.assert_allclose(float(loss), theirs.item(), rtol=2e-5)
     theirs.backward()
-    norms = {k: float(jnp.sqrt(sum((g**2).sum() for g in jax.tree.leaves(grads[k])))) for k in grads}
-    for name, norm in norms.items():
-        other = sum(float((p.grad**2).sum()) for p in getattr(net, name).parameters()) ** 0.5
-        np.testing.assert_allclose(norm, other, rtol=1e-3, err_msg=name)
+    for name, values in layers(faceswap, cfg, grads).items():
+        for p, g in zip(nets[name].parameters(), like_torch(nets[name], values), strict=True):
+            assert np.linalg.norm(p.grad - g) < 0.01 * np.linalg.norm(g), name
 
 
 def test_no_strength_makes_the_worker_give_the_face_back():
@@ -121,6 +152,142 @@ def test_no_strength_makes_the_worker_give_the_face_back():
     half = cv2.resize(image[0], (cfg.input_size,) * 2)
     assert np.abs(pair['input'].astype(float) - half)[2:-2, 2:-2].mean() < 2
     np.testing.assert_allclose(pair['landmarks'], (faces['landmarks'][0] + 0.5) / size, atol=1e-5)
+
+
+# The other systems
+
+STEPS = 3
+CHANGES = {  # of the smoke variants: the benches' structure and nothing by chance, as small as it goes
+    'vae': {'model.residuals': 1, 'loss.beta': 10.0, 'optimizer.warmup': 1},
+    'diffusion': {'model': {'widths': [16, 24], 'attention': [8]}, 'optimizer.warmup': 1},
+    'pix2pix': {
+        'model.g': {'kind': 'unet', 'width': 4, 'depth': 3, 'norm': 'batch', 'dropout': 0.0},
+        'model.d': {'layers': 1, 'norm': 'batch'},
+        'loss.kind': 'vanilla',
+        'data.size': 16,
+        'jitter': 1.0,
+    },
+    'cyclegan': {
+        'model.g': {'kind': 'resnet', 'norm': 'instance'},
+        'model.d': {'layers': 1, 'norm': 'instance'},
+        'data.size': 16,
+    },
+    'stargan': {'model': {'g.kind': 'resnet', 'd.layers': 2, 'size': 16}, 'data.size': 16},
+}
+
+
+def small_system(name: str):
+    changes = {'flip': 0.0, 'batch_size': 4, **CHANGES[name]}
+    return build(importlib.import_module(f'dfjax.configs.{name}').get_config('smoke'), changes)
+
+
+def drawn(cfg, batch: dict, step: int) -> dict:
+    """What dfjax draws by chance for a step, as keyword of the PyTorch step."""
+    split = lambda count: jax.vmap(lambda key: jax.random.split(key, count))(batch['key'])
+    each = lambda draw, keys: jax.vmap(draw)(keys)
+    if cfg.system == 'vae':
+        draws = {'noise': each(lambda key: jax.random.normal(key, (cfg.model.latent,)), split(2)[:, 1])}
+    elif cfg.system == 'diffusion':
+        keys = split(5)
+        told = each(lambda key: jax.random.bernoulli(key, 1 - cfg.drop.all), keys[:, 3])[:, None]
+        kept = each(lambda key: jax.random.bernoulli(key, 1 - cfg.drop.each, (len(cfg.data.labels),)), keys[:, 4])
+        draws = {
+            't': each(lambda key: jax.random.randint(key, (), 0, cfg.times), keys[:, 1]),
+            'noise': each(lambda key: jax.random.normal(key, batch['image'].shape[1:]), keys[:, 2]),
+            'labels': (2 * batch['label'] - 1) * told * kept,
+        }
+    elif cfg.system == 'stargan':
+        key = jax.random.fold_in(jax.random.key(cfg.seed), step)
+        draws = {
+            'order': jax.random.permutation(key, cfg.batch_size),
+            'alpha': each(lambda key: jax.random.uniform(key, (1, 1, 1)), split(3)[:, 1]),
+        }
+    else:
+        return {}
+    arrays = {name: np.array(value) for name, value in draws.items()}
+    arrays |= {name: value.transpose(0, 3, 1, 2) for name, value in arrays.items() if value.ndim == 4}
+    return {'draws': {name: torch.from_numpy(value) for name, value in arrays.items()}}
+
+
+def movement(old: Iterable[np.ndarray], new: Iterable[np.ndarray]) -> np.ndarray:
+    """How far kernels went; biases may go anywhere before a normalisation."""
+    return np.concatenate([(b - a).ravel() for a, b in zip(old, new, strict=True) if a.ndim > 1])
+
+
+@pytest.mark.parametrize('name', CHANGES)
+def test_steps_and_inference_equal_pytorchs(name, hasty):
+    from dfjax.apps.bench_torch_systems import TRAINERS
+    from dfjax.apps.bench_torch_train import to_device
+
+    cfg, rng = small_system(name), np.random.default_rng(0)
+    module = importlib.import_module(f'dfjax.systems.{name}')
+    ours = bench_systems.Ours(cfg, module, bench_systems.synthetic(cfg, module.BATCH))
+    trainer = TRAINERS[name](cfg, 'cpu')
+    # Some layers begin as zeros, which would hide what is behind them.
+    noisy = lambda p: p + 0.03 * rng.normal(size=p.shape).astype(np.float32)
+    params = {net: jax.tree.map(noisy, ours.state.params[net]) for net in trainer.nets}
+    for net, values in layers(module, cfg, params).items():
+        fill(trainer.nets[net], values)
+    copied = lambda nets: jax.tree.map(jnp.copy, {net: params[net] for net in nets})  # for a step uses them up
+    ours.state = ours.state.replace(params=copied(params), ema=copied(ours.state.ema))
+    batch = to_device(ours.arrays(), 'cpu')
+    before = {net: [p.detach().numpy().copy() for p in trainer.nets[net].parameters()] for net in trainer.nets}
+    trainer.ema = {net: [p.detach().clone() for p in trainer.nets[net].parameters()] for net in trainer.ema}
+
+    infer = jax.jit(lambda *values: bench_systems.INFER[name](cfg, module, *values))
+    made = infer(params, ours.state.aux.get('batch_stats', {}), ours.arrays())
+    trainer.inference(batch)(1)  # prepares the nets for it
+    np.testing.assert_allclose(made, trainer.infer(batch).numpy().transpose(0, 2, 3, 1), atol=1e-4)
+    for net in trainer.nets.values():
+        net.train()
+
+    for i in range(STEPS):
+        ours.steps(1)
+        theirs = trainer.step(batch, **drawn(cfg, ours.batch, i))
+        assert theirs.keys() >= ours.terms.keys() - {'total', 'nats', 'active'}
+        for term, value in theirs.items():
+            # Adam makes much of rounding errors where a gradient should be none.
+            np.testing.assert_allclose(ours.terms[term], value.item(), rtol=1e-5 * 30**i, atol=1e-6, err_msg=term)
+    ours_after = {'params': {net: ours.state.params[net] for net in trainer.nets}, 'ema': ours.state.ema}
+    theirs_after = {'params': {net: list(trainer.nets[net].parameters()) for net in trainer.nets}, 'ema': trainer.ema}
+    for kind, nets in ours_after.items():
+        assert nets.keys() == theirs_after[kind].keys()
+        for net, values in layers(module, cfg, nets).items():
+            expected = movement(before[net], like_torch(trainer.nets[net], values))
+            found = movement(before[net], (p.detach().numpy() for p in theirs_after[kind][net]))
+            assert 0 < np.linalg.norm(found - expected) < 0.1 * np.linalg.norm(expected), (kind, net)
+
+
+@pytest.mark.parametrize('name', CHANGES)
+def test_every_target_reports_every_figure(name, hasty, monkeypatch):
+    looped = name == 'vae'  # the others' would take long to compile
+    monkeypatch.setattr(bench_systems, 'LOOPED', 1e9 if looped else 0.0)
+    changes = {'flip': 0.0, 'batch_size': 4, **CHANGES[name]}
+    report = bench_systems.run(name, 'smoke', rounds=1, changes=changes, workers=0)
+    figures = {k: v for k, v in report.items() if k not in ('system', 'variant', 'device')}
+    expected = {f'{part}{figure}' for part in ('', 'inference_') for figure in ('jax_ms', 'torch_ms', 'jax_over_torch')}
+    expected |= {f'{side}_{figure}' for side in ('jax', 'torch') for figure in ('step_mb', 'compile_s')}
+    expected |= {'jax_loop', 'torch_loop', 'loop_ratio'} if looped else set()
+    assert figures.keys() == expected | {'batch_size', 'inference_batch', 'size'}
+    assert np.isfinite(list(figures.values())).all()
+    assert all(figures[k] > 0 for k in expected - {'torch_step_mb', 'torch_compile_s'})
+    assert bench.TARGETS[name][1]['system'] == name
+
+
+def test_the_loaders_pictures_are_the_sets_own():
+    from dfjax.apps.bench_torch_train import Examples
+
+    rng = np.random.default_rng(0)
+    pictures = {side: {'image': rng.integers(0, 256, (2, 8, 8, 3), np.uint8)} for side in 'ab'}
+    same = Examples(pictures, 1.0, 0.0, True)[1]
+    np.testing.assert_array_equal(same['b']['image'], pictures['b']['image'][1])
+    np.testing.assert_array_equal(
+        Examples(pictures, 1.0, 1.0, True)[1]['a']['image'], pictures['a']['image'][1, :, ::-1]
+    )
+    pictures['b'] = pictures['a']
+    moved = [Examples(pictures, 1.5, 0.5, together)[0] for together in [True] * 9 + [False] * 9]
+    alike = [np.array_equal(m['a']['image'], m['b']['image']) for m in moved]
+    assert all(alike[:9]) and not all(alike[9:])
 
 
 @pytest.mark.slow

@@ -72,7 +72,7 @@ def like_the_recipe(name: str, shape: tuple) -> np.ndarray:
 @pytest.mark.parametrize('system, net, kind, arguments, side, expected', CASES)
 def test_other_geometries_against_torch(system, net, kind, arguments, side, expected, tmp_path):
     torch = pytest.importorskip('torch')
-    import originals
+    from dfjax.apps import bench_torch_translation as originals
 
     module = getattr(originals, kind)(*arguments)
     for name, value in module.state_dict().items():

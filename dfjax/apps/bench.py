@@ -8,6 +8,11 @@ EXAMPLE = 'dfjax bench faceswap --json'
 TARGETS = {  # name: module, its options, what it measures
     'faceswap': ('bench_faceswap', {}, 'a training step and the whole loop beside PyTorch'),
     'faceswap-original': ('bench_faceswap', {'variant': 'paper'}, 'the same for the 82-million-parameter network'),
+    'vae': ('bench_systems', {'system': 'vae', 'variant': 'laptop'}, 'a step, inference and the loop beside PyTorch'),
+    'diffusion': ('bench_systems', {'system': 'diffusion', 'variant': 'laptop'}, 'the same'),
+    'pix2pix': ('bench_systems', {'system': 'pix2pix', 'variant': 'paper'}, "the same at the original's size"),
+    'cyclegan': ('bench_systems', {'system': 'cyclegan', 'variant': 'paper'}, 'the same'),
+    'stargan': ('bench_systems', {'system': 'stargan', 'variant': 'paper'}, 'the same'),
     'extract': ('bench_extract', {}, 'extraction beside bare dlib on all cores'),
     'convert': ('bench_convert', {}, 'frames a second of conversion'),
 }

@@ -17,9 +17,10 @@ class Upscale(nn.Module):
     def __init__(self, channels: int, features: int):
         super().__init__()
         self.conv = nn.Conv2d(channels, 4 * features, 3, padding=1)
+        self.shuffle = nn.PixelShuffle(2)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.pixel_shuffle(F.leaky_relu(self.conv(x), 0.1), 2)
+        return self.shuffle(F.leaky_relu(self.conv(x), 0.1))
 
 
 class Residual(nn.Module):
@@ -41,7 +42,8 @@ class Encoder(nn.Module):
         self, stem: int, widths: list[int], kernel: int, code: int, bottom: list[int], up: int, side: int, points: int
     ):
         super().__init__()
-        self.stem, self.bottom = stem, bottom
+        self.bottom = bottom
+        self.stem = nn.PixelUnshuffle(stem) if stem > 1 else nn.Identity()
         channels, side = 3 * stem**2, side // stem
         self.convs = nn.ModuleList()
         for i, width in enumerate(widths):
@@ -53,7 +55,7 @@ class Encoder(nn.Module):
         self.up = Upscale(bottom[1], up) if up else None
 
     def forward(self, x: Tensor, offsets: Tensor | None) -> Tensor:
-        x = F.pixel_unshuffle(x, self.stem) if self.stem > 1 else x
+        x = self.stem(x)
         for conv in self.convs:
             x = F.leaky_relu(conv(x), 0.1)
         x = self.dense(x.permute(0, 2, 3, 1).flatten(1))  # NHWC order, a view of channels_last
@@ -73,15 +75,14 @@ class Decoder(nn.Module):
         for width in widths:
             self.blocks.append(nn.Sequential(Upscale(channels, width), *(Residual(width) for _ in range(residuals))))
             channels = width
-        self.shuffle, self.mask = shuffle, mask
+        self.mask = mask
         self.last = nn.Conv2d(channels, (4 if mask else 3) * shuffle**2, kernel, padding=kernel // 2)
+        self.shuffle = nn.PixelShuffle(shuffle) if shuffle > 1 else nn.Identity()
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         for block in self.blocks:
             x = block(x)
-        x = self.last(x)
-        x = F.pixel_shuffle(x, self.shuffle) if self.shuffle > 1 else x
-        x = torch.sigmoid(x.float())
+        x = torch.sigmoid(self.shuffle(self.last(x)).float())
         return 2 * x[:, :3] - 1, x[:, 3:] if self.mask else torch.ones_like(x[:, :1])
 
 
