@@ -108,7 +108,8 @@ def test_landmarks_repeat_better_than_bare_dlib(search):
         bare.append(apply_inverse(matrix, search.landmark.rough(moved, box)))
         ours.append(apply_inverse(matrix, search.landmark(moved, box)))
     assert np.std(ours, 0).mean() < 0.6 * np.std(bare, 0).mean()
-    assert np.linalg.norm(np.mean(ours, 0) - np.mean(bare, 0), axis=1).mean() < 0.03 * eyes_apart(ours[0])
+    away = np.linalg.norm(np.mean(ours, 0) - np.mean(bare, 0), axis=1)
+    assert np.delete(away, slice(17, 27)).mean() < 0.03 * eyes_apart(ours[0])  # brows are looked for in the picture
 
 
 def test_smoothing_halves_jitter_and_keeps_blinks(search):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dfjax.data import render as heads
+from dfjax.data.faces.brows import find_brows
 from dfjax.data.render.features import landmarks
 from dfjax.data.render.head import head, moment
 from dfjax.data.render.parameters import IDENTITY, INNER, MOTION
@@ -263,6 +264,17 @@ def test_the_default_detector_finds_the_heads_and_their_landmarks(dlib_models):
     pairs = [(s[0], p) for s, p in zip(seen, out.landmarks) if s]
     errors = [np.linalg.norm(a - b, axis=1) / eye_distance(b) for a, b in pairs]
     assert np.median(errors) < 0.065
+    plain, true = (np.concatenate([brow_heights(pair[k]) for pair in pairs]) for k in (0, 1))
+    moved = [brow_heights(find_brows(image, s[0])) for image, s in zip(out.image, seen) if s]
+    like_truth = lambda heights: np.corrcoef(heights, true)[0, 1]
+    assert like_truth(np.concatenate(moved)) > max(0.5, like_truth(plain) + 0.15)
+
+
+def brow_heights(points: np.ndarray) -> list[float]:
+    """Of both brows over their eyes, in distances of the eyes, upright."""
+    right, left = (points[eye].mean(0) for eye in (slice(36, 42), slice(42, 48)))
+    up = np.array([left[1] - right[1], right[0] - left[0]]) / eye_distance(points) ** 2
+    return [(points[17:22].mean(0) - right) @ up, (points[22:27].mean(0) - left) @ up]
 
 
 def test_identities_are_told_apart_by_the_descriptor(dlib_models):

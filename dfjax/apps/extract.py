@@ -104,7 +104,7 @@ def _cut(src: Path | str, analysis, writer, tick: Callable[[int, int | None], No
     import numpy as np
 
     from dfjax.data.faces.align import align_matrices, crop
-    from dfjax.data.faces.mask import hull_polygon
+    from dfjax.data.faces.mask import face_outline
     from dfjax.data.faces.warp import apply
     from dfjax.data.media.overlap import Behind
     from dfjax.data.media.source import iter_frames
@@ -120,7 +120,7 @@ def _cut(src: Path | str, analysis, writer, tick: Callable[[int, int | None], No
         for count, (index, _, rgb, name) in enumerate(frames, 1):
             for face, matrix in here[name, index]:
                 picture = crop(rgb, matrix, writer.size)
-                behind.put((picture, face, matrix, apply(matrix, hull_polygon(face.landmarks))))
+                behind.put((picture, face, matrix, face_outline(picture, apply(matrix, face.landmarks))))
             tick(count, analysis.frames)
 
 

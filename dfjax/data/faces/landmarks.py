@@ -9,6 +9,7 @@ smoothing over time, it cannot blur a blink.
 
 import numpy as np
 
+from dfjax.data.faces.brows import find_brows
 from dfjax.data.faces.files import LANDMARKS, dlib_model
 from dfjax.data.faces.warp import apply_inverse, crop, similarity
 
@@ -60,7 +61,7 @@ class Landmarker:
         for dx, dy, grow in MOVES:
             x, y, half = (CROP - 1) / 2 + dx * side, (CROP - 1) / 2 + dy * side, side * (1 + grow) / 2
             points.append(self.rough(picture, (x - half, y - half, x + half, y + half)))
-        return apply_inverse(matrix, np.mean(points, 0)).astype(np.float32)
+        return apply_inverse(matrix, find_brows(picture, np.mean(points, 0))).astype(np.float32)
 
 
 def load_landmarker() -> Landmarker:

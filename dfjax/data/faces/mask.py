@@ -1,25 +1,101 @@
-"""The mask of a face: the outline of its landmarks with the forehead, as a polygon and as pixels."""
+"""The mask of a face: the outline of its landmarks with the forehead and without hair, as a polygon and as pixels."""
 
 import numpy as np
 
+from dfjax.data.faces.align import MEAN_FACE
+
 SUBPIXELS = 4  # the mask is drawn this much larger and averaged down
 FOREHEAD = 0.62  # height over the brows, in distances from the brows to the root of the upper lip
+_EYES, _NOSE, _BROWS = (MEAN_FACE[part, 1].mean() for part in (slice(36, 48), slice(31, 36), slice(17, 27)))
+AT_REST = (_EYES - _BROWS) / (
+    _NOSE - _EYES
+)  # height of brows over eyes, in distances from eyes to the base of the nose
+RAYS = 96  # on which hair is looked for
+SAMPLES = 48  # of a ray, between brows and outline
+DARK = 0.55  # of the brightness of skin: what is darker, from the outline inwards, is hair
+LOWEST = -0.35  # sine of the angle under the root of the nose, down to which hair is looked for: beards stay
+RUN = 4  # samples of skin, after which there is no more hair
+CHEEKS = ([2, 31, 41, 48], [14, 35, 46, 54])  # landmarks round the left and the right
+BROW = 0.15  # by which brows may lie higher than their landmarks, in distances from the root of the nose
+SMOOTH = np.array([1, 2, 3, 2, 1]) / 9  # over neighbouring rays
 
 
 def hull_polygon(landmarks: np.ndarray) -> np.ndarray:
     """The convex outline float32 [K, 2] of a face with landmarks [68, 2]: jaw, and brows raised over the forehead.
 
     Landmarks end at the brows. A face is about as high from brows to hairline as from brows to the base of the nose, so
-    each brow point is moved that way, the middle ones most.
+    each brow point is moved that way, the middle ones most. Raised brows do not raise the forehead: they count as if
+    they were where the mean face has them.
     """
     import cv2
 
     points = np.asarray(landmarks, np.float64)
-    brows = points[17:27]
-    up = brows.mean(0) - points[31:36].mean(0)  # from the base of the nose
+    brows, eyes, nose = points[17:27], points[36:48].mean(0), points[31:36].mean(0)
+    height = (eyes - nose) / np.linalg.norm(eyes - nose)
+    rest = AT_REST * np.linalg.norm(eyes - nose)
+    brows = brows + (rest - (brows.mean(0) - eyes) @ height) * height
+    up = brows.mean(0) - nose
     arch = 1 - 0.7 * np.linspace(-1, 1, 10)[:, None] ** 2  # the forehead is round, and hair falls over its sides
     outline = np.concatenate([points[:17], brows + FOREHEAD * arch * up]).astype(np.float32)
     return cv2.convexHull(outline)[:, 0]
+
+
+def face_outline(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """`hull_polygon` without the hair that falls over forehead and temples: float32 [RAYS, 2], star-shaped.
+
+    Hair of the person put in would be painted on the other's skin, and its darkness taken for the face's when colours
+    are matched. On rays from the root of the nose, what is dark at the outline is left out. Hair no darker than skin
+    stays.
+
+    Args:
+        picture: uint8 [S, S, 3], an aligned face.
+        landmarks: [68, 2] in its pixels.
+    """
+    import cv2
+
+    points = np.asarray(landmarks, np.float64)
+    grey = cv2.GaussianBlur(picture.astype(np.float32).mean(-1), (0, 0), picture.shape[0] / 128)
+    turn = np.linspace(0, 2 * np.pi, RAYS, endpoint=False)
+    rays = np.stack([np.cos(turn), np.sin(turn)], 1)  # [R, 2]
+    centre = points[27:31].mean(0)
+    side, height = (rays @ (v / np.linalg.norm(v)) for v in (points[16] - points[0], points[27] - points[33]))
+
+    far = _reach(centre, rays, hull_polygon(points))  # [R]
+    inner = np.concatenate([points[18:26], points[27:]]).astype(np.float32)  # the brows' ends may lie under hair
+    near = _reach(centre, rays, cv2.convexHull(inner)[:, 0])
+    near = np.minimum(far, near * (1 + BROW * np.maximum(height, 0)))
+    along = near[:, None] + (far - near)[:, None] * np.linspace(0, 1, SAMPLES)  # [R, SAMPLES]
+    at = (centre + along[..., None] * rays[:, None]).astype(np.float32)
+    seen = cv2.remap(grey, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    left, right = (np.median(_inside(grey, points[ring])) for ring in CHEEKS)
+    skin = seen >= DARK * (left + (right - left) * (side[:, None] + 1) / 2)  # as one side is lit, and the other
+
+    clear = np.lib.stride_tricks.sliding_window_view(skin, RUN, 1).all(-1)  # [R, SAMPLES - RUN + 1]
+    last = np.where(clear.any(1), SAMPLES - 1 - clear[:, ::-1].argmax(1), 0)
+    share = np.where(height > LOWEST, along[np.arange(RAYS), last] / far, 1.0)
+    share = np.min([np.roll(share, k) for k in (-1, 0, 1)], 0)
+    share = sum(weight * np.roll(share, k) for k, weight in zip((-2, -1, 0, 1, 2), SMOOTH))
+    return (centre + (share * far)[:, None] * rays).astype(np.float32)
+
+
+def _reach(centre: np.ndarray, rays: np.ndarray, polygon: np.ndarray) -> np.ndarray:
+    """How far it is from a place [2] along rays [R, 2] to a polygon [K, 2] round it: [R]."""
+    start, edge = polygon - centre, np.roll(polygon, -1, 0) - polygon  # [K, 2]
+    cross = lambda a, b: a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+    slope = cross(rays[:, None], edge)  # [R, K]
+    slope = np.where(np.abs(slope) < 1e-9, np.nan, slope)
+    distance, place = cross(start, edge) / slope, cross(start, rays[:, None]) / slope
+    hit = (distance > 0) & (place >= -1e-6) & (place <= 1 + 1e-6)  # comparisons with nan are false
+    return np.where(hit, distance, 1e-3).max(1)
+
+
+def _inside(grey: np.ndarray, polygon: np.ndarray) -> np.ndarray:
+    """The pixels [N] of a picture [S, S] in a polygon [K, 2], or all where it lies outside the picture."""
+    import cv2
+
+    area = np.zeros(grey.shape, np.uint8)
+    cv2.fillConvexPoly(area, cv2.convexHull(polygon.round().astype(np.int32)), 1)
+    return grey[area > 0] if area.any() else grey
 
 
 def rasterise(polygon: np.ndarray, size: int, matrix: np.ndarray | None = None) -> np.ndarray:
