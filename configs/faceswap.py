@@ -26,7 +26,7 @@ VARIANTS = {
         'data.size': 32,
         'input_size': 32,
         'model.encoder': {'stem': 4, 'widths': [8, 12], 'code': 16, 'bottom': [4, 8]},
-        'model.decoder': {'widths': [8]},
+        'model.decoder': {'widths': [8], 'shuffle': 4},
         'loss.window': 5,
     },
     # Minutes on two CPU cores: the default.
@@ -38,7 +38,7 @@ VARIANTS = {
         'data.size': 256,
         'input_size': 128,
         'model.encoder': {'stem': 2, 'widths': [64, 128, 256, 512], 'code': 512, 'bottom': [16, 256]},
-        'model.decoder': {'widths': [256, 128], 'residuals': 1},
+        'model.decoder': {'widths': [256, 128], 'residuals': 1, 'shuffle': 4},
         'loss.gan': 0.05,
         'loss.window': 11,
     },

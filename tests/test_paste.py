@@ -34,7 +34,7 @@ WEIGHT = jnp.asarray(np.random.default_rng(5).uniform(0, 1, (2, 24, 24, 1)) > 0.
 
 def test_monge_kantorovich_gives_mean_and_covariance_by_the_closed_form():
     face, like = colours(0, (0.5, 0.4, 0.45), 0.06), colours(1, (0.45, 0.55, 0.5), 0.08)
-    made = paste.match_colour('mkl', face, like, WEIGHT)
+    made = paste.match_colour('mkl', face, like, WEIGHT, WEIGHT)
     for n in range(2):
         (mean, cov), (wanted, wanted_cov) = moments(face[n], WEIGHT[n]), moments(like[n], WEIGHT[n])
         got, got_cov = moments(made[n], WEIGHT[n])
@@ -48,7 +48,7 @@ def test_monge_kantorovich_gives_mean_and_covariance_by_the_closed_form():
 
 def test_reinhard_gives_mean_and_spread_in_lab():
     face, like = colours(2, (0.5, 0.4, 0.45), 0.03), colours(3, (0.45, 0.55, 0.5), 0.04)
-    made = paste.match_colour('reinhard', face, like, WEIGHT)
+    made = paste.match_colour('reinhard', face, like, WEIGHT, WEIGHT)
     for n in range(2):
         got, got_cov = moments(rgb2lab(np.asarray(made[n])), WEIGHT[n])
         wanted, wanted_cov = moments(rgb2lab(np.asarray(like[n])), WEIGHT[n])
@@ -60,17 +60,28 @@ def test_reinhard_gives_mean_and_spread_in_lab():
 def test_colours_outside_the_mask_do_not_count(kind):
     face, like = colours(0, 0.5, 0.02), colours(1, 0.45, 0.03)
     elsewhere = jnp.where(WEIGHT > 0, like, 0.9)
-    one, two = (paste.match_colour(kind, face, x, WEIGHT) for x in (like, elsewhere))
+    one, two = (paste.match_colour(kind, face, x, WEIGHT, WEIGHT) for x in (like, elsewhere))
     np.testing.assert_array_equal(one, two)
-    np.testing.assert_array_equal(paste.match_colour(kind, face, like, 0 * WEIGHT), face)  # an empty mask
-    flat = paste.match_colour(kind, jnp.full_like(face, 0.3), like, WEIGHT)  # no spread at all
+    np.testing.assert_array_equal(paste.match_colour(kind, face, like, 0 * WEIGHT, WEIGHT), face)  # an empty mask
+    flat = paste.match_colour(kind, jnp.full_like(face, 0.3), like, WEIGHT, WEIGHT)  # no spread at all
     assert np.isfinite(flat).all()
-    np.testing.assert_allclose(paste.match_colour(kind, like, like, WEIGHT), like, atol=2e-3)
+    np.testing.assert_allclose(paste.match_colour(kind, like, like, WEIGHT, WEIGHT), like, atol=2e-3)
+
+
+def test_dark_features_are_not_skin():
+    grey = np.full((1, 40, 40, 1), 0.6, np.float32)
+    grey += np.random.default_rng(0).normal(0, 0.02, grey.shape).astype(np.float32)
+    grey[:, 10:14, 5:35] = 0.1  # brows
+    weight = np.ones_like(grey)
+    weight[:, 30:] = 0
+    kept = np.asarray(paste.skin(jnp.asarray(np.repeat(grey, 3, -1)), jnp.asarray(weight)))
+    assert kept[:, 10:14, 5:35].max() < 0.01 and not kept[:, 30:].any()
+    assert np.delete(kept[:, :30], slice(10, 14), 1).min() > 0.9
 
 
 def test_no_colour_transfer_leaves_the_face_alone():
     face = colours(0, 0.5, 0.02)
-    assert paste.match_colour('none', face, 1 - face, WEIGHT) is face
+    assert paste.match_colour('none', face, 1 - face, WEIGHT, WEIGHT) is face
 
 
 def test_the_soft_mask_lies_inside_both():

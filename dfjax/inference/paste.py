@@ -13,26 +13,39 @@ from dfjax.ops.image import gaussian_blur, lab_to_rgb, rgb_to_lab
 
 COLOURS = ('none', 'reinhard', 'mkl')
 EDGE = 0.0125  # of the side: the mask is pulled in and softened by this much
+DARKER, SOFTLY = 0.8, 0.15  # standard deviations under the mean, where skin ends, and within which it does
 ROOT_STEPS = 30  # enough for colours that spread a thousand times more one way than another
 
 
-def match_colour(kind: str, face: jax.Array, like: jax.Array, weight: jax.Array) -> jax.Array:
-    """Gives faces the colours of other pictures, both seen through a mask.
+def match_colour(kind: str, face: jax.Array, like: jax.Array, weight: jax.Array, like_weight: jax.Array) -> jax.Array:
+    """Gives faces the colours of other pictures, each seen through a mask.
 
     Args:
         kind: 'none', 'reinhard' (mean and spread of each channel of L*a*b*; Reinhard et al. 2001) or 'mkl' (mean and
             covariance of RGB by the linear map that moves colours least; Pitié & Kokaram 2007).
         face: [B, S, S, 3] in [0, 1].
         like: [B, S, S, 3] in [0, 1].
-        weight: [B, S, S, 1]; where it is 0 throughout, the face is returned as it is.
+        weight: [B, S, S, 1], where the face's colours count; where it is 0 throughout, the face is returned as it is.
+        like_weight: [B, S, S, 1], likewise for `like`.
 
     Returns:
         [B, S, S, 3] in [0, 1].
     """
     if kind == 'none':
         return face
-    matched = {'reinhard': _reinhard, 'mkl': _monge_kantorovich}[kind](face, like, weight)
-    return jnp.where(weight.sum((1, 2, 3), keepdims=True) > 0, jnp.clip(matched, 0, 1), face)
+    matched = {'reinhard': _reinhard, 'mkl': _monge_kantorovich}[kind](face, like, weight, like_weight)
+    seen = jnp.minimum(*(w.sum((1, 2, 3), keepdims=True) for w in (weight, like_weight)))
+    return jnp.where(seen > 0, jnp.clip(matched, 0, 1), face)
+
+
+def skin(face: jax.Array, weight: jax.Array) -> jax.Array:
+    """The weight [B, S, S, 1] of a face [B, S, S, 3] without brows, lashes, nostrils and an open mouth: what is darker
+    than most of it. How dark they are is the person's, and says nothing of the light.
+    """
+    grey = face.mean(-1, keepdims=True)
+    mean, share = _moments(grey, weight)
+    spread = jnp.sqrt((share * (grey - mean) ** 2).sum((1, 2), keepdims=True)) + 1e-3  # [B, 1, 1, 1]
+    return weight * jax.nn.sigmoid((grey - mean + DARKER * spread) / (SOFTLY * spread))
 
 
 def _moments(x: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -41,22 +54,22 @@ def _moments(x: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array]:
     return (x * share).sum((1, 2), keepdims=True), share
 
 
-def _reinhard(face: jax.Array, like: jax.Array, weight: jax.Array) -> jax.Array:
+def _reinhard(face: jax.Array, like: jax.Array, weight: jax.Array, like_weight: jax.Array) -> jax.Array:
     face, like = rgb_to_lab(face), rgb_to_lab(like)
-    (mean, share), (wanted, _) = _moments(face, weight), _moments(like, weight)
+    (mean, share), (wanted, like_share) = _moments(face, weight), _moments(like, like_weight)
     spread = jnp.sqrt((share * (face - mean) ** 2).sum((1, 2), keepdims=True))  # [B, 1, 1, 3]
-    wanted_spread = jnp.sqrt((share * (like - wanted) ** 2).sum((1, 2), keepdims=True))
+    wanted_spread = jnp.sqrt((like_share * (like - wanted) ** 2).sum((1, 2), keepdims=True))
     return lab_to_rgb((face - mean) * wanted_spread / jnp.maximum(spread, 1e-3) + wanted)
 
 
-def _monge_kantorovich(face: jax.Array, like: jax.Array, weight: jax.Array) -> jax.Array:
-    (mean, share), (wanted, _) = _moments(face, weight), _moments(like, weight)
+def _monge_kantorovich(face: jax.Array, like: jax.Array, weight: jax.Array, like_weight: jax.Array) -> jax.Array:
+    (mean, share), (wanted, like_share) = _moments(face, weight), _moments(like, like_weight)
 
-    def covariance(x: jax.Array) -> jax.Array:
+    def covariance(x: jax.Array, share: jax.Array) -> jax.Array:
         return jnp.einsum('bhwi,bhwj,bhw->bij', x, x, share[..., 0]) + 1e-6 * jnp.eye(3)
 
-    root, inverse_root = _roots(covariance(face - mean))
-    middle, _ = _roots(root @ covariance(like - wanted) @ root)
+    root, inverse_root = _roots(covariance(face - mean, share))
+    middle, _ = _roots(root @ covariance(like - wanted, like_share) @ root)
     linear = inverse_root @ middle @ inverse_root  # [B, 3, 3], symmetric
     return jnp.einsum('bij,bhwj->bhwi', linear, face - mean) + wanted
 

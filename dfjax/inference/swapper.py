@@ -13,7 +13,7 @@ from dfjax.data.faces.record import Face
 from dfjax.data.faces.warp import apply
 from dfjax.errors import InputError
 from dfjax.inference.detail import amplify
-from dfjax.inference.paste import COLOURS, match_colour, paste, soft_mask
+from dfjax.inference.paste import COLOURS, match_colour, paste, skin, soft_mask
 from dfjax.inference.run import Run
 
 # Faces that the nets see at once. XLA adds up in another order for another size, so one program of one size is compiled
@@ -108,5 +108,6 @@ def apply_swap(
     faces = (faces + 1) / 2
     if gains is not None:
         faces = jnp.clip(amplify(faces, gains), 0, 1)
-    faces = match_colour(colour, faces, pictures, jnp.minimum(hulls, masks))
+    shown = jnp.minimum(hulls, masks)
+    faces = match_colour(colour, faces, pictures, skin(faces, shown), skin(pictures, shown))
     return faces * 255, soft_mask(hulls, masks)[..., 0]

@@ -61,8 +61,7 @@ def face_outline(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     side, height = (rays @ (v / np.linalg.norm(v)) for v in (points[16] - points[0], points[27] - points[33]))
 
     far = _reach(centre, rays, hull_polygon(points))  # [R]
-    inner = np.concatenate([points[18:26], points[27:]]).astype(np.float32)  # the brows' ends may lie under hair
-    near = _reach(centre, rays, cv2.convexHull(inner)[:, 0])
+    near = _reach(centre, rays, cv2.convexHull(points[17:].astype(np.float32))[:, 0])
     near = np.minimum(far, near * (1 + BROW * np.maximum(height, 0)))
     along = near[:, None] + (far - near)[:, None] * np.linspace(0, 1, SAMPLES)  # [R, SAMPLES]
     at = (centre + along[..., None] * rays[:, None]).astype(np.float32)

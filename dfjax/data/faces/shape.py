@@ -30,9 +30,8 @@ def straighten(face: dict, face_type: str, size: int) -> dict:
     stored = face['image'].shape[0]
     landmarks = (face['landmarks'] + 0.5) / stored
     at = (_basis(face_type, stored) @ landmarks.astype(np.float32)) * stored - 0.5  # [T, T, 2]
-    edge = cv2.BORDER_REPLICATE
-    image = cv2.remap(face['image'], at, None, cv2.INTER_CUBIC, borderMode=edge)
-    mask = cv2.remap(face['mask'], at, None, cv2.INTER_LINEAR, borderMode=edge)
+    image = cv2.remap(face['image'], at, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    mask = cv2.remap(face['mask'], at, None, cv2.INTER_LINEAR)  # nothing outside the picture is face
     if size != stored:
         image, mask = (cv2.resize(x, (size, size), interpolation=cv2.INTER_AREA) for x in (image, mask))
     return {'image': image, 'mask': mask, 'landmarks': (landmarks * size - 0.5).astype(np.float32)}
