@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--side', choices=('a', 'b'), default='b', help='whose face to put in; default b')
     parser.add_argument('--batch-size', type=int, default=8, metavar='N', help='faces at once; default 8')
     parser.add_argument(
-        '--colour', default='mkl', metavar='HOW', help='none, reinhard or mkl (default): from the frame'
+        '--colour', default='reinhard', metavar='HOW', help='none, reinhard (default) or mkl: from the frame'
     )
     parser.add_argument('--no-detail', action='store_true', help="leave the net's picture as soft as it is")
     parser.add_argument(
@@ -52,7 +52,7 @@ def convert(
     analysis=None,
     side: str = 'b',
     batch_size: int = 8,
-    colour: str = 'mkl',
+    colour: str = 'reinhard',
     detail: bool = True,
     seamless: bool = False,
     force: bool = False,
@@ -63,7 +63,7 @@ def convert(
 
     Frames without that face pass through untouched and are counted. Frame count, times and sound are the input's.
 
-        convert('runs/anna', 'video.mp4', 'out.mp4', colour='mkl')
+        convert('runs/anna', 'video.mp4', 'out.mp4', colour='reinhard')
 
     Args:
         run: the folder of a run of system faceswap, or what `load_run` gave.

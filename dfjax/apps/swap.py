@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--workdir', metavar='W', help='where faces and training are kept; default OUT.run')
     parser.add_argument('--config', metavar='FILE:VARIANT', help='default: laptop on a CPU, gpu on an accelerator')
     parser.add_argument('--person', metavar='PICTURE', help='whose face to replace; default: who is there most')
-    parser.add_argument('--colour', default='mkl', metavar='HOW', help='none, reinhard or mkl (default)')
+    parser.add_argument('--colour', default='reinhard', metavar='HOW', help='none, reinhard (default) or mkl')
     parser.add_argument('--force', action='store_true', help='replace an output that exists')
 
 
@@ -49,7 +49,7 @@ def swap(
     workdir: Path | str | None = None,
     config: str | None = None,
     person: Path | str | None = None,
-    colour: str = 'mkl',
+    colour: str = 'reinhard',
     force: bool = False,
     progress: bool = True,
 ) -> dict:

@@ -38,7 +38,7 @@ class Swapper:
         run: Run,
         side: str = 'b',
         batch_size: int = 8,
-        colour: str = 'mkl',
+        colour: str = 'reinhard',
         gains: Sequence[float] | None = None,
         seamless: bool = False,
     ):
