@@ -47,7 +47,7 @@ def test_monge_kantorovich_gives_mean_and_covariance_by_the_closed_form():
 
 
 def test_reinhard_gives_mean_and_spread_in_lab():
-    face, like = colours(2, (0.5, 0.4, 0.45), 0.03), colours(3, (0.45, 0.55, 0.5), 0.04)
+    face, like = colours(2, (0.5, 0.4, 0.45), 0.06), colours(3, (0.45, 0.55, 0.5), 0.03)
     made = paste.match_colour('reinhard', face, like, WEIGHT, WEIGHT)
     for n in range(2):
         got, got_cov = moments(rgb2lab(np.asarray(made[n])), WEIGHT[n])
@@ -66,6 +66,13 @@ def test_colours_outside_the_mask_do_not_count(kind):
     flat = paste.match_colour(kind, jnp.full_like(face, 0.3), like, WEIGHT, WEIGHT)  # no spread at all
     assert np.isfinite(flat).all()
     np.testing.assert_allclose(paste.match_colour(kind, like, like, WEIGHT, WEIGHT), like, atol=2e-3)
+
+
+def test_reinhard_raises_contrast_only_so_far():
+    face = colours(2, 0.5, 0.02)
+    made = paste.match_colour('reinhard', face, jnp.clip(0.5 + 4 * (face - 0.5), 0, 1), WEIGHT, WEIGHT)
+    spread = lambda x: np.sqrt(np.diag(moments(rgb2lab(np.asarray(x[0])), WEIGHT[0])[1]))
+    np.testing.assert_allclose(spread(made), paste.MOST_CONTRAST * spread(face), rtol=0.02)
 
 
 def test_dark_features_are_not_skin():

@@ -14,6 +14,7 @@ from dfjax.ops.image import gaussian_blur, lab_to_rgb, rgb_to_lab
 COLOURS = ('none', 'reinhard', 'mkl')
 EDGE = 0.0125  # of the side: the mask is pulled in and softened by this much
 DARKER, SOFTLY = 0.8, 0.15  # standard deviations under the mean, where skin ends, and within which it does
+MOST_CONTRAST = 1.4  # by which Reinhard's transfer may raise it: more makes skin shine, and noise of it blotches
 ROOT_STEPS = 30  # enough for colours that spread a thousand times more one way than another
 
 
@@ -21,7 +22,8 @@ def match_colour(kind: str, face: jax.Array, like: jax.Array, weight: jax.Array,
     """Gives faces the colours of other pictures, each seen through a mask.
 
     Args:
-        kind: 'none', 'reinhard' (mean and spread of each channel of L*a*b*; Reinhard et al. 2001) or 'mkl' (mean and
+        kind: 'none', 'reinhard' (mean and spread of each channel of L*a*b*; Reinhard et al. 2001;
+            contrast is raised by MOST_CONTRAST at most) or 'mkl' (mean and
             covariance of RGB by the linear map that moves colours least; Pitié & Kokaram 2007).
         face: [B, S, S, 3] in [0, 1].
         like: [B, S, S, 3] in [0, 1].
@@ -59,7 +61,8 @@ def _reinhard(face: jax.Array, like: jax.Array, weight: jax.Array, like_weight: 
     (mean, share), (wanted, like_share) = _moments(face, weight), _moments(like, like_weight)
     spread = jnp.sqrt((share * (face - mean) ** 2).sum((1, 2), keepdims=True))  # [B, 1, 1, 3]
     wanted_spread = jnp.sqrt((like_share * (like - wanted) ** 2).sum((1, 2), keepdims=True))
-    return lab_to_rgb((face - mean) * wanted_spread / jnp.maximum(spread, 1e-3) + wanted)
+    gain = jnp.minimum(wanted_spread / jnp.maximum(spread, 1e-3), MOST_CONTRAST)
+    return lab_to_rgb((face - mean) * gain + wanted)
 
 
 def _monge_kantorovich(face: jax.Array, like: jax.Array, weight: jax.Array, like_weight: jax.Array) -> jax.Array:
