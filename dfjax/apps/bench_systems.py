@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 
 EXAMPLES = 128  # of each kind
 INFERRED = 16  # at once, at most
-LOOPED = (
-    2.0  # seconds for a step of either side together; of slower ones the loop is not timed, for data costs them nothing
-)
+# Seconds for a step of either side together; of slower ones the loop is not timed, for data costs them nothing.
+LOOPED = 2.0
 
 
 def run(

@@ -4,7 +4,7 @@ Run once in the detector's box, the trees give points that jump with the box (wh
 pixels: 1.5 to 2 % of the distance between the eyes from frame to frame. So that is only the first pass; the second runs
 in a normalised crop, upright, in the box that the first points call for, three times with the box moved a little, and
 the three are averaged. That spreads 3 times less when the same frame is moved, turned and scaled a little, and, unlike
-smoothing over time, it cannot blur a blink.
+smoothing over time, it cannot blur a blink. Brows are then moved to where the crop shows them (`brows.py`).
 """
 
 import numpy as np

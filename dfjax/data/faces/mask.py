@@ -7,16 +7,15 @@ from dfjax.data.faces.align import MEAN_FACE
 SUBPIXELS = 4  # the mask is drawn this much larger and averaged down
 FOREHEAD = 0.62  # height over the brows, in distances from the brows to the root of the upper lip
 _EYES, _NOSE, _BROWS = (MEAN_FACE[part, 1].mean() for part in (slice(36, 48), slice(31, 36), slice(17, 27)))
-AT_REST = (_EYES - _BROWS) / (
-    _NOSE - _EYES
-)  # height of brows over eyes, in distances from eyes to the base of the nose
+# Height of brows over eyes, in distances from eyes to the base of the nose.
+AT_REST = (_EYES - _BROWS) / (_NOSE - _EYES)
 RAYS = 96  # on which hair is looked for
 SAMPLES = 48  # of a ray, between brows and outline
 DARK = 0.55  # of the brightness of skin: what is darker, from the outline inwards, is hair
-LOWEST = -0.35  # sine of the angle under the root of the nose, down to which hair is looked for: beards stay
+LOWEST = -0.35  # sine of the angle under the bridge of the nose, down to which hair is looked for: beards stay
 RUN = 4  # samples of skin, after which there is no more hair
 CHEEKS = ([2, 31, 41, 48], [14, 35, 46, 54])  # landmarks round the left and the right
-BROW = 0.15  # by which brows may lie higher than their landmarks, in distances from the root of the nose
+BROW = 0.15  # by which brows may lie higher than their landmarks, in distances from the bridge of the nose
 SMOOTH = np.array([1, 2, 3, 2, 1]) / 9  # over neighbouring rays
 
 
@@ -44,7 +43,7 @@ def face_outline(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     """`hull_polygon` without the hair that falls over forehead and temples: float32 [RAYS, 2], star-shaped.
 
     Hair of the person put in would be painted on the other's skin, and its darkness taken for the face's when colours
-    are matched. On rays from the root of the nose, what is dark at the outline is left out. Hair no darker than skin
+    are matched. On rays from the bridge of the nose, what is dark at the outline is left out. Hair no darker than skin
     stays.
 
     Args:
