@@ -75,6 +75,15 @@ def test_reinhard_raises_contrast_only_so_far():
     np.testing.assert_allclose(spread(made), paste.MOST_CONTRAST * spread(face), rtol=0.02)
 
 
+@pytest.mark.parametrize('kind,space', [('reinhard', rgb2lab), ('mkl', np.asarray)])
+def test_a_face_may_keep_some_of_its_own_tone(kind, space):
+    face, like = colours(2, 0.5, 0.03), colours(3, 0.4, 0.03)
+    both = [paste.match_colour(kind, face, like, WEIGHT, WEIGHT, tone) for tone in (1.0, 0.75)]
+    mean, cov = ([moments(space(np.asarray(x[0])), WEIGHT[0])[i] for x in (face, like, *both)] for i in (0, 1))
+    np.testing.assert_allclose(mean[3], 0.25 * mean[0] + 0.75 * mean[1], atol=0.02 * np.abs(mean[1] - mean[0]).max())
+    np.testing.assert_allclose(np.diag(cov[3]), np.diag(cov[2]), rtol=0.02)
+
+
 def test_dark_features_are_not_skin():
     grey = np.full((1, 40, 40, 1), 0.6, np.float32)
     grey += np.random.default_rng(0).normal(0, 0.02, grey.shape).astype(np.float32)

@@ -18,7 +18,9 @@ MOST_CONTRAST = 1.4  # by which Reinhard's transfer may raise it: more makes ski
 ROOT_STEPS = 30  # enough for colours that spread a thousand times more one way than another
 
 
-def match_colour(kind: str, face: jax.Array, like: jax.Array, weight: jax.Array, like_weight: jax.Array) -> jax.Array:
+def match_colour(
+    kind: str, face: jax.Array, like: jax.Array, weight: jax.Array, like_weight: jax.Array, tone: float = 1.0
+) -> jax.Array:
     """Gives faces the colours of other pictures, each seen through a mask.
 
     Args:
@@ -29,13 +31,14 @@ def match_colour(kind: str, face: jax.Array, like: jax.Array, weight: jax.Array,
         like: [B, S, S, 3] in [0, 1].
         weight: [B, S, S, 1], where the face's colours count; where it is 0 throughout, the face is returned as it is.
         like_weight: [B, S, S, 1], likewise for `like`.
+        tone: how much of the mean colour is taken over, 0 to 1; spreads always are.
 
     Returns:
         [B, S, S, 3] in [0, 1].
     """
     if kind == 'none':
         return face
-    matched = {'reinhard': _reinhard, 'mkl': _monge_kantorovich}[kind](face, like, weight, like_weight)
+    matched = {'reinhard': _reinhard, 'mkl': _monge_kantorovich}[kind](face, like, weight, like_weight, tone)
     seen = jnp.minimum(*(w.sum((1, 2, 3), keepdims=True) for w in (weight, like_weight)))
     return jnp.where(seen > 0, jnp.clip(matched, 0, 1), face)
 
@@ -56,16 +59,18 @@ def _moments(x: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array]:
     return (x * share).sum((1, 2), keepdims=True), share
 
 
-def _reinhard(face: jax.Array, like: jax.Array, weight: jax.Array, like_weight: jax.Array) -> jax.Array:
+def _reinhard(face: jax.Array, like: jax.Array, weight: jax.Array, like_weight: jax.Array, tone: float) -> jax.Array:
     face, like = rgb_to_lab(face), rgb_to_lab(like)
     (mean, share), (wanted, like_share) = _moments(face, weight), _moments(like, like_weight)
     spread = jnp.sqrt((share * (face - mean) ** 2).sum((1, 2), keepdims=True))  # [B, 1, 1, 3]
     wanted_spread = jnp.sqrt((like_share * (like - wanted) ** 2).sum((1, 2), keepdims=True))
     gain = jnp.minimum(wanted_spread / jnp.maximum(spread, 1e-3), MOST_CONTRAST)
-    return lab_to_rgb((face - mean) * gain + wanted)
+    return lab_to_rgb((face - mean) * gain + mean + tone * (wanted - mean))
 
 
-def _monge_kantorovich(face: jax.Array, like: jax.Array, weight: jax.Array, like_weight: jax.Array) -> jax.Array:
+def _monge_kantorovich(
+    face: jax.Array, like: jax.Array, weight: jax.Array, like_weight: jax.Array, tone: float
+) -> jax.Array:
     (mean, share), (wanted, like_share) = _moments(face, weight), _moments(like, like_weight)
 
     def covariance(x: jax.Array, share: jax.Array) -> jax.Array:
@@ -74,7 +79,7 @@ def _monge_kantorovich(face: jax.Array, like: jax.Array, weight: jax.Array, like
     root, inverse_root = _roots(covariance(face - mean, share))
     middle, _ = _roots(root @ covariance(like - wanted, like_share) @ root)
     linear = inverse_root @ middle @ inverse_root  # [B, 3, 3], symmetric
-    return jnp.einsum('bij,bhwj->bhwi', linear, face - mean) + wanted
+    return jnp.einsum('bij,bhwj->bhwi', linear, face - mean) + mean + tone * (wanted - mean)
 
 
 def _roots(m: jax.Array) -> tuple[jax.Array, jax.Array]:
