@@ -10,6 +10,7 @@ import scipy.ndimage
 from dfjax.configs.common import build
 from dfjax.data import augment
 from dfjax.ops.geometry import umeyama
+from dfjax.ops.skin import extended
 
 SIZE = 32
 OFF = {'warp': 0.0, 'rotate': 0.0, 'scale': 0.0, 'shift': 0.0, 'flip': 0.0}
@@ -201,13 +202,15 @@ def test_grey_stays_grey_under_saturation_and_hue():
 
 
 def test_a_straight_pair_bends_the_input_alone(faces):
-    """The target is the face itself; the input is near it, and bent."""
+    """The target is the face itself, where the mask is deep enough; the input is near all of it, and bent."""
     cfg = augment.default_config()
     cfg.flip = 0.0
     keys = jax.random.split(jax.random.key(5), len(faces['image']))
     pair = jax.jit(lambda keys, faces: augment.straight_pair(cfg, keys, faces, SIZE))(keys, faces)
     whole = faces['image'].astype(np.float32) / 127.5 - 1
-    np.testing.assert_allclose(pair['target'], whole, atol=1e-5)
+    deep = np.stack([cv2.erode(mask, np.ones((SIZE // 4, SIZE // 4))) for mask in faces['mask']]) == 255
+    assert deep.mean() > 0.03
+    np.testing.assert_allclose(pair['target'][deep], whole[deep], atol=0.02)
     np.testing.assert_allclose(pair['mask'][..., 0], faces['mask'] / 255, atol=1e-5)
     np.testing.assert_allclose(pair['landmarks'], (faces['landmarks'] + 0.5) / SIZE, atol=1e-5)
     moved = np.abs(pair['input'] - whole).mean()
@@ -215,3 +218,22 @@ def test_a_straight_pair_bends_the_input_alone(faces):
     cfg.warp = 0.0
     still = jax.jit(lambda keys, faces: augment.straight_pair(cfg, keys, faces, SIZE))(keys, faces)
     np.testing.assert_allclose(still['input'], whole, atol=1e-4)
+
+
+def test_skin_goes_on_past_the_outline():
+    """As plain skin, shaded from side to side; brows and what is behind the face leave no trace in it."""
+    at = np.arange(64) / 64
+    plain = np.stack(np.broadcast_arrays(0.5 + 0.2 * at[None], 0.4 + 0 * at[:, None], 0.3 + 0.1 * at[:, None]), -1)
+    face = plain.copy()
+    face[20:24, 20:44] = 0.05
+    y, x = np.mgrid[:64, :64]
+    mask = (np.hypot(x - 31.5, y - 31.5) < 22).astype(np.float32)[..., None]
+    rng = np.random.default_rng(0)
+    behind = [np.where(mask > 0, face, rng.uniform(size=face.shape)) for _ in range(2)]
+    one, two = extended(jnp.asarray(np.stack(behind), jnp.float32), jnp.asarray(np.stack([mask, mask])))
+    np.testing.assert_allclose(one, two, atol=1e-6)
+    np.testing.assert_allclose(one[26:38, 20:44], face[26:38, 20:44], atol=1e-3)
+    np.testing.assert_allclose(one[20:24, 28:36], face[20:24, 28:36], atol=1e-3)  # a brow is part of the face
+    ring = (np.hypot(x - 31.5, y - 31.5) > 22) & (np.hypot(x - 31.5, y - 31.5) < 28)
+    np.testing.assert_allclose(one[ring], plain[ring], atol=0.06)
+    assert np.isfinite(extended(jnp.zeros((1, 8, 8, 3)), jnp.zeros((1, 8, 8, 1)))).all()

@@ -9,6 +9,7 @@ from skimage.color import rgb2lab
 
 from dfjax.data.faces.align import crop
 from dfjax.inference import detail, paste
+from dfjax.ops.skin import skin
 
 
 def smooth_frame(seed, height=200, width=240) -> np.ndarray:
@@ -90,7 +91,7 @@ def test_dark_features_are_not_skin():
     grey[:, 10:14, 5:35] = 0.1  # brows
     weight = np.ones_like(grey)
     weight[:, 30:] = 0
-    kept = np.asarray(paste.skin(jnp.asarray(np.repeat(grey, 3, -1)), jnp.asarray(weight)))
+    kept = np.asarray(skin(jnp.asarray(np.repeat(grey, 3, -1)), jnp.asarray(weight)))
     assert kept[:, 10:14, 5:35].max() < 0.01 and not kept[:, 30:].any()
     assert np.delete(kept[:, :30], slice(10, 14), 1).min() > 0.9
 

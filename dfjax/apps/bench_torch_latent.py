@@ -24,10 +24,14 @@ def shuffle(stem: int) -> list[nn.Module]:
     return [nn.PixelShuffle(stem)] if stem > 1 else []
 
 
+def scaled(x: Tensor, size: int) -> Tensor:
+    return F.interpolate(x, (size, size), mode='bilinear', antialias=True)
+
+
 class Encoder(nn.Module):
     """As `dfjax.models.vae.Encoder`; `size` is the side of its pictures."""
 
-    def __init__(self, size: int, latent: int, stem: int, width: int, most: int, residuals: int):
+    def __init__(self, size: int, latent: int, stem: int, width: int, most: int, residuals: int, coarse: int):
         super().__init__()
         plan = widths(size, stem, width, most)
         layers, channels = unshuffle(stem), 3 * stem**2
@@ -35,19 +39,19 @@ class Encoder(nn.Module):
             layers += [nn.Conv2d(channels, width, 3, 2 if i else 1, padding=1), nn.LeakyReLU(0.1, True)]
             layers += [Residual(width) for _ in range(residuals)]
             channels = width
-        self.body = nn.Sequential(*layers)
-        self.mean = nn.Linear(BOTTOM**2 * channels, latent)
-        self.log_variance = nn.Linear(BOTTOM**2 * channels, latent)
+        self.body, self.coarse = nn.Sequential(*layers), coarse
+        self.mean, self.log_variance = (nn.Linear(BOTTOM**2 * channels + coarse**2 * 3, latent) for _ in range(2))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        x = self.body(x).permute(0, 2, 3, 1).flatten(1)  # NHWC order, a view of channels_last
+        small = [scaled(x, self.coarse)] if self.coarse else []
+        x = torch.cat([part.permute(0, 2, 3, 1).flatten(1) for part in (self.body(x), *small)], 1)  # NHWC order
         return self.mean(x).float(), self.log_variance(x).float().clamp(-12, 6)
 
 
 class Decoder(nn.Module):
     """As `dfjax.models.vae.Decoder`."""
 
-    def __init__(self, size: int, latent: int, stem: int, width: int, most: int, residuals: int):
+    def __init__(self, size: int, latent: int, stem: int, width: int, most: int, residuals: int, coarse: int):
         super().__init__()
         *rest, self.channels = widths(size, stem, width, most)
         self.unfold = nn.Linear(latent, BOTTOM**2 * self.channels)
@@ -56,10 +60,16 @@ class Decoder(nn.Module):
             layers += [Upscale(channels, width), *(Residual(width) for _ in range(residuals))]
             channels = width
         self.body = nn.Sequential(*layers, nn.Conv2d(channels, 3 * stem**2, 3, padding=1), *shuffle(stem))
+        self.size, self.coarse = size, coarse
+        if coarse:
+            self.small = nn.Linear(latent, coarse**2 * 3)
 
     def forward(self, z: Tensor) -> Tensor:
         x = F.leaky_relu(self.unfold(z), 0.1).view(-1, BOTTOM, BOTTOM, self.channels).permute(0, 3, 1, 2)
-        return torch.tanh(self.body(x).float())
+        x = self.body(x)
+        if self.coarse:
+            x = x + scaled(self.small(z).view(-1, self.coarse, self.coarse, 3).permute(0, 3, 1, 2), self.size)
+        return torch.tanh(x.float())
 
 
 def edges(x: Tensor) -> Tensor:

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from dfjax.ops.image import gaussian_blur, lab_to_rgb, rgb_to_lab
+from dfjax.ops.skin import moments
 
 COLOURS = ('none', 'reinhard', 'mkl')
 EDGE = 0.0125  # of the side: the mask is pulled in and softened by this much
-DARKER, SOFTLY = 0.8, 0.15  # standard deviations under the mean, where skin ends, and within which it does
 MOST_CONTRAST = 1.4  # by which Reinhard's transfer may raise it: more makes skin shine, and noise of it blotches
 ROOT_STEPS = 30  # enough for colours that spread a thousand times more one way than another
 
@@ -43,27 +43,10 @@ def match_colour(
     return jnp.where(seen > 0, jnp.clip(matched, 0, 1), face)
 
 
-def skin(face: jax.Array, weight: jax.Array) -> jax.Array:
-    """The weight [B, S, S, 1] of a face [B, S, S, 3] without brows, lashes, nostrils and an open mouth: what is darker
-    than most of it. How dark they are is the person's, and says nothing of the light.
-    """
-    grey = face.mean(-1, keepdims=True)
-    mean, share = _moments(grey, weight)
-    spread = jnp.sqrt((share * (grey - mean) ** 2).sum((1, 2), keepdims=True)) + 1e-3  # [B, 1, 1, 1]
-    return weight * jax.nn.sigmoid((grey - mean + DARKER * spread) / (SOFTLY * spread))
-
-
-def _moments(x: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Weighted means [B, 1, 1, C] of [B, S, S, C], and the weights, normalised."""
-    share = weight / jnp.maximum(weight.sum((1, 2, 3), keepdims=True), 1e-6)
-    return (x * share).sum((1, 2), keepdims=True), share
-
-
 def _reinhard(face: jax.Array, like: jax.Array, weight: jax.Array, like_weight: jax.Array, tone: float) -> jax.Array:
     face, like = rgb_to_lab(face), rgb_to_lab(like)
-    (mean, share), (wanted, like_share) = _moments(face, weight), _moments(like, like_weight)
-    spread = jnp.sqrt((share * (face - mean) ** 2).sum((1, 2), keepdims=True))  # [B, 1, 1, 3]
-    wanted_spread = jnp.sqrt((like_share * (like - wanted) ** 2).sum((1, 2), keepdims=True))
+    mean, spread, _ = moments(face, weight)  # [B, 1, 1, 3]
+    wanted, wanted_spread, _ = moments(like, like_weight)
     gain = jnp.minimum(wanted_spread / jnp.maximum(spread, 1e-3), MOST_CONTRAST)
     return lab_to_rgb((face - mean) * gain + mean + tone * (wanted - mean))
 
@@ -71,7 +54,8 @@ def _reinhard(face: jax.Array, like: jax.Array, weight: jax.Array, like_weight: 
 def _monge_kantorovich(
     face: jax.Array, like: jax.Array, weight: jax.Array, like_weight: jax.Array, tone: float
 ) -> jax.Array:
-    (mean, share), (wanted, like_share) = _moments(face, weight), _moments(like, like_weight)
+    mean, _, share = moments(face, weight)
+    wanted, _, like_share = moments(like, like_weight)
 
     def covariance(x: jax.Array, share: jax.Array) -> jax.Array:
         return jnp.einsum('bhwi,bhwj,bhw->bij', x, x, share[..., 0]) + 1e-6 * jnp.eye(3)

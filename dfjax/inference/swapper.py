@@ -8,20 +8,21 @@ import jax.numpy as jnp
 import numpy as np
 
 from dfjax.data.faces.align import align_matrices, crop
-from dfjax.data.faces.mask import hull_polygon, rasterise
+from dfjax.data.faces.mask import face_outline, rasterise
 from dfjax.data.faces.record import Face
 from dfjax.data.faces.warp import apply
 from dfjax.errors import InputError
 from dfjax.inference.detail import amplify
-from dfjax.inference.paste import COLOURS, match_colour, paste, skin, soft_mask
+from dfjax.inference.paste import COLOURS, match_colour, paste, soft_mask
 from dfjax.inference.run import Run
+from dfjax.ops.skin import skin
 
 # Faces that the nets see at once. XLA adds up in another order for another size, so one program of one size is compiled
 # and a batch is as many calls of it: on a CPU as fast as one large program, and the same but for the last bit.
 GROUP = 4
 
-# How much of the frame's skin tone a face takes over. The rest is the person's own: all of it makes a pale person tanned
-# (on three pairs of real people it costs 0.01 of identity transfer and 0.05 of detail).
+# How much of the frame's skin tone a face takes over. The rest is the person's own: all of it makes a pale person
+# tanned, at the cost of 0.01 of identity transfer and 0.05 of detail.
 TONE = 0.75
 
 
@@ -81,7 +82,7 @@ class Swapper:
         for n, ((i, face), matrix) in enumerate(zip(where, matrices)):
             crops[n] = crop(frames[i], matrix, self.size)
             points[n] = (apply(matrix, face.landmarks) + 0.5) / self.size
-            hulls[n, ..., 0] = rasterise(hull_polygon(face.landmarks), self.size, matrix)
+            hulls[n, ..., 0] = rasterise(face_outline(crops[n], apply(matrix, face.landmarks)), self.size)
         try:
             groups = [slice(i, i + GROUP) for i in range(0, room, GROUP)]
             parts = [self._apply(self._params, crops[g], hulls[g], points[g]) for g in groups]

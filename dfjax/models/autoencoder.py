@@ -20,7 +20,7 @@ ORIGINAL = dict(
 )
 LIGHT = dict(
     encoder=dict(stem=4, widths=[96, 160, 256], kernel=3, code=128, bottom=[8, 128], up=0),
-    decoder=dict(widths=[96, 48], residuals=0, shuffle=5, kernel=3, mask=True),
+    decoder=dict(widths=[96, 48], residuals=0, shuffle=5, kernel=3, mask=False),
 )
 
 

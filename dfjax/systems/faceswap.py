@@ -50,7 +50,7 @@ def default_config() -> ConfigDict:
         l1=1.0,
         dssim=2.0,
         window=7,  # side of the SSIM window, in pixels
-        mask=0.1,
+        mask=0.0,  # for a decoder with a mask
         gan=0.0,  # 0 leaves the discriminator out
         outside=0.05,  # weight of pixels off the face, against 1 on it
         features=2.0,  # what is added over eyes and mouth
@@ -246,9 +246,12 @@ def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:
     rows = []
     for side, other in (('a', 'b'), ('b', 'a')):
         landmarks = (batch[side]['landmarks'] + 0.5) / batch[side]['image'].shape[1]
-        real = resize(batch[side]['image'].astype(jnp.float32) / 127.5 - 1, size)
+        whole = jnp.concatenate([batch[side]['image'], batch[side]['mask'][..., None]], -1).astype(jnp.float32) / 255
+        whole = resize(whole, size)
         if cfg.data.straight:
-            real = jnp.clip(bend(real, mean_shape(cfg.data.face_type), landmarks), -1, 1)
+            whole = jnp.clip(bend(whole, mean_shape(cfg.data.face_type), landmarks), 0, 1)
+        real, mask = 2 * whole[..., :3] - 1, whole[..., 3:]
         person = state.ema['people'][side]
-        rows += [real, *(swap(cfg, state.ema, real, landmarks, to, person)[0] for to in (side, other))]
+        made = [swap(cfg, state.ema, real, landmarks, to, person)[0] for to in (side, other)]
+        rows += [real, *(real + mask * (face - real) for face in made)]
     return jnp.stack(rows, 1).reshape(-1, size, size, 3)

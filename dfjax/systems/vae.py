@@ -30,25 +30,25 @@ ACTIVE = 0.01  # nats: a dimension whose KL is below this says nothing
 
 
 def default_config() -> ConfigDict:
-    """64 px, for two CPU cores and a quarter of an hour."""
+    """64 px, for two CPU cores."""
     cfg = common_config()
     cfg.system = 'vae'
-    cfg.steps = 4500
-    cfg.batch_size = 32
+    cfg.steps = 20_000
+    cfg.batch_size = 16
     cfg.data = dict(source='render:people:1:4096', labels=[], size=64, resident_bytes=2**30)
-    cfg.model = dict(latent=32, stem=4, width=96, most=256, residuals=1)
+    cfg.model = dict(latent=32, stem=4, width=96, most=256, residuals=1, coarse=16)
     cfg.discriminator = dict(width=32, layers=3, norm='instance')
     cfg.flip = 0.5  # probability that a picture is mirrored
     cfg.loss = dict(
-        beta=0.005,
+        beta=0.001,
         warmup=0,  # steps over which beta rises from 0
         free_bits=0.0,  # nats that every dimension may cost without being pressed further
-        gamma=0.03,
+        gamma=0.06,
         sobel='magnitude',  # one of losses.latent.SOBEL_FORMS
         texture=0.0,
         gan=0.0,  # 0 leaves the discriminator out
     )
-    cfg.optimizer = dict(lr=1e-3, schedule='cosine', warmup=100, b1=0.9, b2=0.99, clip=1.0)
+    cfg.optimizer = dict(lr=1e-3, schedule='cosine', warmup=200, b1=0.9, b2=0.99, clip=1.0)
     cfg.ema = 0.995
     return cfg
 
