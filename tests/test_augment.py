@@ -237,3 +237,14 @@ def test_skin_goes_on_past_the_outline():
     ring = (np.hypot(x - 31.5, y - 31.5) > 22) & (np.hypot(x - 31.5, y - 31.5) < 28)
     np.testing.assert_allclose(one[ring], plain[ring], atol=0.06)
     assert np.isfinite(extended(jnp.zeros((1, 8, 8, 3)), jnp.zeros((1, 8, 8, 1)))).all()
+
+
+def test_what_is_dark_at_the_outline_is_hair_unless_features_are_said_to_be_there():
+    face, keep = np.full((1, 256, 256, 3), 0.5, np.float32), np.zeros((256, 256), np.float32)
+    y, x = np.mgrid[:256, :256]
+    mask = (np.hypot(x - 127.5, y - 127.5) < 88).astype(np.float32)[None, ..., None]
+    face[:, 112:144, 40:54] = 0.05
+    keep[104:152, 32:80] = 1
+    hair, brow = (extended(*map(jnp.asarray, (face, mask)), where) for where in (None, jnp.asarray(keep)))
+    rim = np.s_[0, 120:136, 44:50]
+    assert hair[rim].mean() > 0.3 and brow[rim].mean() < 0.25

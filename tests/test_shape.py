@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.interpolate import RBFInterpolator
 
-from dfjax.data.faces.shape import mean_shape, straighten
+from dfjax.data.faces.shape import mean_features, mean_shape, straighten
 from dfjax.ops import thinplate
 from dfjax.ops.image import gaussian_blur, grid_sample
 
@@ -74,3 +74,12 @@ def test_a_straight_face_has_its_landmarks_where_the_mean_face_has_them(shape, g
         middle = (thinplate.pixel_centres(SIZE) * weight[..., None]).sum((0, 1))
         np.testing.assert_allclose(middle, shape[n], atol=0.02)
         np.testing.assert_allclose(straight['landmarks'], goals[0] * SIZE - 0.5, atol=1e-3)
+
+
+@pytest.mark.parametrize('face_type', ['mid', 'full', 'head'])
+def test_features_of_the_mean_face_hold_its_inner_landmarks_and_no_jaw(face_type):
+    where = mean_features(face_type, 160)
+    x, y = np.round(mean_shape(face_type) * 160 - 0.5).astype(int).T
+    inside = where[np.clip(y, 0, 159), np.clip(x, 0, 159)]
+    assert (inside[17:] == 1).all() and not inside[4:13].any()
+    assert where.min() == 0 and where.dtype == np.float32

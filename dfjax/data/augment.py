@@ -67,17 +67,19 @@ def warped_pair(cfg: ConfigDict, keys: jax.Array, faces: dict, side_in: int, sid
     return _pair(cfg, draws[:, 3], warped, target, (points + 0.5) / size)
 
 
-def straight_pair(cfg: ConfigDict, keys: jax.Array, faces: dict, side_in: int) -> dict:
+def straight_pair(
+    cfg: ConfigDict, keys: jax.Array, faces: dict, side_in: int, features: jax.Array | None = None
+) -> dict:
     """`warped_pair` for faces without shape (`data.faces.shape`), where nothing is to be learnt of rotation, scale and
     shift: the target is the face itself. Its skin goes on past the outline (`ops.skin.extended`), so that a decoder
-    paints no hair, and what it paints need not be cut back where its mask is a little off. 'landmarks' are those that
-    the face had, in units of the side."""
+    paints no hair, and what it paints need not be cut back where its mask is a little off; `features` [S, S] are not
+    painted over. 'landmarks' are those that the face had, in units of the side."""
     size = faces['image'].shape[1]
     draws, picture, landmarks = flipped(cfg, keys, faces)
     _, bend = random_bend(cfg, draws[:, 1], side_in, size)
     still = jnp.tile(jnp.eye(2, 3), (len(keys), 1, 1))
     warped = grid_sample(picture[..., :3], affine_grid(rescale(still, size, side_in), side_in) + bend)
-    target = jnp.concatenate([extended(picture[..., :3], picture[..., 3:]), picture[..., 3:]], -1)
+    target = jnp.concatenate([extended(picture[..., :3], picture[..., 3:], features), picture[..., 3:]], -1)
     return _pair(cfg, draws[:, 3], warped, target, (landmarks + 0.5) / size)
 
 

@@ -29,7 +29,7 @@ def skin(face: jax.Array, weight: jax.Array) -> jax.Array:
     return weight * jax.nn.sigmoid((grey - mean + DARKER * spread) / (SOFTLY * spread))
 
 
-def extended(face: jax.Array, mask: jax.Array) -> jax.Array:
+def extended(face: jax.Array, mask: jax.Array, keep: jax.Array | None = None) -> jax.Array:
     """A face whose skin goes on where hair and background were: a soft fill, of the colours of the skin next to it.
 
     By normalised convolution (Knutsson & Westin 1993), wider the farther out.
@@ -37,6 +37,7 @@ def extended(face: jax.Array, mask: jax.Array) -> jax.Array:
     Args:
         face: [B, S, S, 3]; S is a multiple of COARSER.
         mask: [B, S, S, 1] in [0, 1], where the face is. Where there is none at all, the fill is black.
+        keep: [S, S], 1 where the face has features, whose darkness is its own up to the outline.
 
     Returns:
         [B, S, S, 3]; within the mask, but for its rim, the face itself.
@@ -48,6 +49,8 @@ def extended(face: jax.Array, mask: jax.Array) -> jax.Array:
     within = lambda depth: jnp.maximum(0, 2 * gaussian_blur(small[..., 3:], depth * side, pad='constant') - 1)
     known = skin(colour, within(EDGE))  # [B, s, s, 1]
     inner = jnp.maximum(known, within(RIM))
+    if keep is not None:
+        inner = jnp.maximum(inner, within(EDGE) * keep.reshape(side, COARSER, side, COARSER).mean((1, 3))[..., None])
     spread = [
         gaussian_blur(jnp.concatenate([colour * known, known], -1), reach * side, pad='constant') for reach in REACH
     ]

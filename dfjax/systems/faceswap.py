@@ -19,7 +19,7 @@ import optax
 from ml_collections import ConfigDict
 
 from dfjax.data import augment
-from dfjax.data.faces.shape import mean_shape
+from dfjax.data.faces.shape import mean_features, mean_shape
 from dfjax.losses.gan import hinge_d
 from dfjax.losses.image import ssim_map, weighted_mean
 from dfjax.models import autoencoder
@@ -147,7 +147,8 @@ def swap(
 def augmented(cfg: ConfigDict, keys: jax.Array, faces: dict) -> dict:
     """One side's training pair, as `augment.warped_pair` returns it."""
     if cfg.data.straight:
-        return augment.straight_pair(cfg.augment, keys, faces, cfg.input_size)
+        features = jnp.asarray(mean_features(cfg.data.face_type, cfg.data.size))
+        return augment.straight_pair(cfg.augment, keys, faces, cfg.input_size, features)
     return augment.warped_pair(cfg.augment, keys, faces, cfg.input_size, cfg.data.size)
 
 

@@ -9,11 +9,22 @@ import cv2
 import numpy as np
 
 from dfjax.data.faces.align import mean_landmarks
+from dfjax.data.faces.mask import rasterise
+
+ROOM = 1.12  # brows have ends beyond their landmarks
 
 
 def mean_shape(face_type: str) -> np.ndarray:
     """The mean face's landmarks in an aligned crop, in units of its side: float64 [68, 2]."""
     return mean_landmarks(face_type, 1) + 0.5
+
+
+@functools.lru_cache(maxsize=2)
+def mean_features(face_type: str, size: int) -> np.ndarray:
+    """Where the mean face has brows, eyes, nose and mouth, and all between them: [size, size], 0 to 1."""
+    points = mean_shape(face_type)[17:] * size - 0.5
+    points = points.mean(0) + ROOM * (points - points.mean(0))
+    return rasterise(cv2.convexHull(points.astype(np.float32))[:, 0], size).astype(np.float32) / 255
 
 
 def straighten(face: dict, face_type: str, size: int) -> dict:

@@ -1,0 +1,24 @@
+"""Runs that have not been trained, for tests of what is done with a run. It is not a test."""
+
+import importlib
+
+import jax
+import numpy as np
+
+from dfjax.configs.common import build
+from dfjax.systems import load_system
+from dfjax.training.checkpoint import Checkpoints, claim
+
+
+def untrained(folder, name, **changes):
+    """A run of system `name` at its start, or near it: fresh parameters, moved a little so that nothing is zero."""
+    cfg = build(importlib.import_module(f'dfjax.configs.{name}').get_config('smoke'), changes)
+    claim(folder, cfg)
+    init = jax.jit(lambda key: load_system(name).init(cfg, key), compiler_options={'xla_backend_optimization_level': 0})
+    state = init(jax.random.key(0))
+    rng = np.random.default_rng(0)
+    moved = jax.tree.map(lambda x: x + np.float32(0.03) * rng.normal(size=x.shape).astype(np.float32), state.ema)
+    with Checkpoints(folder) as checkpoints:
+        checkpoints.save(1, state.replace(step=state.step + 1, ema=moved), 0.0, {})
+        checkpoints.finish()
+    return folder
