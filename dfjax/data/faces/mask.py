@@ -42,8 +42,8 @@ def hull_polygon(landmarks: np.ndarray) -> np.ndarray:
 def face_outline(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     """`hull_polygon` without the hair that falls over forehead and temples: float32 [RAYS, 2], star-shaped.
 
-    Hair of the person put in would be painted on the other's skin, and its darkness taken for the face's when colours
-    are matched. On rays from the bridge of the nose, what is dark at the outline is left out. Hair no darker than skin
+    Hair of the person put in would be painted on the other's skin, its darkness taken for the face's when colours are
+    matched, and skin painted on the hair of the person in the video. On rays from the bridge of the nose, what is dark at the outline is left out. Hair no darker than skin
     stays.
 
     Args:
