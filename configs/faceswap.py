@@ -29,8 +29,10 @@ VARIANTS = {
         'model.decoder': {'widths': [8], 'shuffle': 4},
         'loss.window': 5,
     },
-    # Minutes on two CPU cores: the default.
+    # Ten minutes and more on two CPU cores: the default.
     'laptop': {},
+    # Two or three minutes: many small steps.
+    'quick': {'batch_size': 8},
     # 256 px with a patch discriminator, on one GPU or a TPU host.
     'gpu': {
         'steps': 40_000,

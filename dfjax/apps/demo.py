@@ -37,7 +37,10 @@ def demo(out: Path | str, *, minutes: float | None = 2.5, steps: int | None = No
     Raises:
         InputError: if `out` holds other things, or an earlier demo and not `force`.
     """
+    import jax
+
     from dfjax.apps.swap import swap
+    from dfjax.configs import faceswap
     from dfjax.data.media.output import atomic_folder
     from dfjax.inference.measure import evaluate
     from dfjax.inference.truth import compare_truth
@@ -55,6 +58,7 @@ def demo(out: Path | str, *, minutes: float | None = 2.5, steps: int | None = No
         minutes=minutes,
         steps=steps,
         colour='none',
+        config=f'{faceswap.__file__}:quick' if jax.default_backend() == 'cpu' else None,
     )
     figures = evaluate(names['swap'], names['video'], names['face'], names['truth'], names['mask'], every=4)
     untouched = compare_truth(names['video'], names['truth'], names['mask'])

@@ -38,7 +38,7 @@ def default_config() -> ConfigDict:
     """The light network and the recipe that two CPU cores train in minutes."""
     cfg = common_config()
     cfg.system = 'faceswap'
-    cfg.batch_size = 8  # of each side
+    cfg.batch_size = 16  # of each side; more steps of half as many make faces less like the person put in
     cfg.data = dict(a='render:1:256', b='render:2:256', size=160, face_type='full', straight=True, resident_bytes=2**30)
     cfg.input_size = 64  # side of the picture that the encoder sees
     cfg.model = autoencoder.LIGHT

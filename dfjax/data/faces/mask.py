@@ -43,8 +43,8 @@ def face_outline(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     """`hull_polygon` without the hair that falls over forehead and temples: float32 [RAYS, 2], star-shaped.
 
     Hair of the person put in would be painted on the other's skin, its darkness taken for the face's when colours are
-    matched, and skin painted on the hair of the person in the video. On rays from the bridge of the nose, what is dark at the outline is left out. Hair no darker than skin
-    stays.
+    matched, and skin painted on the hair of the person in the video. On rays from the bridge of the nose, what is dark
+    at the outline is left out. Hair no darker than skin stays.
 
     Args:
         picture: uint8 [S, S, 3], an aligned face.
