@@ -85,16 +85,12 @@ def _roots(m: jax.Array) -> tuple[jax.Array, jax.Array]:
     return root * jnp.sqrt(scale), inverse / jnp.sqrt(scale)
 
 
-def soft_mask(hull: jax.Array, net: jax.Array) -> jax.Array:
-    """Where the face is pasted: inside both masks, pulled in from their edge and from the picture's, then softened.
-
-    Args:
-        hull: [B, S, S, 1] in [0, 1], the outline of the input's landmarks.
-        net: [B, S, S, 1] in [0, 1], what the decoder says is face.
-    """
-    size = hull.shape[1]
+def soft_mask(where: jax.Array) -> jax.Array:
+    """Where the face is pasted: the mask [B, S, S, 1] in [0, 1] pulled in from its edge and from the picture's, then
+    softened."""
+    size = where.shape[1]
     reach = max(1, round(EDGE * size))
-    inside = jnp.minimum(hull, net)[:, 2 * reach : -2 * reach, 2 * reach : -2 * reach]  # the crop ends hard: stay clear
+    inside = where[:, 2 * reach : -2 * reach, 2 * reach : -2 * reach]  # the crop ends hard: stay clear
     inside = jnp.pad(inside, ((0, 0), (3 * reach, 3 * reach), (3 * reach, 3 * reach), (0, 0)))
     for window in ((1, 2 * reach + 1, 1, 1), (1, 1, 2 * reach + 1, 1)):
         inside = jax.lax.reduce_window(inside, jnp.inf, jax.lax.min, window, (1, 1, 1, 1), 'VALID')

@@ -115,4 +115,4 @@ def apply_swap(
         faces = jnp.clip(amplify(faces, gains), 0, 1)
     shown = jnp.minimum(hulls, masks)
     faces = match_colour(colour, faces, pictures, skin(faces, shown), skin(pictures, shown), TONE)
-    return faces * 255, soft_mask(hulls, masks)[..., 0]
+    return faces * 255, soft_mask(shown)[..., 0]

@@ -50,7 +50,7 @@ def default_config() -> ConfigDict:
         l1=1.0,
         dssim=2.0,
         window=7,  # side of the SSIM window, in pixels
-        mask=0.0,  # for a decoder with a mask
+        mask=0.0,  # for a decoder with a mask, which faces without shape do not need
         gan=0.0,  # 0 leaves the discriminator out
         outside=0.05,  # weight of pixels off the face, against 1 on it
         features=2.0,  # what is added over eyes and mouth
@@ -126,7 +126,8 @@ def swap(
         person: the one in the pictures, as one of `params['people']`; by default that of the other side.
 
     Returns:
-        Faces [B, S, S, 3] in [-1, 1] and masks [B, S, S, 1] in [0, 1].
+        Faces [B, S, S, 3] in [-1, 1] and where they may be pasted, [B, S, S, 1] in [0, 1]: the decoder's masks, and
+        everywhere for faces without shape, whose skin goes on past their outline.
     """
     net = nets(cfg)
     if not cfg.data.straight:
@@ -138,10 +139,10 @@ def swap(
     person = person or params['people']['a' if side == 'b' else 'b']
     offsets = landmarks - person['landmarks']
     code = net['encoder'].apply({'params': params['encoder']}, differences(person, seen), offsets)
-    face, mask = net['decoder'].apply({'params': params[f'decoder_{side}']}, code)
+    face, _ = net['decoder'].apply({'params': params[f'decoder_{side}']}, code)
     points = transfer_expression(landmarks, person['landmarks'], params['people'][side]['landmarks'])
-    bent = bend(jnp.concatenate([face, mask], -1), shape, points)  # [B, S, S, 4]
-    return jnp.clip(bent[..., :3], -1, 1), jnp.clip(bent[..., 3:], 0, 1)
+    bent = bend(face, shape, points)  # [B, S, S, 3]
+    return jnp.clip(bent, -1, 1), jnp.ones_like(bent[..., :1])
 
 
 def augmented(cfg: ConfigDict, keys: jax.Array, faces: dict) -> dict:

@@ -59,9 +59,9 @@ def face_outline(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     centre = points[27:31].mean(0)
     side, height = (rays @ (v / np.linalg.norm(v)) for v in (points[16] - points[0], points[27] - points[33]))
 
-    far = _reach(centre, rays, hull_polygon(points))  # [R]
-    near = _reach(centre, rays, cv2.convexHull(points[17:].astype(np.float32))[:, 0])
-    near = np.minimum(far, near * (1 + BROW * np.maximum(height, 0)))
+    near = _reach(centre, rays, cv2.convexHull(points[17:].astype(np.float32))[:, 0])  # [R]
+    near = near * (1 + BROW * np.maximum(height, 0))
+    far = np.maximum(near, _reach(centre, rays, hull_polygon(points)))  # raised brows are in it
     along = near[:, None] + (far - near)[:, None] * np.linspace(0, 1, SAMPLES)  # [R, SAMPLES]
     at = (centre + along[..., None] * rays[:, None]).astype(np.float32)
     seen = cv2.remap(grey, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
