@@ -9,8 +9,9 @@ are bent to the shape of a mean face before the nets see them, and what the deco
 landmarks are to be: b's mean and a's offsets from his own, so that the face has b's proportions and a's expression,
 even where b never opened the mouth so wide. The nets learn looks alone, gaze, teeth and light, at places that never
 move. The encoder is shown by how much a picture differs from its person's mean picture, and told the offsets: whose
-face it is hardly enters, so that decoder b finds in the code of a's face what it knows from b's. A patch discriminator
-on side `b` is optional.
+face it is hardly enters, so that decoder b finds in the code of a's face what it knows from b's. Past its outline a
+face is plain skin to the decoders: they paint no hair, and serve every outline. A patch discriminator on side `b` is
+optional.
 """
 
 import jax
