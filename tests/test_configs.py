@@ -105,6 +105,7 @@ def test_a_config_that_is_not_there_is_one_line(tmp_path, name, line):
         (['--config', 'none.py'], 'none.py: no such config file'),
         (['--config', 'configs/faceswap.py:smoke', '--config.bach_size=3'], "did you mean 'batch_size'?"),
         (['--config', 'configs/faceswap.py:smoke', '--config.batch_size=x'], 'is int'),
+        (['--config', 'configs/faceswap.py:smoke', '--config.data.size=30'], 'data.size is 32 with this model.decoder'),
         (['--config', 'configs/faceswap.py:smoke', '--config.data.a=nobody'], 'nobody'),
         (['--config', 'configs/faceswap.py', '--process', '1'], 'give all of --coordinator'),
         (

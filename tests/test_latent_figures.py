@@ -4,7 +4,7 @@ import importlib
 
 import numpy as np
 import pytest
-from untrained import untrained
+from untrained import latent_runs
 
 from dfjax.apps import cli
 from dfjax.configs.common import build
@@ -17,9 +17,7 @@ SIZE = 32
 
 @pytest.fixture(scope='module')
 def runs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('runs')
-    small = {'data.source': 'render:people:1:24'}
-    return {name: untrained(folder / name, name, **small) for name in ('vae', 'gan', 'diffusion')}
+    return latent_runs(tmp_path_factory.mktemp('runs'))
 
 
 def test_reconstruction_figures_are_those_of_scikit_image():

@@ -5,7 +5,7 @@ import json
 import cv2
 import numpy as np
 import pytest
-from untrained import untrained
+from untrained import latent_runs
 
 from dfjax.apps import cli
 from dfjax.apps.edit import edit, list_vectors
@@ -25,9 +25,7 @@ SIZE = 32
 
 @pytest.fixture(scope='module')
 def runs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('runs')
-    small = {'data.source': 'render:people:1:24'}
-    return {name: untrained(folder / name, name, **small) for name in ('vae', 'gan', 'diffusion')}
+    return latent_runs(tmp_path_factory.mktemp('runs'))
 
 
 @pytest.fixture(scope='module')

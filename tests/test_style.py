@@ -2,12 +2,11 @@
 
 import json
 
-import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from untrained import untrained
+from untrained import smooth_picture, untrained
 
 from dfjax.apps import cli
 from dfjax.apps.stylize import stylize, stylize_by_run
@@ -27,11 +26,6 @@ from dfjax.models import features
 from dfjax.systems import style as system
 
 RNG = np.random.default_rng(0)
-
-
-def smooth_picture(h, w, seed=0):
-    noise = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), np.uint8)
-    return cv2.resize(noise, (w, h), interpolation=cv2.INTER_CUBIC)
 
 
 # Losses

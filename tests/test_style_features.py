@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from torch_files import write_zip
+from untrained import smooth_picture
 
 from dfjax.apps import cli
 from dfjax.errors import InputError
@@ -16,11 +17,6 @@ from dfjax.inference.stylise import read_features, stylise
 from dfjax.models import features, vgg
 
 RNG = np.random.default_rng(0)
-
-
-def smooth_picture(h, w, seed=0):
-    noise = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), np.uint8)
-    return cv2.resize(noise, (w, h), interpolation=cv2.INTER_CUBIC)
 
 
 # The filter bank

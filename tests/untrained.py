@@ -1,7 +1,8 @@
-"""Runs that have not been trained, for tests of what is done with a run. It is not a test."""
+"""Runs that have not been trained, and pictures to try them on. It is not a test."""
 
 import importlib
 
+import cv2
 import jax
 import numpy as np
 
@@ -22,3 +23,14 @@ def untrained(folder, name, **changes):
         checkpoints.save(1, state.replace(step=state.step + 1, ema=moved), 0.0, {})
         checkpoints.finish()
     return folder
+
+
+def latent_runs(folder):
+    """One of each latent system, by name."""
+    small = {'data.source': 'render:people:1:24'}
+    return {name: untrained(folder / name, name, **small) for name in ('vae', 'gan', 'diffusion')}
+
+
+def smooth_picture(h, w, seed=0):
+    noise = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), np.uint8)
+    return cv2.resize(noise, (w, h), interpolation=cv2.INTER_CUBIC)

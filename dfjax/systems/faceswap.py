@@ -21,12 +21,14 @@ from ml_collections import ConfigDict
 
 from dfjax.data import augment
 from dfjax.data.faces.shape import mean_features, mean_shape
+from dfjax.errors import InputError
 from dfjax.losses.gan import hinge_d
 from dfjax.losses.image import ssim_map, weighted_mean
 from dfjax.models import autoencoder
 from dfjax.models.patchgan import PatchGAN
 from dfjax.ops.image import grid_sample, resize
 from dfjax.ops.landmarks import transfer_expression
+from dfjax.ops.skin import COARSER
 from dfjax.ops.thinplate import bend, spline_basis
 from dfjax.systems.state import State, common_config, compute_dtype, mean_over_devices, optimizer
 
@@ -72,14 +74,23 @@ def nets(cfg: ConfigDict) -> dict:
 
 
 def init(cfg: ConfigDict, rng: jax.Array) -> State:
-    """Fresh parameters; both decoders start alike, so that a code means the same to both."""
+    """Fresh parameters; both decoders start alike, so that a code means the same to both.
+
+    Raises:
+        InputError: if `data.size` is not what the decoder makes, or does not suit `ops.skin.extended`.
+    """
     net = nets(cfg)
     keys = jax.random.split(rng, 3)
     picture = jnp.zeros((1, cfg.input_size, cfg.input_size, 3))
     offsets = jnp.zeros((1, 68, 2)) if cfg.data.straight else None
     encoder = net['encoder'].init(keys[0], picture, offsets)['params']
     code = jax.eval_shape(lambda: net['encoder'].apply({'params': encoder}, picture, offsets))
-    decoder = net['decoder'].init(keys[1], jnp.zeros(code.shape))['params']
+    (made, _), decoder = net['decoder'].init_with_output(keys[1], jnp.zeros(code.shape))
+    decoder = decoder['params']
+    if made.shape[1] != cfg.data.size:
+        raise InputError(f'config key data.size is {made.shape[1]} with this model.decoder, not {cfg.data.size}')
+    if cfg.data.straight and cfg.data.size % COARSER:
+        raise InputError(f'config key data.size is a multiple of {COARSER} for straight faces, not {cfg.data.size}')
     params = {'encoder': encoder, 'decoder_a': decoder, 'decoder_b': jax.tree.map(jnp.copy, decoder)}
     opt = {'nets': optimizer(cfg).init(params)}
     ema = {name: jax.tree.map(jnp.copy, params[name]) for name in ('encoder', 'decoder_a', 'decoder_b')}
