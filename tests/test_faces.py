@@ -175,7 +175,7 @@ def outline_of(**dark) -> tuple[np.ndarray, np.ndarray]:
     y, x = np.mgrid[:256, :256]
     skin = np.array([200, 150, 120]) * (0.5 + 0.5 * x / 256)[..., None]  # a cheek in shadow is no hair
     places = {
-        'temple': x < points[17, 0] - 2,
+        'temple': x < points[17, 0] - 6,  # nearer, it is the end of the brow
         'forehead': y < points[17:27, 1].min() - 25,
         'beard': y > points[48:, 1].max(),
         'brows': np.hypot((x - points[19, 0]) / 20, (y - points[19, 1]) / 6) < 1,

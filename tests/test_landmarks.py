@@ -48,3 +48,35 @@ def test_lips_open_as_wide_as_they_are(shape):
     other[[65, 66, 67], 1] += 0.03  # whose mouth is open at rest
     got = np.asarray(jax.jit(ops.transfer_expression)(wide, shape, other))
     np.testing.assert_allclose(opening(got, ops.LIPS), opening(wide, ops.LIPS), atol=1e-6)
+
+
+def test_lids_close_by_the_share_by_which_they_do(shape):
+    """Half closed is half closed, however wide the eyes of either; wide open goes over as it is."""
+    other = shape.copy()
+    other[ops.LIDS[:, 0], 1] -= 0.02
+    half, wide = shape[None].copy(), shape[None].copy()
+    half[:, ops.LIDS[:, 0], 1] += opening(shape[None], ops.LIDS) / 2
+    wide[:, ops.LIDS[:, 0], 1] -= 0.01
+    transfer = jax.jit(ops.transfer_expression)
+    usual = opening(other[None], ops.LIDS)
+    np.testing.assert_allclose(opening(np.asarray(transfer(half, shape, other)), ops.LIDS), usual / 2, atol=1e-6)
+    np.testing.assert_allclose(opening(np.asarray(transfer(wide, shape, other)), ops.LIDS), usual + 0.01, atol=1e-6)
+
+
+def test_points_stay_within_reach_but_lips_open(shape):
+    moved = shape[None].copy()
+    moved[:, 17:27, 1] -= 0.2  # brows far up
+    moved[:, 8, 1] += 0.002  # the chin hardly
+    moved[:, [65, 66, 67], 1] += 0.12
+    got = np.asarray(jax.jit(ops.transfer_expression)(moved, shape, shape, 0.01 * np.ones((68, 2), np.float32)))
+    away = got - shape
+    np.testing.assert_allclose(away[:, 17:27, 1], -0.01, atol=1e-4)
+    np.testing.assert_allclose(away[:, 8, 1], 0.002, atol=1e-6)
+    np.testing.assert_allclose(opening(got, ops.LIPS), opening(moved, ops.LIPS), atol=1e-6)
+
+
+def test_limited_grows_and_ends():
+    x = np.linspace(-50, 50, 1001, dtype=np.float32)
+    got = np.asarray(ops.limited(x, 2.0))
+    assert (np.diff(got) > -1e-6).all() and np.abs(got).max() <= 2
+    np.testing.assert_allclose(got[np.abs(x) <= 1], x[np.abs(x) <= 1], rtol=0.02)

@@ -105,7 +105,7 @@ class Swapper(nn.Module):
         pictures, offsets = [pair[side]['input'] for side in 'ab'], None
         if self.cfg.data.straight:
             pictures = [differences(people[side], pair[side]['input']) for side in 'ab']
-            offsets = torch.cat([pair[side]['landmarks'] - people[side]['landmarks'] for side in 'ab'])
+            offsets = torch.cat([pair[side]['landmarks'] - people[side]['landmarks']['mean'] for side in 'ab'])
         codes = self.encoder(torch.cat(pictures), offsets).chunk(2)
         total = 0
         for side, code, decoder in zip('ab', codes, (self.decoder_a, self.decoder_b)):
@@ -129,8 +129,9 @@ class Swapper(nn.Module):
 
 def differences(person: dict, pictures: Tensor) -> Tensor:
     """As `dfjax.systems.faceswap.differences`."""
-    variance = (person['square'] - person['picture'] ** 2).mean().clamp(min=1e-4)
-    return (pictures - person['picture']) / (2 * variance.sqrt())
+    mean = person['picture']['mean']
+    variance = (person['picture']['square'] - mean**2).mean().clamp(min=1e-4)
+    return (pictures - mean) / (2 * variance.sqrt())
 
 
 def pixel_weight(loss, mask: Tensor, landmarks: Tensor) -> Tensor:

@@ -28,8 +28,8 @@ class SwapTrainer(Trainer):
 
 def stranger(side: int, device: str) -> dict:
     """As `dfjax.systems.faceswap.stranger`, pictures [3, s, s]."""
-    look = {'picture': torch.zeros(3, side, side, device=device), 'square': torch.ones(3, side, side, device=device)}
-    return look | {'landmarks': torch.full((68, 2), 0.5, device=device)}
+    picture = {'mean': torch.zeros(3, side, side, device=device), 'square': torch.ones(3, side, side, device=device)}
+    return {'picture': picture, 'landmarks': {'mean': torch.full((68, 2), 0.5, device=device)}}
 
 
 class Pairs(Dataset):

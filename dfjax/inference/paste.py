@@ -13,7 +13,7 @@ from dfjax.ops.image import gaussian_blur, lab_to_rgb, rgb_to_lab
 from dfjax.ops.skin import moments
 
 COLOURS = ('none', 'reinhard', 'mkl')
-EDGE = 0.0125  # of the side: the mask is pulled in and softened by this much
+EDGE = 0.006  # of the side: the mask is pulled in and softened by this much
 MOST_CONTRAST = 1.4  # by which Reinhard's transfer may raise it: more makes skin shine, and noise of it blotches
 ROOT_STEPS = 30  # enough for colours that spread a thousand times more one way than another
 

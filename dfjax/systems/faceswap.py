@@ -9,9 +9,10 @@ are bent to the shape of a mean face before the nets see them, and what the deco
 landmarks are to be: b's mean and a's offsets from his own, so that the face has b's proportions and a's expression,
 even where b never opened the mouth so wide. The nets learn looks alone, gaze, teeth and light, at places that never
 move. The encoder is shown by how much a picture differs from its person's mean picture, and told the offsets: whose
-face it is hardly enters, so that decoder b finds in the code of a's face what it knows from b's. Past its outline a
-face is plain skin to the decoders: they paint no hair, and serve every outline. A patch discriminator on side `b` is
-optional.
+face it is hardly enters, so that decoder b finds in the code of a's face what it knows from b's. What b never showed
+is kept near to what b did, code and offsets: a decoder knows nothing further out, and paints stains there. Past its
+outline a face is plain skin to the decoders: they paint no hair, and serve every outline. A patch discriminator on side
+`b` is optional.
 """
 
 import jax
@@ -27,13 +28,14 @@ from dfjax.losses.image import ssim_map, weighted_mean
 from dfjax.models import autoencoder
 from dfjax.models.patchgan import PatchGAN
 from dfjax.ops.image import grid_sample, resize
-from dfjax.ops.landmarks import transfer_expression
+from dfjax.ops.landmarks import limited, transfer_expression
 from dfjax.ops.skin import COARSER
 from dfjax.ops.thinplate import bend, spline_basis
 from dfjax.systems.state import State, common_config, compute_dtype, mean_over_devices, optimizer
 
 BATCH = 'pairs'
 SIDES = ('a', 'b')
+REACH = 1.25  # standard deviations of a person's own from the mean, which codes and landmarks hardly leave in a swap
 FEATURES = ((slice(36, 42), 0.10, 0.06), (slice(42, 48), 0.10, 0.06), (slice(48, 68), 0.16, 0.12))  # of width, height
 
 
@@ -103,22 +105,34 @@ def init(cfg: ConfigDict, rng: jax.Array) -> State:
 
 
 def stranger(cfg: ConfigDict) -> dict:
-    """What is known of a person before any picture: the means over them of 'landmarks' [68, 2] in units of the side, of
-    what the encoder sees, 'picture' [s, s, 3], and of its 'square'."""
-    look = (cfg.input_size, cfg.input_size, 3)
-    return {'landmarks': jnp.full((68, 2), 0.5), 'picture': jnp.zeros(look), 'square': jnp.ones(look)}
+    """What is known of a person before any picture. Of 'landmarks' [68, 2] in units of the side, 'picture' [s, s, 3],
+    what the encoder sees, and 'code' [h, w, C], what it makes of it: the 'mean', and that of the 'square'."""
+    picture = jnp.zeros((cfg.input_size, cfg.input_size, 3))
+    encode = lambda key: nets(cfg)['encoder'].init_with_output(key, picture[None])[0][0]
+    code = jnp.zeros(jax.eval_shape(encode, jax.random.key(0)).shape)
+    start = {'landmarks': jnp.full((68, 2), 0.5), 'picture': picture, 'code': code}
+    return {key: {'mean': mean, 'square': mean**2 + 1} for key, mean in start.items()}
+
+
+def follow(cfg: ConfigDict, known: dict, seen: dict, rate: jax.Array) -> dict:
+    """What is known, `rate` nearer to a batch's own: `seen` holds some of the keys, [B, ...] each."""
+    own = {key: {'mean': x.mean(0), 'square': (x**2).mean(0)} for key, x in seen.items()}
+    return known | {
+        key: jax.tree.map(lambda old, new: old + rate * (new - old), known[key], new)
+        for key, new in mean_over_devices(cfg, own).items()
+    }
+
+
+def spread(known: dict) -> jax.Array:
+    """The standard deviation, of 'mean' and 'square'."""
+    return jnp.sqrt(jnp.maximum(known['square'] - known['mean'] ** 2, 1e-8))
 
 
 def differences(person: dict, pictures: jax.Array) -> jax.Array:
     """How pictures [B, s, s, 3] differ from the person's mean, in two of the person's standard deviations."""
-    variance = jnp.maximum((person['square'] - person['picture'] ** 2).mean(), 1e-4)
-    return (pictures - person['picture']) / (2 * jnp.sqrt(variance))
-
-
-def means(pair: dict) -> dict:
-    """A batch's own, of what `stranger` holds."""
-    x = pair['input']
-    return {'landmarks': pair['landmarks'].mean(0), 'picture': x.mean(0), 'square': (x**2).mean(0)}
+    mean = person['picture']['mean']
+    variance = jnp.maximum((person['picture']['square'] - mean**2).mean(), 1e-4)
+    return (pictures - mean) / (2 * jnp.sqrt(variance))
 
 
 def swap(
@@ -148,11 +162,14 @@ def swap(
     shape = mean_shape(cfg.data.face_type)
     at = jnp.einsum('hwk,bkd->bhwd', spline_basis(shape, cfg.input_size), landmarks)  # [B, s, s, 2]
     seen = grid_sample(pictures, at * cfg.data.size - 0.5)
-    person = person or params['people']['a' if side == 'b' else 'b']
-    offsets = landmarks - person['landmarks']
-    code = net['encoder'].apply({'params': params['encoder']}, differences(person, seen), offsets)
+    person, other = person or params['people']['a' if side == 'b' else 'b'], params['people'][side]
+    mean, known = person['landmarks']['mean'], other['code']
+    code = net['encoder'].apply({'params': params['encoder']}, differences(person, seen), landmarks - mean)
+    code = known['mean'] + limited(code - known['mean'], REACH * spread(known))
     face, _ = net['decoder'].apply({'params': params[f'decoder_{side}']}, code)
-    points = transfer_expression(landmarks, person['landmarks'], params['people'][side]['landmarks'])
+    # Who hardly moves in a few pictures may do so half as much as the one in the video.
+    reach = REACH * jnp.maximum(spread(other['landmarks']), spread(person['landmarks']) / 2)
+    points = transfer_expression(landmarks, mean, other['landmarks']['mean'], reach)
     bent = bend(face, shape, points)  # [B, S, S, 3]
     return jnp.clip(bent, -1, 1), jnp.ones_like(bent[..., :1])
 
@@ -194,20 +211,20 @@ def reconstruction(cfg: ConfigDict, picture: jax.Array, mask: jax.Array, pair: d
     return terms
 
 
-def generate(cfg: ConfigDict, params: dict, people: dict, pair: dict) -> tuple[dict, jax.Array]:
-    """The loss terms of both reconstructions, and side b's pictures [B, S, S, 3]."""
+def generate(cfg: ConfigDict, params: dict, people: dict, pair: dict) -> tuple[dict, jax.Array, dict]:
+    """The loss terms of both reconstructions, side b's pictures [B, S, S, 3], and both sides' codes."""
     net = nets(cfg)
     pictures, offsets = [pair[side]['input'] for side in SIDES], None
     if cfg.data.straight:
         pictures = [differences(people[side], pair[side]['input']) for side in SIDES]
-        offsets = jnp.concatenate([pair[side]['landmarks'] - people[side]['landmarks'] for side in SIDES])
+        offsets = jnp.concatenate([pair[side]['landmarks'] - people[side]['landmarks']['mean'] for side in SIDES])
     inputs = jnp.concatenate(pictures)  # [2B, s, s, 3]
-    codes = jnp.split(net['encoder'].apply({'params': params['encoder']}, inputs, offsets), 2)
+    codes = dict(zip(SIDES, jnp.split(net['encoder'].apply({'params': params['encoder']}, inputs, offsets), 2)))
     terms = {}
-    for side, code in zip(SIDES, codes):
+    for side, code in codes.items():
         picture, mask = net['decoder'].apply({'params': params[f'decoder_{side}']}, code)
         terms |= {f'{side}/{k}': v for k, v in reconstruction(cfg, picture, mask, pair[side]).items()}
-    return terms, picture
+    return terms, picture, codes
 
 
 def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
@@ -219,24 +236,27 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     for i, side in enumerate(SIDES):
         keys = jax.vmap(lambda key, i=i: jax.random.fold_in(key, i))(batch['key'])
         pair[side] = augmented(cfg, keys, batch[side])
-    rate = jnp.maximum(1 / (1 + state.step), 0.002)  # the plain mean at first, then over some 500 steps
-    seen = mean_over_devices(cfg, {side: means(pair[side]) for side in SIDES})
-    people = jax.tree.map(lambda old, new: old + rate * (new - old), state.ema['people'], seen)
+    rate = jnp.maximum(1 / (1 + state.step), 0.005)  # the plain mean at first, then over some 200 steps
+    people = {
+        side: follow(cfg, known, {'landmarks': pair[side]['landmarks'], 'picture': pair[side]['input']}, rate)
+        for side, known in state.ema['people'].items()
+    }
 
     # Encoder and decoders
     params, opt = dict(state.params), dict(state.opt)
     discriminator = params.pop('discriminator', None)
     judge = lambda p, x: net['discriminator'].apply({'params': p}, x)
 
-    def generator_loss(params: dict) -> tuple[jax.Array, tuple[dict, jax.Array]]:
-        terms, faces = generate(cfg, params, people, pair)
+    def generator_loss(params: dict) -> tuple[jax.Array, tuple[dict, jax.Array, dict]]:
+        terms, faces, codes = generate(cfg, params, people, pair)
         if cfg.loss.gan:
             terms['g/adv'] = -cfg.loss.gan * judge(discriminator, faces).mean()
-        return sum(terms.values()), (terms, faces)
+        return sum(terms.values()), (terms, faces, codes)
 
-    grads, (metrics, faces) = jax.grad(generator_loss, has_aux=True)(params)
+    grads, (metrics, faces, codes) = jax.grad(generator_loss, has_aux=True)(params)
     updates, opt['nets'] = optimizer(cfg).update(mean_over_devices(cfg, grads), opt['nets'], params)
     params = optax.apply_updates(params, updates)
+    people = {side: follow(cfg, known, {'code': codes[side]}, rate) for side, known in people.items()}
 
     # Discriminator
     if cfg.loss.gan:
