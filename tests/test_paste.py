@@ -104,7 +104,7 @@ def test_no_colour_transfer_leaves_the_face_alone():
 def test_the_soft_mask_lies_inside():
     size = 100
     where = np.zeros((1, size, size, 1), np.float32)
-    where[:, 20:70, 10:90] = 1
+    where[:, 20:70, 15:85] = 1
     mask = np.asarray(paste.soft_mask(jnp.asarray(where)))[0, ..., 0]
     where = where[0, ..., 0]
     assert mask[where == 0].max() < 0.1  # soft, but next to nothing outside

@@ -14,6 +14,7 @@ from dfjax.ops.skin import moments
 
 COLOURS = ('none', 'reinhard', 'mkl')
 EDGE = 0.006  # of the side: the mask is pulled in and softened by this much
+FADE = 0.1  # of the side: the mask fades out within so much of the picture's edge
 MOST_CONTRAST = 1.4  # by which Reinhard's transfer may raise it: more makes skin shine, and noise of it blotches
 ROOT_STEPS = 30  # enough for colours that spread a thousand times more one way than another
 
@@ -86,15 +87,17 @@ def _roots(m: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def soft_mask(where: jax.Array) -> jax.Array:
-    """Where the face is pasted: the mask [B, S, S, 1] in [0, 1] pulled in from its edge and from the picture's, then
-    softened."""
+    """Where the face is pasted: the mask [B, S, S, 1] in [0, 1] pulled in from its edge and softened. It fades out
+    towards the picture's edge, where the crop of a face ends and the face does not."""
     size = where.shape[1]
     reach = max(1, round(EDGE * size))
-    inside = where[:, 2 * reach : -2 * reach, 2 * reach : -2 * reach]  # the crop ends hard: stay clear
-    inside = jnp.pad(inside, ((0, 0), (3 * reach, 3 * reach), (3 * reach, 3 * reach), (0, 0)))
+    inside = jnp.pad(where, ((0, 0), (reach, reach), (reach, reach), (0, 0)))
     for window in ((1, 2 * reach + 1, 1, 1), (1, 1, 2 * reach + 1, 1)):
         inside = jax.lax.reduce_window(inside, jnp.inf, jax.lax.min, window, (1, 1, 1, 1), 'VALID')
-    return gaussian_blur(inside, reach, pad='constant')
+    at = (np.arange(size) + 0.5) / size
+    fade = np.minimum(np.minimum(at, 1 - at) / FADE, 1)
+    fade = (fade * fade * (3 - 2 * fade)).astype(np.float32)
+    return gaussian_blur(inside, reach, pad='constant') * fade[:, None, None] * fade[:, None]
 
 
 def paste(frame: np.ndarray, face: np.ndarray, mask: np.ndarray, matrix: np.ndarray, seamless: bool = False) -> None:

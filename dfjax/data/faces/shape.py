@@ -11,7 +11,7 @@ import numpy as np
 from dfjax.data.faces.align import mean_landmarks
 from dfjax.data.faces.mask import rasterise
 
-ROOM = 1.12  # brows have ends beyond their landmarks
+ROOM = 1.05  # landmarks lie within
 
 
 def mean_shape(face_type: str) -> np.ndarray:
