@@ -14,7 +14,7 @@ from dfjax.ops.skin import moments
 
 COLOURS = ('none', 'reinhard', 'mkl')
 EDGE = 0.006  # of the side: the mask is pulled in and softened by this much
-FADE = 0.1  # of the side: the mask fades out within so much of the picture's edge
+FADE = 0.06  # of the side: the mask fades out within so much of the picture's edge
 MOST_CONTRAST = 1.4  # by which Reinhard's transfer may raise it: more makes skin shine, and noise of it blotches
 ROOT_STEPS = 30  # enough for colours that spread a thousand times more one way than another
 

@@ -60,8 +60,8 @@ def face_outline(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     centre = points[27:31].mean(0)
     side, height = (rays @ (v / np.linalg.norm(v)) for v in (points[16] - points[0], points[27] - points[33]))
 
-    least = _reach(centre, rays, cv2.convexHull(points[17:].astype(np.float32))[:, 0])  # [R]
-    near = least * (1 + ENDS + BROW * np.maximum(height, 0))
+    near = _reach(centre, rays, cv2.convexHull(points[17:].astype(np.float32))[:, 0])  # [R]
+    near = near * (1 + ENDS + BROW * np.maximum(height, 0))
     far = np.maximum(near, _reach(centre, rays, hull_polygon(points)))  # raised brows are in it
     along = near[:, None] + (far - near)[:, None] * np.linspace(0, 1, SAMPLES)  # [R, SAMPLES]
     at = (centre + along[..., None] * rays[:, None]).astype(np.float32)
@@ -70,9 +70,8 @@ def face_outline(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     skin = seen >= DARK * (left + (right - left) * (side[:, None] + 1) / 2)  # as one side is lit, and the other
 
     clear = np.lib.stride_tricks.sliding_window_view(skin, RUN, 1).all(-1)  # [R, SAMPLES - RUN + 1]
-    last = along[np.arange(RAYS), SAMPLES - 1 - clear[:, ::-1].argmax(1)]
-    last = np.where(clear.any(1), last, least)  # a brow that ends in hair
-    share = np.where(height > LOWEST, last / far, 1.0)
+    last = np.where(clear.any(1), SAMPLES - 1 - clear[:, ::-1].argmax(1), 0)
+    share = np.where(height > LOWEST, along[np.arange(RAYS), last] / far, 1.0)
     share = np.min([np.roll(share, k) for k in (-1, 0, 1)], 0)
     share = sum(weight * np.roll(share, k) for k, weight in zip((-2, -1, 0, 1, 2), SMOOTH))
     return (centre + (share * far)[:, None] * rays).astype(np.float32)
