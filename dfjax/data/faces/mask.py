@@ -16,7 +16,7 @@ LOWEST = -0.35  # sine of the angle under the bridge of the nose, down to which 
 RUN = 4  # samples of skin, after which there is no more hair
 CHEEKS = ([2, 31, 41, 48], [14, 35, 46, 54])  # landmarks round the left and the right
 ENDS = 0.05  # by which brows go on past their landmarks, in distances from the bridge of the nose
-BROW = 0.15  # likewise upwards
+BROW = 0.15  # likewise upwards, where nothing is beside them
 SMOOTH = np.array([1, 2, 3, 2, 1]) / 9  # over neighbouring rays
 
 
@@ -61,7 +61,7 @@ def face_outline(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     side, height = (rays @ (v / np.linalg.norm(v)) for v in (points[16] - points[0], points[27] - points[33]))
 
     near = _reach(centre, rays, cv2.convexHull(points[17:].astype(np.float32))[:, 0])  # [R]
-    near = near * (1 + ENDS + BROW * np.maximum(height, 0))
+    near = near * (1 + ENDS + BROW * np.maximum(height, 0) ** 3)
     far = np.maximum(near, _reach(centre, rays, hull_polygon(points)))  # raised brows are in it
     along = near[:, None] + (far - near)[:, None] * np.linspace(0, 1, SAMPLES)  # [R, SAMPLES]
     at = (centre + along[..., None] * rays[:, None]).astype(np.float32)
