@@ -23,7 +23,11 @@ GROUP = 4
 
 # How much of the frame's skin tone a face takes over. The rest is the person's own: all of it makes a pale person
 # tanned, at the cost of 0.01 of identity transfer and 0.05 of detail.
-TONE = 0.75
+TONE = 0.8
+
+# By which brows of the frame may go on past their landmarks: of two pairs of brows one is too many, and of hair beside
+# them a little may go.
+ENDS = 0.1
 
 
 class Swapper:
@@ -82,7 +86,7 @@ class Swapper:
         for n, ((i, face), matrix) in enumerate(zip(where, matrices)):
             crops[n] = crop(frames[i], matrix, self.size)
             points[n] = (apply(matrix, face.landmarks) + 0.5) / self.size
-            hulls[n, ..., 0] = rasterise(face_outline(crops[n], apply(matrix, face.landmarks)), self.size)
+            hulls[n, ..., 0] = rasterise(face_outline(crops[n], apply(matrix, face.landmarks), ENDS), self.size)
         try:
             groups = [slice(i, i + GROUP) for i in range(0, room, GROUP)]
             parts = [self._apply(self._params, crops[g], hulls[g], points[g]) for g in groups]

@@ -35,7 +35,7 @@ from dfjax.systems.state import State, common_config, compute_dtype, mean_over_d
 
 BATCH = 'pairs'
 SIDES = ('a', 'b')
-REACH = 1.25  # standard deviations of a person's own from the mean, which codes and landmarks hardly leave in a swap
+REACH = 1.1  # standard deviations of a person's own from the mean, which codes and landmarks hardly leave in a swap
 FEATURES = ((slice(36, 42), 0.10, 0.06), (slice(42, 48), 0.10, 0.06), (slice(48, 68), 0.16, 0.12))  # of width, height
 
 

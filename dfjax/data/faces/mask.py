@@ -15,8 +15,7 @@ DARK = 0.55  # of the brightness of skin: what is darker, from the outline inwar
 LOWEST = -0.35  # sine of the angle under the bridge of the nose, down to which hair is looked for: beards stay
 RUN = 4  # samples of skin, after which there is no more hair
 CHEEKS = ([2, 31, 41, 48], [14, 35, 46, 54])  # landmarks round the left and the right
-ENDS = 0.05  # by which brows go on past their landmarks, in distances from the bridge of the nose
-BROW = 0.15  # likewise upwards, where nothing is beside them
+ENDS, BROW = 0.05, 0.15  # by which brows go on sideways and upwards
 SMOOTH = np.array([1, 2, 3, 2, 1]) / 9  # over neighbouring rays
 
 
@@ -40,7 +39,7 @@ def hull_polygon(landmarks: np.ndarray) -> np.ndarray:
     return cv2.convexHull(outline)[:, 0]
 
 
-def face_outline(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+def face_outline(picture: np.ndarray, landmarks: np.ndarray, ends: float = ENDS) -> np.ndarray:
     """`hull_polygon` without the hair that falls over forehead and temples: float32 [RAYS, 2], star-shaped.
 
     Hair of the person put in would be painted on the other's skin, its darkness taken for the face's when colours are
@@ -50,6 +49,7 @@ def face_outline(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     Args:
         picture: uint8 [S, S, 3], an aligned face.
         landmarks: [68, 2] in its pixels.
+        ends: by which brows go on past their landmarks, in distances from the bridge of the nose; hair there is kept.
     """
     import cv2
 
@@ -61,7 +61,7 @@ def face_outline(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     side, height = (rays @ (v / np.linalg.norm(v)) for v in (points[16] - points[0], points[27] - points[33]))
 
     near = _reach(centre, rays, cv2.convexHull(points[17:].astype(np.float32))[:, 0])  # [R]
-    near = near * (1 + ENDS + BROW * np.maximum(height, 0) ** 3)
+    near = near * (1 + ends + BROW * np.maximum(height, 0) ** 3)
     far = np.maximum(near, _reach(centre, rays, hull_polygon(points)))  # raised brows are in it
     along = near[:, None] + (far - near)[:, None] * np.linspace(0, 1, SAMPLES)  # [R, SAMPLES]
     at = (centre + along[..., None] * rays[:, None]).astype(np.float32)
