@@ -9,8 +9,8 @@ are bent to the shape of a mean face before the nets see them, and what the deco
 landmarks are to be: b's mean and a's offsets from his own, so that the face has b's proportions and a's expression,
 even where b never opened the mouth so wide. The nets learn looks alone, gaze, teeth and light, at places that never
 move. The encoder is shown by how much a picture differs from its person's mean picture, and told the offsets: whose
-face it is hardly enters, so that decoder b finds in the code of a's face what it knows from b's. What b never showed
-is kept near to what b did, code and offsets: a decoder knows nothing further out, and paints stains there. Past its
+face it is hardly enters, so that decoder b finds in the code of a's face what it knows from b's. What is far from
+b's usual is brought nearer, code and offsets: a decoder knows little further out, and paints stains there. Past its
 outline a face is plain skin to the decoders: they paint no hair, and serve every outline. A patch discriminator on side
 `b` is optional.
 """
@@ -43,7 +43,7 @@ def default_config() -> ConfigDict:
     """The light network and the recipe that two CPU cores train in minutes."""
     cfg = common_config()
     cfg.system = 'faceswap'
-    cfg.batch_size = 16  # of each side; more steps of half as many make faces less like the person put in
+    cfg.batch_size = 16  # of each side
     cfg.data = dict(a='render:1:256', b='render:2:256', size=160, face_type='full', straight=True, resident_bytes=2**30)
     cfg.input_size = 64  # side of the picture that the encoder sees
     cfg.model = autoencoder.LIGHT

@@ -15,7 +15,7 @@ DARK = 0.55  # of the brightness of skin: what is darker, from the outline inwar
 LOWEST = -0.35  # sine of the angle under the bridge of the nose, down to which hair is looked for: beards stay
 RUN = 4  # samples of skin, after which there is no more hair
 CHEEKS = ([2, 31, 41, 48], [14, 35, 46, 54])  # landmarks round the left and the right
-ENDS, BROW = 0.05, 0.15  # by which brows go on sideways and upwards
+ENDS, BROW = 0.05, 0.15  # by which brows go on sideways and upwards, in distances from the bridge of the nose
 SMOOTH = np.array([1, 2, 3, 2, 1]) / 9  # over neighbouring rays
 
 
