@@ -39,6 +39,7 @@ setup(
         'opencv-python-headless>=4.10',
         'optax>=0.2.5',
         'orbax-checkpoint>=0.11.30',
+        'pillow',  # tensorboardX needs it for pictures and does not say so
         'tensorboardX>=2.6.2',
         'tensorflow-datasets>=4.9.9',
         'tqdm>=4.66',

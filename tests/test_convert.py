@@ -65,6 +65,21 @@ def test_results_do_not_depend_on_the_batch_size(tiny):
         assert apart.max() <= 1 and (apart > 0).mean() < 1e-5
 
 
+def test_a_person_shows_nothing_further_out_than_they_have_shown(tiny):
+    pictures = jnp.stack([jnp.asarray(smooth_frame(i)[:32, :32] / 127.5 - 1, jnp.float32) for i in range(2)])
+    landmarks = jnp.stack([jnp.asarray(FACE, jnp.float32)] * 2)
+
+    def apart(sd: float) -> float:
+        """How far the swaps of two pictures are apart where every unit of the code spreads by `sd`."""
+        people = tiny.params['people']
+        code = {'mean': people['b']['code']['mean'], 'square': people['b']['code']['mean'] ** 2 + sd**2}
+        params = tiny.params | {'people': people | {'b': people['b'] | {'code': code}}}
+        one, two = faceswap.swap(tiny.cfg, params, pictures, landmarks)[0]
+        return float(jnp.abs(one - two).max())
+
+    assert apart(1e-4) < 1e-3 < 0.01 < apart(1e3)
+
+
 def test_the_input_frames_are_not_changed():
     frame = smooth_frame(0)
     kept = frame.copy()

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 
-def run(src: Path | str | None = None, frames: int = 240, repeats: int = 3) -> dict:
+def run(src: Path | str | None = None, frames: int = 240, repeats: int = 5) -> dict:
     """Times `extract_faces` (decoding, search, descriptors, cutting, writing) and bare dlib in turns.
 
     Bare dlib is one process a core, on decoded frames in memory: its detector and landmarks for every frame, its

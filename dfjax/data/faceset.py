@@ -25,7 +25,7 @@ import numpy as np
 
 from dfjax.data.faces.mask import rasterise
 from dfjax.data.faces.record import Face, numbers
-from dfjax.data.media.image import read_image, write_image
+from dfjax.data.media.image import encode_image, read_image, write_image
 from dfjax.data.media.output import atomic_folder
 from dfjax.errors import InputError
 
@@ -125,10 +125,10 @@ class FaceSetWriter:
             name, n = f'{stem}_{n}{self.suffix}', n + 1
         self.names.add(name)
         aligned = face.landmarks @ matrix[:, :2].T + matrix[:, 2]  # [68, 2]
-        row = {'file': name, **json.loads(face.to_json()), 'face_type': self.face_type, 'size': self.size}
+        row = {'file': name, **face.to_row(), 'face_type': self.face_type, 'size': self.size}
         row |= {'matrix': np.asarray(matrix, np.float64).tolist()}
         row |= {'landmarks_aligned': numbers(np.round(aligned, 3)), 'polygon': numbers(np.round(polygon, 3))}
-        write_image(self._folder / name, picture)
+        (self._folder / name).write_bytes(encode_image(name, picture))  # the folder as a whole is atomic
         self._lines.write(json.dumps(row) + '\n')
         return name
 

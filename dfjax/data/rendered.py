@@ -15,6 +15,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from dfjax.data.faces import align, warp
 from dfjax.data.media.output import atomic_path
@@ -48,7 +49,7 @@ class RenderedFaces:
         skin = 192 if several and size <= 96 else 384  # every person's is drawn: no finer than is seen
         self.arrays = _load(path)
         if self.arrays is None:
-            self.arrays = _draw(identity, motion, size, face_type, skin)
+            self.arrays = _draw(name, identity, motion, size, face_type, skin)
             _save(path, self.arrays)
 
     def __len__(self) -> int:
@@ -81,12 +82,12 @@ def _moments(name: str) -> tuple[dict, dict, dict[str, np.ndarray]]:
     return identity, motion, {k: np.broadcast_to(v, count) for k, v in labels.items()}
 
 
-def _draw(identity: dict, motion: dict, size: int, face_type: str, skin: int) -> dict[str, np.ndarray]:
+def _draw(name: str, identity: dict, motion: dict, size: int, face_type: str, skin: int) -> dict[str, np.ndarray]:
     """Aligned pictures, masks, parts and landmarks, [N, ...] each."""
     from dfjax.data import render
 
-    chunks = []
-    for start in range(0, len(motion['yaw']), CHUNK):
+    chunks, starts = [], range(0, len(motion['yaw']), CHUNK)
+    for start in tqdm(starts, f'drawing {name}', unit_scale=CHUNK, unit=' pictures', delay=2):
         rows = slice(start, start + CHUNK)
         who, how = ({k: v[rows] if np.ndim(v) else v for k, v in p.items()} for p in (identity, motion))
         frames = render.render(who, how, max(64, 2 * size), skin)

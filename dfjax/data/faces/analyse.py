@@ -191,7 +191,9 @@ class _Analyser:
             if before is None:
                 self.size = rgb.shape[1], rgb.shape[0]
             small, shrink = bounded(rgb)
-            thumb = cv2.cvtColor(cv2.resize(small, (32, 32), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+            step = max(1, min(small.shape[:2]) // 128)  # a cut shows in a part of the pixels as well
+            thumb = cv2.resize(small[::step, ::step], (32, 32), interpolation=cv2.INTER_AREA)
+            thumb = cv2.cvtColor(thumb, cv2.COLOR_RGB2GRAY)
             starts = before is None or name != before[0] or cv2.absdiff(thumb, before[1]).mean() > CUT
             before = name, thumb
             if chunk and (starts or len(chunk) >= min(CHUNK, CHUNK_BYTES // small.nbytes)):

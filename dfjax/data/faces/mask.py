@@ -54,7 +54,8 @@ def face_outline(picture: np.ndarray, landmarks: np.ndarray, ends: float = ENDS)
     import cv2
 
     points = np.asarray(landmarks, np.float64)
-    grey = cv2.GaussianBlur(picture.astype(np.float32).mean(-1), (0, 0), picture.shape[0] / 128)
+    grey = cv2.transform(picture.astype(np.float32), np.full((1, 3), 1 / 3))  # [S, S]
+    grey = cv2.GaussianBlur(grey, (0, 0), picture.shape[0] / 128)
     turn = np.linspace(0, 2 * np.pi, RAYS, endpoint=False)
     rays = np.stack([np.cos(turn), np.sin(turn)], 1)  # [R, 2]
     centre = points[27:31].mean(0)

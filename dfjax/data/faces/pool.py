@@ -46,10 +46,11 @@ class Pool:
         return self
 
     def __exit__(self, kind, *_) -> None:
-        if kind is not None:
-            for process in self._processes:
-                process.kill()
-        self._threads.shutdown(cancel_futures=kind is not None)
+        if kind is None:
+            self._threads.shutdown()
+        for process in self._processes:  # they hold nothing, and freeing their models would take a while
+            process.kill()
+        self._threads.shutdown(cancel_futures=True)
         for process in self._processes:
             with contextlib.suppress(BrokenPipeError):  # one that died with a request half-written
                 process.stdin.close()

@@ -1,7 +1,7 @@
 """One face in one frame, and its line of JSON."""
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -36,13 +36,14 @@ class Face:
     interpolated: bool = False
     sharpness: float | None = None
 
+    def to_row(self) -> dict:
+        """What a line of JSON holds; `from_json` gives the same float32 arrays back, bit for bit."""
+        arrays = {key: None if getattr(self, key) is None else numbers(getattr(self, key)) for key in ARRAYS}
+        return vars(self) | arrays
+
     def to_json(self) -> str:
-        """One line; `from_json` gives the same float32 arrays back, bit for bit."""
-        row = asdict(self)
-        for key in ARRAYS:
-            if row[key] is not None:
-                row[key] = numbers(row[key])
-        return json.dumps(row)
+        """One line."""
+        return json.dumps(self.to_row())
 
     @classmethod
     def from_json(cls, line: str) -> 'Face':

@@ -29,6 +29,7 @@ def _shrunk(rgb: np.ndarray, matrix: np.ndarray, size: int, shrink: int) -> tupl
     x0, y0 = np.clip(np.floor(corners.min(0)).astype(int) - 2 * shrink, 0, (w - 1, h - 1))
     x1, y1 = np.clip(np.ceil(corners.max(0)).astype(int) + 2 * shrink, (x0 + 1, y0 + 1), (w, h))
     nw, nh = max((x1 - x0) // shrink, 1), max((y1 - y0) // shrink, 1)
+    x1, y1 = min(x0 + nw * shrink, x1), min(y0 + nh * shrink, y1)  # whole blocks are averaged five times as fast
     small = cv2.resize(rgb[y0:y1, x0:x1], (nw, nh), interpolation=cv2.INTER_AREA)
     scale = np.array([(x1 - x0) / nw, (y1 - y0) / nh])
     back = np.array([x0, y0]) + (scale - 1) / 2  # where the small picture's first pixel centre lies

@@ -65,6 +65,13 @@ def write_image(path, rgb: np.ndarray, quality: int = 95) -> None:
 
     `quality` 0..100 is for JPEG and WebP. Apps ask check_output first, so that nobody's file is overwritten unasked.
     """
+    data = encode_image(path, rgb, quality)
+    with atomic_path(path, force=True) as temporary:
+        temporary.write_bytes(data)
+
+
+def encode_image(path, rgb: np.ndarray, quality: int = 95) -> np.ndarray:
+    """The bytes, uint8 [N], that `write_image` writes."""
     import cv2
 
     path = Path(path)
@@ -77,8 +84,7 @@ def write_image(path, rgb: np.ndarray, quality: int = 95) -> None:
     done, data = cv2.imencode(path.suffix.lower(), bgr, options.get(path.suffix.lower(), []))
     if not done:
         raise InputError(f'{path}: the picture {rgb.shape} cannot be encoded')
-    with atomic_path(path, force=True) as temporary:
-        temporary.write_bytes(data)
+    return data
 
 
 def squared(picture: np.ndarray, size: int, crop: int = 0) -> np.ndarray:
