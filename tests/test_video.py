@@ -214,16 +214,14 @@ def assert_same_sound(path, want, rate):
     assert np.corrcoef(got, want[: len(got)])[0, 1] > 0.98
 
 
-@pytest.mark.parametrize('codec, suffix', [('pcm_s16le', '.mkv'), ('pcm_s24le', '.mov'), ('vorbis', '.mkv')])
-def test_sound_that_mp4_cannot_hold_becomes_aac_in_step(tmp_path, codec, suffix):
-    rate, pictures, source = 44100, scene(50), tmp_path / f'in{suffix}'
-    want = chirp(rate)
-    with av.open(str(source), 'w') as out:
+def make_with_sound(path, codec, want, rate):
+    """A video of 25 frames a second with this sound [T] in both channels, written without dfjax."""
+    with av.open(str(path), 'w') as out:
         video = out.add_stream('mpeg4', rate=25)
         video.height, video.width, video.pix_fmt = 48, 64, 'yuv420p'
-        options = {'strict': 'experimental'} if codec == 'vorbis' else {}
+        options = {'strict': 'experimental'} if codec in ('vorbis', 'opus') else {}
         sound = out.add_stream(codec, rate=rate, layout='stereo', options=options)
-        for picture in pictures:
+        for picture in scene(25 * len(want) // rate):
             out.mux(video.encode(av.VideoFrame.from_ndarray(picture, format='rgb24')))
         out.mux(video.encode(None))
         frame = av.AudioFrame.from_ndarray(np.stack([want, want]), format='fltp', layout='stereo')
@@ -232,12 +230,39 @@ def test_sound_that_mp4_cannot_hold_becomes_aac_in_step(tmp_path, codec, suffix)
         for part in resampler.resample(frame) + resampler.resample(None):
             out.mux(sound.encode(part))
         out.mux(sound.encode(None))
+    return path
+
+
+@pytest.mark.parametrize('codec, suffix', [('pcm_s16le', '.mkv'), ('pcm_s24le', '.mov'), ('vorbis', '.mkv')])
+def test_sound_that_mp4_cannot_hold_becomes_aac_in_step(tmp_path, codec, suffix):
+    rate = 44100
+    want = chirp(rate)
+    source = make_with_sound(tmp_path / f'in{suffix}', codec, want, rate)
     transform_video(source, tmp_path / 'out.mp4', same)
     with av.open(str(tmp_path / 'out.mp4')) as file:
         assert file.streams.audio[0].codec_context.name == 'aac' and file.streams.audio[0].rate == rate
     start, heard = decoded_sound(source, rate)  # what was there (Vorbis loses a little)
     assert start >= 0
     assert_same_sound(tmp_path / 'out.mp4', np.concatenate([np.zeros(start, np.float32), heard])[: len(want)], rate)
+
+
+@pytest.mark.parametrize('codec', ['aac', 'libmp3lame', 'mp2', 'ac3', 'eac3', 'alac', 'opus', 'flac'])
+def test_every_container_has_the_sound_copied_or_as_aac(tmp_path, codec):
+    rate = 48000
+    suffix = '.mov' if codec == 'alac' else '.mkv'  # FFmpeg's mkv does not say how long packets of ALAC are
+    source = make_with_sound(tmp_path / f'in{suffix}', codec, chirp(rate), rate)
+    packets = [data for _, _, data in sound_packets(source)]
+    start, heard = decoded_sound(source, rate)
+    for suffix in ('.mp4', '.m4v', '.mov', '.MOV'):
+        out = tmp_path / f'out{suffix}'
+        transform_video(source, out, same)
+        if suffix.lower() == '.mov' and codec in ('opus', 'flac'):  # QuickTime has no place for them
+            with av.open(str(out)) as file:
+                assert file.streams.audio[0].codec_context.name == 'aac'
+            want = np.concatenate([np.zeros(max(start, 0), np.float32), heard[max(-start, 0) :]])
+            assert_same_sound(out, want[: 2 * rate], rate)
+        else:
+            assert [data for _, _, data in sound_packets(out)] == packets
 
 
 @pytest.mark.parametrize('rate', [16000, 44056])

@@ -10,7 +10,8 @@ from dfjax.data.media.output import atomic_path
 from dfjax.data.media.sound import copy_sound, encode_sound
 from dfjax.errors import InputError
 
-WRITTEN_SUFFIXES = ('.mp4', '.m4v', '.mov')
+CONTAINERS = {'.mp4': 'mp4', '.m4v': 'mp4', '.mov': 'mov'}  # by its suffix FFmpeg would make an m4v for old iPods
+WRITTEN_SUFFIXES = tuple(CONTAINERS)
 BT601, LIMITED_RANGE = 6, 1  # as H.264 numbers them; BT.601 is also what a careless reader takes any video for
 
 
@@ -20,7 +21,8 @@ class VideoWriter:
     `fps` is a Fraction, int or float; `size` is (width, height). H.264 needs even sizes: of an odd one the last column
     or row is repeated inside the encoder, so that the file is one pixel larger and what was given is at its top left.
     `audio` is (samples [T] or [T, C] in [-1, 1], rate), encoded as AAC; `sound` a file whose tracks are copied packet
-    by packet, or encoded as AAC where an mp4 cannot hold them. `like`, a Picture, gives time base, colour and aspect.
+    by packet, or encoded as AAC where the container has no place for them. `like`, a Picture, gives time base, colour
+    and aspect.
     Raises InputError for another suffix and as atomic_path does.
     """
 
@@ -36,7 +38,8 @@ class VideoWriter:
 
         with contextlib.ExitStack() as stack:
             temporary = stack.enter_context(atomic_path(self.path, self._force))
-            self._output = av.open(str(temporary), 'w', options={'movflags': 'faststart'})
+            container = CONTAINERS[self.path.suffix.lower()]
+            self._output = av.open(str(temporary), 'w', container, {'movflags': 'faststart'})
             stack.callback(self._output.close)
             self._stream = self._add_stream()
             self._sound = stack.enter_context(contextlib.closing(self._add_sound()))

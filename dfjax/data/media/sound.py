@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-# What an mp4 can hold and players play. Anything else (PCM, Vorbis, WMA, AMR...) is encoded anew as AAC.
-COPIED = {'aac', 'mp3', 'mp2', 'ac3', 'eac3', 'alac', 'opus', 'flac'}
+# By container, what it can hold and players play. Anything else (PCM, Vorbis, WMA, AMR...) is encoded anew as AAC.
+COPIED = {'mov': {'aac', 'mp3', 'mp2', 'ac3', 'eac3', 'alac'}}
+COPIED['mp4'] = COPIED['mov'] | {'opus', 'flac'}
 AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 AAC_LAYOUTS = ('mono', 'stereo', '3.0', '4.0', '5.0', '5.1')
 Packets = Iterator[tuple[float, list]]  # (time in seconds, packets for the output at that time), in order
@@ -27,7 +28,7 @@ def copy_sound(source: Path, output, start: float) -> Packets:
         codec = stream.codec_context
         if codec is None:  # one this build does not know: it can be neither copied nor decoded
             continue
-        if codec.codec.canonical_name in COPIED:
+        if codec.codec.canonical_name in COPIED[output.format.name]:
             tracks[stream.index] = output.add_stream_from_template(stream), False
         else:
             tracks[stream.index] = _aac(output, stream.rate, codec.channels, stream.layout.name), True
