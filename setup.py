@@ -31,6 +31,7 @@ setup(
         'flatbuffers',
         'flax>=0.12',
         'grain>=0.2.12',
+        'h5py>=3.10',
         'importlib_resources',  # tensorflow-datasets needs it and does not say so
         'jax>=0.8',
         'ml_collections>=1.1',

@@ -21,7 +21,7 @@ ORDER = ('errors', 'ops', 'data', 'models', 'losses', 'systems', 'configs', 'tra
 LINES_OF_A_FILE = 320
 LINES_OF_A_FUNCTION = 65
 LINES_THAT_SPEAK_FOR_THEMSELVES = 20
-HEAVY = ('jax', 'flax', 'optax', 'orbax', 'grain', 'tensorflow_datasets', 'torch', 'cv2', 'av', 'dlib', 'numpy')
+HEAVY = ('jax', 'flax', 'optax', 'orbax', 'grain', 'tensorflow_datasets', 'torch', 'cv2', 'av', 'dlib', 'h5py', 'numpy')
 
 
 def package_of(name: str) -> str | None:

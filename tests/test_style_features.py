@@ -4,16 +4,19 @@ import json
 import math
 
 import cv2
+import h5py
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.signal import correlate
 from torch_files import write_zip
 from untrained import smooth_picture
 
 from dfjax.apps import cli
 from dfjax.errors import InputError
-from dfjax.inference.stylise import read_features, stylise
+from dfjax.inference.stylise import stylise
+from dfjax.inference.vgg_files import BLOCKS, read_features
 from dfjax.models import features, vgg
 
 RNG = np.random.default_rng(0)
@@ -127,3 +130,99 @@ def test_a_file_that_is_not_vgg_19_is_refused(torchvision_file, tmp_path):
         read_features(tmp_path / 'none.npz')
     with pytest.raises(InputError, match='too small for VGG-19'):
         vgg.features({}, jnp.zeros((1, 31, 64, 3)), ['conv1_1'])
+
+
+# Keras's files
+
+
+LAYOUTS = {
+    '2016': '{name}/{name}_{short}_1:0',
+    'model': 'model_weights/{name}/{name}/{leaf}:0',
+    'weights': '{name}/{name}/{leaf}',
+    'version 3': 'layers/conv2d{count}/vars/{number}',
+}
+
+
+def write_keras(path, layout, first, second):
+    """Two layers as given; those after them hold zeros, which take no room, and their number as bias."""
+    names = [f'block{b}_conv{n + 1}' for b, count in enumerate(BLOCKS, 1) for n in range(count)]
+    shapes = [*vgg.LAYERS.values(), (512, 512), (512, 512), (512, 512)]
+    with h5py.File(path, 'w') as file:
+        for n, (name, (i, o)) in enumerate(zip(names, shapes, strict=True)):
+            for number, (leaf, shape) in enumerate({'kernel': (3, 3, i, o), 'bias': (o,)}.items()):
+                count = f'_{n}' if n else ''
+                key = LAYOUTS[layout].format(name=name, short='Wb'[number], leaf=leaf, number=number, count=count)
+                data = {'data': (first, second)[n][number]} if n < 2 else {}
+                file.create_dataset(key, shape, np.float32, fillvalue=n if number else 0, **data)
+        file.create_dataset('optimizer_weights/block1_conv1/kernel', (3, 3, 3, 64), np.float32)
+        file['dense/vars/0'] = np.zeros((7, 5), np.float32)
+
+
+@pytest.fixture(scope='module')
+def two_layers():
+    rng = np.random.default_rng(2)
+    layer = lambda i, o: (rng.normal(size=(3, 3, i, o)).astype(np.float32), rng.normal(size=o).astype(np.float32))
+    return layer(3, 64), layer(64, 64)
+
+
+@pytest.mark.parametrize('layout', LAYOUTS)
+def test_vgg_of_keras_sees_what_keras_shows_it(layout, two_layers, tmp_path):
+    write_keras(tmp_path / 'vgg.h5', layout, *two_layers)
+    weights = read_features(tmp_path / 'vgg.h5')
+    for n, name in enumerate(list(vgg.LAYERS)[2:], 2):
+        assert weights[name]['bias'].shape == (vgg.LAYERS[name][1],) and (weights[name]['bias'] == n).all()
+    picture = RNG.integers(0, 256, (1, 33, 40, 3), np.uint8)
+    ours = vgg.features(weights, jnp.asarray(picture / 127.5 - 1, jnp.float32), ['conv1_1', 'conv1_2'])
+    # keras.applications.vgg19.preprocess_input, and what lies beyond the rim is zero after it.
+    x = picture[0, ..., ::-1].astype(np.float64) - [103.939, 116.779, 123.68]
+    for y, (kernel, bias) in zip(ours, two_layers):
+        x = np.pad(x, ((1, 1), (1, 1), (0, 0)))
+        x = np.stack([correlate(x, kernel[..., o].astype(np.float64), 'valid')[..., 0] for o in range(64)], -1)
+        x = np.maximum(x + bias, 0)
+        np.testing.assert_allclose(y[0], x, atol=1e-5 * x.max())
+
+
+def test_features_of_keras_are_rewritten_for_training(two_layers, tmp_path, capsys):
+    write_keras(tmp_path / 'vgg.h5', 'weights', *two_layers)
+    words = ['stylize', '--features', str(tmp_path / 'vgg.h5'), '-o', str(tmp_path / 'vgg.npz'), '--json']
+    assert cli.main(words) == 0
+    assert json.loads(capsys.readouterr().out)['layers'] == 13
+    one, other = read_features(tmp_path / 'vgg.h5'), vgg.load(tmp_path / 'vgg.npz')
+    jax.tree.map(np.testing.assert_array_equal, one, other)
+
+
+def test_a_file_of_keras_that_is_not_vgg_19_is_refused(two_layers, tmp_path):
+    whole = tmp_path / 'vgg.h5'
+    write_keras(whole, 'weights', *two_layers)
+    for name, data in (('short', whole.read_bytes()[:9000]), ('other', b'no HDF5'), ('empty', b'')):
+        (tmp_path / f'{name}.h5').write_bytes(data)
+        with pytest.raises(InputError, match=rf'{name}\.h5: damaged, or not HDF5 \(.*\); copy it again') as error:
+            read_features(tmp_path / f'{name}.h5')
+        assert '\n' not in str(error.value)
+    with h5py.File(whole, 'r+') as file:
+        del file['block2_conv1/block2_conv1/kernel'], file['block5_conv1/block5_conv1/bias']
+        file['block5_conv1/block5_conv1/bias'] = np.zeros(7, np.float32)
+    with pytest.raises(
+        InputError, match=r'not VGG-19 as Keras(.|\n)*block2_conv1/kernel: missing(.|\n)*bias: \(7,\), in'
+    ):
+        read_features(whole)
+    write_keras(whole, 'weights', two_layers[0], (two_layers[1][0] * np.nan, two_layers[1][1]))
+    with pytest.raises(InputError, match=r'vgg\.h5: layer conv1_2 holds numbers that are not finite'):
+        read_features(whole)
+
+
+def test_numbers_of_other_files_are_not_read(two_layers, tmp_path):
+    """HDF5 has links to other files, and data sets whose numbers lie in any file."""
+    write_keras(tmp_path / 'there.h5', 'weights', *two_layers)
+    (tmp_path / 'secret').write_bytes(bytes(256))
+    name = 'block1_conv1/block1_conv1/bias'
+    for outside in (h5py.ExternalLink(str(tmp_path / 'there.h5'), name), None):
+        write_keras(tmp_path / 'vgg.h5', 'weights', *two_layers)
+        with h5py.File(tmp_path / 'vgg.h5', 'r+') as file:
+            del file[name]
+            if outside is not None:
+                file[name] = outside
+            else:
+                file.create_dataset(name, (64,), np.float32, external=[(str(tmp_path / 'secret'), 0, 256)])
+        with pytest.raises(InputError, match='block1_conv1/bias: missing'):
+            read_features(tmp_path / 'vgg.h5')

@@ -14,8 +14,9 @@ EXAMPLE = 'dfjax stylize anna.jpg --style pattern:mosaic -o out.png'
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         f'Example: {EXAMPLE}\n         dfjax stylize anna.mp4 --run runs/night -o out.mp4\n\n'
-        "Nothing has to be downloaded. --features uses VGG-19 instead, if you have torchvision's vgg19-dcbb9e9d.pth; "
-        'without a picture, -o FILE.npz writes it as training reads it.'
+        "Nothing has to be downloaded. --features uses VGG-19 instead, if you have torchvision's vgg19-dcbb9e9d.pth or "
+        "Keras's vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5; without a picture, -o FILE.npz writes it as "
+        'training reads it.'
     )
     parser.add_argument('input', nargs='?', metavar='IN', help='a picture, a folder of them, or with --run a video')
     parser.add_argument('-o', '--out', required=True, metavar='OUT', help='what to write, of the same kind')
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--size', type=int, metavar='N', help='longer side; default 256, with --run that of the input')
     parser.add_argument('--steps', type=int, metavar='N', help='of the optimisation at each scale; default 60')
     parser.add_argument('--strength', type=float, metavar='T', help='of the style; default 1')
-    parser.add_argument('--features', metavar='FILE', help='VGG-19, of torchvision (.pth) or written by this (.npz)')
+    parser.add_argument('--features', metavar='FILE', help="VGG-19: torchvision's .pth, Keras's .h5, or .npz")
     parser.add_argument('--force', action='store_true', help='replace an output that exists')
 
 
@@ -77,7 +78,8 @@ def stylize(
         InputError: as `plan_outputs`, `stylise` and the readers do; a video.
     """
     from dfjax.data.media.source import kind
-    from dfjax.inference.stylise import read_features, read_style
+    from dfjax.inference.stylise import read_style
+    from dfjax.inference.vgg_files import read_features
     from dfjax.training.parallel import enable_compilation_cache
 
     enable_compilation_cache()
@@ -126,13 +128,13 @@ def stylize_by_run(
 
 
 def rewrite_features(source: Path | str, out: Path | str, *, force: bool = False) -> dict:
-    """Writes torchvision's VGG-19 as `models.vgg.load` reads it: {'out', 'layers'}.
+    """Writes torchvision's or Keras's VGG-19 as `models.vgg.load` reads it: {'out', 'layers'}.
 
     Raises:
         InputError: as `read_features`; a name that does not end with .npz.
     """
     from dfjax.data.media.output import atomic_path
-    from dfjax.inference.stylise import read_features
+    from dfjax.inference.vgg_files import read_features
     from dfjax.models.vgg import save
 
     if Path(out).suffix != '.npz':

@@ -22,8 +22,6 @@ import optax
 from dfjax.data.media.image import read_image
 from dfjax.data.patterns import PREFIX, pattern
 from dfjax.errors import InputError
-from dfjax.inference.foreign.layers import compare, conv, convert
-from dfjax.inference.foreign.tensors import read_checkpoint
 from dfjax.inference.run import Run
 from dfjax.losses.style import content_distance, gram, out_of_range, style_distance, style_loss, total_variation
 from dfjax.models import vgg
@@ -43,27 +41,6 @@ def read_style(name: Path | str, size: int) -> np.ndarray:
         InputError: no such picture or pattern.
     """
     return pattern(str(name), size) if str(name).startswith(PREFIX) else resized(read_image(name), size)
-
-
-def read_features(path: Path | str) -> dict:
-    """VGG-19's weights: of torchvision's file, or of the one that `models.vgg.save` writes (.npz).
-
-    Raises:
-        InputError: a file that cannot be read, or of another net; all names and shapes that differ are listed.
-    """
-    if Path(path).suffix == '.npz':
-        return vgg.load(path)
-    weights = max(read_checkpoint(path).values(), key=lambda w: sum(name.startswith('features.') for name in w))
-    table = {name: conv(f'features.{n}') for name, n in zip(vgg.LAYERS, vgg.TORCHVISION)}
-    weights = {k: v for k, v in weights.items() if k.rpartition('.')[0] in {layer.name for layer in table.values()}}
-    empty = lambda *shape: jax.ShapeDtypeStruct(shape, jnp.float32)
-    shapes = {name: {'kernel': empty(3, 3, i, o), 'bias': empty(o)} for name, (i, o) in vgg.LAYERS.items()}
-    if lines := compare(weights, table, {'params': shapes}):
-        raise InputError(f'{path}: not VGG-19 as torchvision writes it:\n' + '\n'.join(lines))
-    try:
-        return convert(weights, table, {'params': shapes})['params']
-    except InputError as error:
-        raise InputError(f'{path}: {error}') from None
 
 
 def resized(picture: np.ndarray, size: int) -> np.ndarray:

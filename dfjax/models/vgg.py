@@ -2,8 +2,8 @@
 
     features(weights, pictures, ['conv1_1', 'conv4_2'])
 
-The weights are the user's, as dfjax keeps them (.npz, HWIO kernels); `dfjax stylize` reads torchvision's file and
-writes that one.
+The weights are the user's, as dfjax keeps them (.npz, HWIO kernels); `dfjax stylize` reads torchvision's file or
+Keras's and writes that one.
 """
 
 import zipfile
@@ -39,7 +39,8 @@ def features(weights: Weights, pictures: jax.Array, names: Sequence[str]) -> lis
     """Layers after their ReLU: [B, h, w, C] each, in the order of `names`.
 
     Args:
-        weights: {'conv1_1': {'kernel': [3, 3, I, O], 'bias': [O]}, ...}.
+        weights: {'conv1_1': {'kernel': [3, 3, I, O], 'bias': [O]}, ...}; 'conv1_1' may have the 'mean' [3] of RGB in
+            [0, 1] that its net takes off, else it is torchvision's.
         pictures: [B, H, W, 3] in [-1, 1].
         names: of `LAYERS`.
 
@@ -49,7 +50,7 @@ def features(weights: Weights, pictures: jax.Array, names: Sequence[str]) -> lis
     h, w = pictures.shape[1:3]
     if min(h, w) < LEAST:
         raise InputError(f'pictures of {w}x{h} are too small for VGG-19; it needs {LEAST} pixels a side')
-    x, found, block = (pictures * 0.5 + 0.5 - MEAN) / DEVIATION, {}, '1'
+    x, found, block = (pictures * 0.5 + 0.5 - weights['conv1_1'].get('mean', MEAN)) / DEVIATION, {}, '1'
     last = max(names)
     for name in LAYERS:
         if name[4] != block:
@@ -82,6 +83,8 @@ def load(path: Path | str) -> dict[str, dict[str, np.ndarray]]:
     try:
         with np.load(path, allow_pickle=False) as file:
             weights = {name: {leaf: file[f'{name}/{leaf}'] for leaf in ('kernel', 'bias')} for name in LAYERS}
+            if 'conv1_1/mean' in file:
+                weights['conv1_1']['mean'] = file['conv1_1/mean']
     except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile):
         raise InputError(
             f'{path}: not the features of VGG-19; write them with `dfjax stylize --features FILE.pth -o FILE.npz`'
@@ -89,6 +92,8 @@ def load(path: Path | str) -> dict[str, dict[str, np.ndarray]]:
     for name, (inputs, outputs) in LAYERS.items():
         if weights[name]['kernel'].shape != (3, 3, inputs, outputs) or weights[name]['bias'].shape != (outputs,):
             raise InputError(f'{path}: layer {name} has another shape than in VGG-19')
+    if weights['conv1_1'].get('mean', MEAN).shape != MEAN.shape:
+        raise InputError(f'{path}: the mean has another shape than in VGG-19')
     return weights
 
 
