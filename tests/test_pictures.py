@@ -181,7 +181,8 @@ def test_pairs_side_by_side(tmp_path):
     assert [int(source[1][side]['image'].mean()) for side in 'ab'] == [20, 200]
 
 
-def test_bad_names_get_one_line(tmp_path):
+def test_bad_names_get_one_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(write(tmp_path / 'here', {'1.png': 10, '2.png': 20}))  # which '' would otherwise be
     write(tmp_path / 'a', {'1.png': 10, '2.png': 20})
     write(tmp_path / 'b', {'1.png': 10, '5.png': 20})
     write(tmp_path / 'one', {'1.png': 10})
@@ -189,6 +190,7 @@ def test_bad_names_get_one_line(tmp_path):
     (tmp_path / 'none').mkdir()
     (tmp_path / 'bad').mkdir()
     (tmp_path / 'bad' / '1.png').write_bytes(b'x')
+    empty = dict(source='', labels=())
     a, b, one = (str(tmp_path / k) for k in ('a', 'b', 'one'))
     cases = [
         ('no/such: no such folder', 'labelled', dict(source='no/such', labels=())),
@@ -199,6 +201,13 @@ def test_bad_names_get_one_line(tmp_path):
         ("no label 'z'; there are: none", 'labelled', dict(source=a, labels=('z',))),
         ("no picture has the label 'eyes_shut'", 'labelled', dict(source='render:1:2', labels=('eyes_shut',))),
         ('render:people:1: write render:people:SEED:COUNT', 'labelled', dict(source='render:people:1', labels=())),
+        ('config key data.source is empty: name the pictures, as --config.data.source=F', 'labelled', empty),
+        (r'config key data.source: a name is empty between the \+ of', 'labelled', dict(source=f'{a}+', labels=())),
+        ('config key data.b is empty', 'unpaired', dict(a=a, b='')),
+        ('config key data.a is empty', 'pairs', dict(a='', b=PEOPLE, face_type='full', straight=False)),
+        ('config keys data.source, or data.a and data.b, are empty', 'aligned', dict(source='', a='', b='')),
+        ('config key data.b is empty', 'aligned', dict(source='', a=a, b='')),
+        ('pair:edges:: write pair:DOMAIN:NAME', 'aligned', dict(source='pair:edges:')),
         ('2 pictures without a partner: 2, 5', 'aligned', dict(a=a, b=b)),
         ('2 and 6 pictures; pairs need as many', 'aligned', dict(a=a, b=PEOPLE)),
         ("kind 'clips' cannot be made; the kinds are: pairs", 'clips', {}),

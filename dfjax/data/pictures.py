@@ -81,6 +81,8 @@ def open_pictures(name: str, size: int, face_type: str = FACE_TYPE, crop: int = 
     Raises:
         InputError: if the name is none of these, or holds no picture that can be read.
     """
+    if not name:
+        raise InputError('the name of the pictures is empty')
     if name.startswith('render:'):
         plain, _, domain = name.rpartition(':')
         if plain[-1:].isdecimal() and not domain.isdecimal():

@@ -48,30 +48,44 @@ def _pairs(data: ConfigDict) -> Streams:
         face = {k: face[k] for k in PAIR_KEYS}
         return straighten(face, data.face_type, data.size) if data.straight else face
 
-    return {side: View(open_source(data[side], stored_size(data), data.face_type), part) for side in ('a', 'b')}
+    names = _names(data, 'a', 'b')
+    return {side: View(open_source(names[side], stored_size(data), data.face_type), part) for side in names}
 
 
 def _labelled(data: ConfigDict) -> Streams:
-    names = [data.source] if Path(data.source).exists() else data.source.split('+')
+    source = _names(data, 'source')['source']
+    names = [source] if Path(source).exists() else source.split('+')
+    if not all(names):
+        raise InputError(f'config key data.source: a name is empty between the + of {source!r}')
     return {WHOLE: Labelled([_open(name, data) for name in names], tuple(data.labels))}
 
 
 def _unpaired(data: ConfigDict) -> Streams:
-    return {side: View(_open(data[side], data), _image) for side in ('a', 'b')}
+    return {side: View(_open(name, data), _image) for side, name in _names(data, 'a', 'b').items()}
 
 
 def _aligned(data: ConfigDict) -> Streams:
     name = data.get('source') or ''
     if name.startswith('pair:'):
         domain, colon, name = name.removeprefix('pair:').partition(':')
-        if not colon:
+        if not colon or not name:
             raise InputError(f'{data.source}: write pair:DOMAIN:NAME, as in pair:edges:photos')
         check_domain(domain)
         source = _open(name, data)
         return {WHOLE: Aligned(in_domain(domain, source), source)}
     if name:
         return {WHOLE: SideBySide(name, data.size)}
-    return {WHOLE: Aligned(*(_open(data[side], data) for side in ('a', 'b')))}
+    if not data.get('a') and not data.get('b'):
+        raise InputError('config keys data.source, or data.a and data.b, are empty: name pairs, or two folders')
+    return {WHOLE: Aligned(*(_open(name, data) for name in _names(data, 'a', 'b').values()))}
+
+
+def _names(data: ConfigDict, *keys: str) -> dict[str, str]:
+    """The names under these keys; an empty one would be the folder that the program was started in."""
+    for key in keys:
+        if not data.get(key):
+            raise InputError(f'config key data.{key} is empty: name the pictures, as --config.data.{key}=FOLDER')
+    return {key: data[key] for key in keys}
 
 
 def _open(name: str, data: ConfigDict) -> Pictures:

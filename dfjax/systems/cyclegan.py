@@ -18,7 +18,7 @@ from dfjax.errors import InputError
 from dfjax.losses.gan import adversarial
 from dfjax.models import translation
 from dfjax.ops.jitter import jitter
-from dfjax.systems.pix2pix import optimizer
+from dfjax.systems.pix2pix import check_channels, optimizer
 from dfjax.systems.state import DEVICE_AXIS, State, common_config, compute_dtype, mean_over_devices
 
 BATCH = 'unpaired'
@@ -52,8 +52,12 @@ def init(cfg: ConfigDict, rng: jax.Array) -> State:
     """Fresh parameters, and empty pools.
 
     Raises:
-        InputError: if the nets do not take pictures of `data.size`, or norm or dropout are not of its kind.
+        InputError: if the nets do not take colour pictures of `data.size`, if norm or dropout are not of its kind, or
+            the pool is smaller than none.
     """
+    check_channels(cfg)
+    if cfg.pool < 0:
+        raise InputError(f'config key pool: give 0 or more, not {cfg.pool}')
     for net in 'gd':
         if cfg.model[net].norm == 'batch' or cfg.model[net].get('dropout'):
             raise InputError(

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
+from dfjax.errors import InputError
 from dfjax.losses.gan import adversarial
 from dfjax.models import translation
 from dfjax.ops.jitter import jitter
@@ -50,12 +51,20 @@ def optimizer(cfg: ConfigDict) -> optax.GradientTransformation:
     return optax.adam(linear_decay(o.lr, cfg.steps, o.constant), b1=o.b1, b2=o.b2)
 
 
+def check_channels(cfg: ConfigDict) -> None:
+    """Raises InputError unless the nets take and make the pictures that data has, which are RGB."""
+    for key in ('inputs', 'outputs'):
+        if cfg.model[key] != 3:
+            raise InputError(f'config key model.{key}: pictures are trained on in 3 channels, not {cfg.model[key]}')
+
+
 def init(cfg: ConfigDict, rng: jax.Array) -> State:
     """Fresh parameters.
 
     Raises:
-        InputError: if the nets do not take pictures of `data.size`.
+        InputError: if the nets do not take colour pictures of `data.size`.
     """
+    check_channels(cfg)
     size, a, b = cfg.data.size, cfg.model.inputs, cfg.model.outputs
     params, stats, opt = {}, {}, {}
     for (name, net), key, channels in zip(nets(cfg).items(), jax.random.split(rng), (a, a + b)):

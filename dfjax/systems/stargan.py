@@ -95,6 +95,8 @@ def check(cfg: ConfigDict) -> None:
         )
     if cfg.model.size != cfg.data.size:
         raise InputError(f'config key model.size: give {cfg.data.size}, which is data.size')
+    if cfg.n_critic < 1:
+        raise InputError(f'config key n_critic: give 1 or more, not {cfg.n_critic}')
     if cfg.batch_size % cfg.n_critic:
         raise InputError(f'config key batch_size: give a multiple of n_critic {cfg.n_critic}, not {cfg.batch_size}')
     if cfg.targets not in TARGETS:

@@ -60,12 +60,8 @@ def read_config(workdir: str | Path) -> ConfigDict:
         raise InputError(f'{path}: {error}') from None
 
 
-def claim(workdir: str | Path, cfg: ConfigDict) -> None:
-    """Makes `workdir` the folder of the run of `cfg`: writes config.json, or finds that it fits.
-
-    Raises:
-        InputError: if checkpoints of another system or config are there, or the folder cannot be written.
-    """
+def check_fits(workdir: str | Path, cfg: ConfigDict) -> None:
+    """Raises InputError if checkpoints of another system or config are in `workdir`."""
     workdir = Path(workdir).absolute()
     if any(_steps(workdir)):
         stored = dict(flatten(read_config(workdir)))
@@ -78,6 +74,16 @@ def claim(workdir: str | Path, cfg: ConfigDict) -> None:
         if differing:
             changes = ', '.join(f'{k} ({stored.get(k)!r}, now {asked.get(k)!r})' for k in differing)
             raise InputError(f'{workdir}: a run with another config: {changes}; use that config, or another folder')
+
+
+def claim(workdir: str | Path, cfg: ConfigDict) -> None:
+    """Makes `workdir` the folder of the run of `cfg`: writes config.json, or finds that it fits.
+
+    Raises:
+        InputError: as `check_fits`, or if the folder cannot be written.
+    """
+    check_fits(workdir, cfg)
+    workdir = Path(workdir).absolute()
     if jax.process_index() == 0:
         try:
             workdir.mkdir(parents=True, exist_ok=True)

@@ -22,7 +22,7 @@ from dfjax.data.batches import make_data
 from dfjax.errors import InputError
 from dfjax.systems import load_system
 from dfjax.systems.state import State
-from dfjax.training.checkpoint import Checkpoints, claim, say
+from dfjax.training.checkpoint import Checkpoints, check_fits, claim, say
 from dfjax.training.parallel import Meshed, agree, enable_compilation_cache, memory_errors, placement
 from dfjax.training.report import Report
 
@@ -62,11 +62,13 @@ def train(
 
 
 def _train(cfg: ConfigDict, workdir: str | Path, data: Any, stop: 'Stop', progress: bool) -> State:
-    claim(workdir, cfg)
+    check_fits(workdir, cfg)
     place = _placed(cfg, data)
     try:
+        shapes = place.abstract()  # before anything is written: data and config may be refused
+        claim(workdir, cfg)
         with Checkpoints(workdir) as checkpoints:
-            state, step = _first_state(place, checkpoints)
+            state, step = _first_state(place, checkpoints, shapes)
             with Report(workdir, cfg, step, progress) as report:
                 run = _Run(cfg, place, checkpoints, report, step)
                 state = run.steps(state, stop)
@@ -112,9 +114,8 @@ def _placed(cfg: ConfigDict, data: Any) -> Meshed:
     return placement(cfg, system, data)
 
 
-def _first_state(place: Meshed, checkpoints: Checkpoints) -> tuple[Any, int]:
-    """The state to go on from, and its step."""
-    shapes = place.abstract()
+def _first_state(place: Meshed, checkpoints: Checkpoints, shapes: State) -> tuple[Any, int]:
+    """The state to go on from, and its step; `shapes` are its arrays."""
     if shapes.frozen:  # never saved: `init` makes it again
         fresh = place.init()
         shapes = shapes.replace(frozen=place.whole(fresh.frozen))
