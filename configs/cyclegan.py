@@ -3,8 +3,8 @@
     python -m train.main --config configs/cyclegan.py:laptop --workdir runs/cyclegan \
         --config.data.a=pictures/horses --config.data.b=pictures/zebras
 
-`data.a` and `data.b` are folders of pictures, face sets (`dfjax extract`), or a dataset of tfds, as horse2zebra:trainA
-and horse2zebra:trainB.
+`data.a` and `data.b` are folders of pictures and videos, videos (up to 4096 frames, evenly spread), face sets (`dfjax
+extract`), or a dataset of tfds, as horse2zebra:trainA and horse2zebra:trainB.
 """
 
 from ml_collections import ConfigDict

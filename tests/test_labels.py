@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 from dfjax.apps.cli import main
 from dfjax.data.labels import read_labels
 from dfjax.data.media.image import write_image
+from dfjax.data.media.video import VideoWriter
 from dfjax.data.pictures import open_pictures
 from dfjax.data.streams import open_streams
 from dfjax.data.tfrecord import convert_dataset, masked_crc, read_records
@@ -267,6 +268,13 @@ def test_pictures_are_packed_with_their_labels(tmp_path):
     one, two = (open_pictures(str(path), 32) for path in (photos, tmp_path / 'a'))
     assert one.labels['smile'].tolist() == two.labels['smile'].tolist() == [True, False, True]
     assert all((one[n]['image'] == two[n]['image']).all() for n in range(3))
+    (photos / 'labels.csv').unlink()
+    with VideoWriter(photos / 'clip.mp4', 10, (48, 32)) as writer:
+        for n in range(2):
+            writer.write(np.full((32, 48, 3), 90 * n + 40, np.uint8))
+    assert main(['pack', str(photos), '-o', str(tmp_path / 'c'), '--size', '32']) == 0
+    one, two = (open_pictures(str(path), 32) for path in (photos, tmp_path / 'c'))
+    assert len(one) == 5 and all((one[n]['image'] == two[n]['image']).all() for n in range(5))
 
     assert main(['pack', 'render:people:5:3', '-o', str(tmp_path / 'b'), '--size', '32']) == 0
     one, two = (open_pictures(name, 32) for name in ('render:people:5:3', str(tmp_path / 'b')))

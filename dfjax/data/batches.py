@@ -35,8 +35,8 @@ Batches by kind (`BATCH` of a system), and the keys of `cfg.data` that they read
                 source: a name of `pictures.py`, or several joined by +; labels: names, () for none
     'unpaired'  {'a': {'image'}, 'b': {'image'}}, each shuffled by itself.   a, b: names of `pictures.py`
     'aligned'   {'a': {'image'}, 'b': {'image'}}: two pictures of the same.   source: a folder of pictures side by side,
-                or pair:DOMAIN:NAME, a picture of `pictures.py` and what a domain of `domains.py` makes of it;
-                or a and b: folders with equal names, or `render:` names of as many pictures
+                a video of them, or pair:DOMAIN:NAME, a picture of `pictures.py` and what a domain of `domains.py` makes
+                of it; or a and b: folders with equal names, videos, or `render:` names of as many pictures
 All read `size` and `resident_bytes`; all but 'pairs' may have `face_type` and `crop`, see `pictures.open_pictures`.
 The names kept for later kinds: 'clips', 'speech'.
 

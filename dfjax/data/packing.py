@@ -113,7 +113,8 @@ class PicturesBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def _generate_examples(self) -> Iterator[tuple[int, dict]]:
         paths = getattr(self.source, 'paths', None)
         for n in range(len(self.source)):
-            data = _picture_bytes(paths[n]) if paths else _png(self.source[n]['image'])
+            own = paths and paths[n].is_file()  # a frame of a video has no file
+            data = _picture_bytes(paths[n]) if own else _png(self.source[n]['image'])
             file = paths[n].relative_to(self.source.name).as_posix() if paths else f'{n:06d}.png'
             row = {'image': data, 'file': file}
             if self.source.labels:

@@ -1,22 +1,23 @@
 """Where pictures come from, faces or not: a name becomes random access to square pictures, with labels where known.
 
 A name is
-    a folder of pictures                with all folders in it. Labels: those of a CSV file in it (`labels.py`); or,
+    a folder of pictures and videos     with all folders in it. Labels: those of a CSV file in it (`labels.py`); or,
                                         if it holds only folders, their names
+    a video                             its frames, no more than `FRAMES` of them and evenly spread
     a face set, packed or not           as `sources.py` takes them; the aligned faces
     a tfds dataset, prepared            its folder, or FOLDER:SPLIT, with labels: see `packed.py`
     render:...                          as `rendered.py` draws them, as `render:people:1:2000`: random people, labels
     render:...:DOMAIN                   the same in a domain of `domains.py`, as `render:people:1:2000:cartoon`
 
-Pictures of a folder become squares by cutting: the largest square in the middle, or the middle `crop` pixels where that
-is less; then they are resized by averaging (cubic where they have to grow).
+Pictures of a folder, and frames, become squares by cutting: the largest square in the middle, or the middle `crop`
+pixels where that is less; then they are resized by averaging (cubic where they have to grow).
 """
 
 import os
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Protocol
 
@@ -26,12 +27,14 @@ from dfjax.data.domains import check_domain, domain_picture
 from dfjax.data.faceset import ROWS
 from dfjax.data.labels import find_csv, read_labels
 from dfjax.data.media.image import IMAGE_SUFFIXES, read_image, squared
+from dfjax.data.media.video import VIDEO_SUFFIXES, read_frames
 from dfjax.data.packed import PackedPictures, holds_faces, split_name
 from dfjax.data.rendered import RenderedFaces
 from dfjax.data.sources import INFO, FolderFaces, PackedFaces
 from dfjax.errors import InputError
 
 KEPT_BYTES = 2**30  # pictures of a folder stay in memory, once decoded, up to this
+FRAMES = 4096  # of the videos of a name; twice as many minutes give no more, but others
 FACE_TYPE = 'whole_face'  # of rendered people: hair and chin show
 
 
@@ -76,7 +79,7 @@ def open_pictures(name: str, size: int, face_type: str = FACE_TYPE, crop: int = 
         name: see the module.
         size: side of the pictures.
         face_type: how rendered faces are cut; the others are as they are.
-        crop: of a folder's pictures, this many pixels in the middle; 0 is as many as there are.
+        crop: of a folder's pictures and of frames, this many pixels in the middle; 0 is as many as there are.
 
     Raises:
         InputError: if the name is none of these, or holds no picture that can be read.
@@ -90,8 +93,10 @@ def open_pictures(name: str, size: int, face_type: str = FACE_TYPE, crop: int = 
             return in_domain(domain, RenderedFaces(plain, size, face_type))
         return RenderedFaces(name, size, face_type)
     path, split = split_name(name)
-    if not path.is_dir():
-        raise InputError(f'{name}: no such folder')
+    if path.is_file() and not is_video(path):
+        raise InputError(f'{name}: neither a folder of pictures nor a video')
+    if not path.exists():
+        raise InputError(f'{name}: no such folder or video')
     if (path / ROWS).is_file():
         return FolderFaces(name, size)
     if (path / INFO).is_file():
@@ -105,23 +110,53 @@ def in_domain(domain: str, source: Pictures) -> Pictures:
     return View(source, lambda item: {'image': domain_picture(domain, item)})
 
 
-def picture_paths(folder: Path | str) -> list[Path]:
-    """The picture files in a folder and all folders in it, by name; hidden ones are none."""
-    folder = Path(folder)
-    found = (p for p in folder.rglob('*') if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+def media_paths(name: Path | str) -> list[Path]:
+    """A video itself; of a folder and all folders in it the pictures and videos, by name; hidden ones are none."""
+    folder = Path(name)
+    if folder.is_file():
+        return [folder]
+    found = (p for p in folder.rglob('*') if p.suffix.lower() in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES) and p.is_file())
     return sorted(p for p in found if not any(part[0] == '.' for part in p.relative_to(folder).parts))
 
 
+def is_video(path: Path | str) -> bool:
+    """By name alone."""
+    return Path(path).suffix.lower() in VIDEO_SUFFIXES
+
+
+def spread_frames(video: Path, convert: Callable[[np.ndarray], dict], most: int, room: int) -> dict[int, dict]:
+    """Items of a video's frames by their numbers, evenly apart from the first on.
+
+    Whenever there are more than `most`, or than go into `room` bytes, every other one is dropped, so that the length
+    need not be known: of a long video half as many as may be are left, or more.
+
+    Raises:
+        InputError: as `read_frames` and `convert`.
+    """
+    kept, apart = {}, 1
+    for number, _, picture in read_frames(video):
+        if number % apart:
+            continue
+        kept[number] = item = convert(picture)
+        if len(kept) > max(min(most, room // sum(v.nbytes for v in item.values())), 1):
+            apart *= 2
+            kept = {n: item for n, item in kept.items() if n % apart == 0}
+    return kept
+
+
 class PictureFolder:
-    """A folder of pictures. Each is read once on opening; those that cannot be are left out, and named on stderr.
+    """The pictures of a folder and frames of the videos in it, or frames of one video.
+
+    Every file is read once on opening; those that cannot be are left out, and named on stderr. Frames stay in memory:
+    `FRAMES` at most, evenly spread over each video, to which all videos have the same share.
 
     Args:
-        name: the folder.
-        convert: from a picture uint8 [H, W, 3] to an item; InputError leaves the picture out.
+        name: the folder, or the video.
+        convert: from a picture uint8 [H, W, 3] to an item; InputError leaves the file out.
 
     Attributes:
-        all_paths: of the pictures, by name.
-        paths: of those that are left.
+        all_paths: of the files, by name.
+        paths: of the items that are left; a frame's is as if its video were a folder: clip.mp4/000012.png.
 
     Raises:
         InputError: if there is no picture, or none that can be read.
@@ -129,55 +164,60 @@ class PictureFolder:
 
     def __init__(self, name: str, convert: Callable[[np.ndarray], dict]):
         self.name, self.convert = name, convert
-        self.all_paths, self.paths, self._items = picture_paths(name), [], []
+        self.all_paths, self.paths, self._files, self._items = media_paths(name), [], [], []
         if not self.all_paths:
-            raise InputError(f'{name}: no picture in this folder')
-        bad, room = [], KEPT_BYTES
+            raise InputError(f'{name}: no picture and no video in this folder')
+        videos = sum(map(is_video, self.all_paths))
+        what, bad, room = 'files' if videos else 'pictures', [], KEPT_BYTES
+        read = partial(self._read, share=max(videos, 1))
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for path, item in zip(self.all_paths, pool.map(self._try, self.all_paths)):
-                if isinstance(item, InputError):
-                    bad.append(item)
+            for number, found in enumerate(pool.map(read, self.all_paths)):
+                if isinstance(found, InputError):
+                    bad.append(found)
                     continue
-                room -= sum(v.nbytes for v in item.values())
-                self.paths.append(path)
-                self._items.append(item if room >= 0 else None)
+                for path, item in found.items():
+                    room -= sum(v.nbytes for v in item.values())
+                    self.paths.append(path)
+                    self._files.append(number)
+                    self._items.append(item if room >= 0 or is_video(self.all_paths[number]) else None)
         if not self.paths:
-            raise InputError(f'{name}: none of the {len(self.all_paths)} pictures can be read; {bad[0]}')
+            raise InputError(f'{name}: none of the {len(self.all_paths)} {what} can be read; {bad[0]}')
         if bad:
-            print(f'{name}: {len(bad)} of {len(self.all_paths)} pictures are left out:', file=sys.stderr)
+            print(f'{name}: {len(bad)} of {len(self.all_paths)} {what} are left out:', file=sys.stderr)
             print('\n'.join(f'  {error}' for error in bad), file=sys.stderr, flush=True)
 
     @cached_property
     def labels(self) -> dict[str, np.ndarray]:
-        """From the CSV file of the folder, or from its folders; read when asked for.
+        """From the CSV file of the folder, or from its folders; read when asked for. All frames have their video's.
 
         Raises:
             InputError: as `labels.read_labels`.
         """
+        inside = [path.relative_to(self.name) for path in self.all_paths]
         if table := find_csv(self.name):
-            there = set(self.paths)
-            left = np.array([path in there for path in self.all_paths])
-            columns = read_labels(table, [path.relative_to(self.name).as_posix() for path in self.all_paths])
-            return {label: column[left] for label, column in columns.items()}
-        folders = [path.relative_to(self.name).parts[:-1] for path in self.paths]
+            columns = read_labels(table, [path.as_posix() for path in inside])
+            return {label: column[self._files] for label, column in columns.items()}
+        folders = [inside[number].parts[:-1] for number in self._files]
         if not all(folders):  # one lies in the folder itself
             return {}
         first = np.array([parts[0] for parts in folders])
         return {label: first == label for label in sorted(set(first.tolist()))}
 
     def stems(self, paths: list[Path]) -> list[str]:
-        """What names of files are without the folder and the suffix."""
-        return [path.relative_to(self.name).with_suffix('').as_posix() for path in paths]
+        """What names of files, and of videos that frames are of, are without the folder and the suffix."""
+        parts = [path.relative_to(self.name).parts for path in paths]
+        plain = lambda part: Path(part).stem if is_video(part) else part
+        return ['/'.join([*map(plain, some[:-1]), *(Path(last).stem for last in some[-1:])]) for some in parts]
 
-    def _try(self, path: Path) -> dict | InputError:
+    def _read(self, path: Path, share: int) -> dict[Path, dict] | InputError:
+        """The items of a file by their paths, or why there are none; of a video its part of as many as are shared."""
         try:
-            picture = read_image(path)
+            if is_video(path):
+                frames = spread_frames(path, self.convert, FRAMES // share, KEPT_BYTES // share)
+                return {path / f'{number:06d}.png': item for number, item in frames.items()}
+            return {path: self.convert(read_image(path))}
         except InputError as error:
-            return error
-        try:
-            return self.convert(picture)
-        except InputError as error:
-            return InputError(f'{path}: {error}')
+            return error if str(error).startswith(f'{path}: ') else InputError(f'{path}: {error}')
 
     def __len__(self) -> int:
         return len(self.paths)
