@@ -2,6 +2,7 @@
 
 import json
 
+import av
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -164,9 +165,15 @@ def test_any_size_is_taken(trained):
         Stylist(run)([smooth_picture(12, 40)])
 
 
-def test_a_video_keeps_its_frames_and_is_signed(trained, tmp_path):
+def sound(path):
+    with av.open(str(path)) as file:
+        return [(p.pts, p.dts, bytes(p)) for p in file.demux(audio=0) if p.dts is not None]
+
+
+def test_a_video_keeps_its_frames_and_its_sound_and_is_signed(trained, tmp_path):
     frames = [np.roll(smooth_picture(48, 64), n, 1) for n in range(5)]
-    with VideoWriter(tmp_path / 'in.mp4', 25, (64, 48)) as writer:
+    tone = np.sin(np.arange(3200) / 20).astype(np.float32)[:, None]
+    with VideoWriter(tmp_path / 'in.mp4', 25, (64, 48), audio=(tone, 16000)) as writer:
         for frame in frames:
             writer.write(frame)
     report = stylize_by_run(trained, tmp_path / 'in.mp4', tmp_path / 'out.mp4', progress=False)
@@ -175,6 +182,9 @@ def test_a_video_keeps_its_frames_and_is_signed(trained, tmp_path):
     truth = Stylist(load_run(trained))([next(read_frames(tmp_path / 'in.mp4'))[2]])[0]
     assert np.abs(made[0].mean(-1) - truth.mean(-1)).mean() < 8  # brightness; colours are stored at half the side
     assert np.abs(made[0].mean(-1) - frames[0].mean(-1)).mean() > 20
+    times = [[time for _, time, _ in read_frames(tmp_path / f'{name}.mp4')] for name in ('in', 'out')]
+    assert times[0] == times[1]
+    assert sound(tmp_path / 'out.mp4') == sound(tmp_path / 'in.mp4') and len(sound(tmp_path / 'in.mp4')) > 2
     assert read_credentials(tmp_path / 'out.mp4')['ai_generated']
 
 
@@ -219,15 +229,29 @@ def test_a_config_that_does_not_fit(changes, line):
 # The verb
 
 
-def test_stylize_a_folder(tmp_path):
+def test_stylize_a_folder(tmp_path, capsys):
     (tmp_path / 'in').mkdir()
     for n in range(2):
         write_image(tmp_path / 'in' / f'{n}.png', smooth_picture(20, 30, n))
+    (tmp_path / 'in' / '2.jpg').write_bytes(b'no picture')
     report = stylize(tmp_path / 'in', 'pattern:hatching', tmp_path / 'out', size=32, steps=2, progress=False)
     assert report['pictures'] == 2 and report['gram_after'] < report['gram_before']
+    assert report['skipped'] == 1 and '2.jpg: not a picture' in capsys.readouterr().err
+    assert sorted(p.name for p in (tmp_path / 'out').iterdir()) == ['0.png', '1.png']
     for n in range(2):
         assert read_image(tmp_path / 'out' / f'{n}.png').shape == (21, 32, 3)
         assert read_credentials(tmp_path / 'out' / f'{n}.png')['ai_generated']
+
+
+def test_stylize_a_folder_by_a_run(trained, tmp_path, capsys):
+    (tmp_path / 'in').mkdir()
+    write_image(tmp_path / 'in' / '1.png', smooth_picture(20, 30))
+    for name in ('0.jpg', '2.mp4'):
+        (tmp_path / 'in' / name).write_bytes(b'neither picture nor video')
+    report = stylize_by_run(trained, tmp_path / 'in', tmp_path / 'out', progress=False)
+    said = capsys.readouterr().err
+    assert (report['frames'], report['skipped']) == (1, 2) and '0.jpg' in said and '2.mp4' in said
+    assert [p.name for p in (tmp_path / 'out').iterdir()] == ['1.png']
 
 
 @pytest.mark.parametrize(

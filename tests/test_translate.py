@@ -126,6 +126,40 @@ def test_a_video_keeps_its_frames_and_its_sound(run, tmp_path):
     assert times[0] == times[1]
 
 
+def test_files_of_a_folder_that_cannot_be_read_are_left_out(run, tmp_path, capsys):
+    folder = tmp_path / 'in'
+    folder.mkdir()
+    (folder / 'a.mp4').write_bytes(b'no video')
+    for name in ('b.mp4', 'c.mp4'):
+        with VideoWriter(folder / name, 10, (32, 32)) as writer:
+            for _ in range(20):
+                writer.write(picture(32, 32))
+    whole = (folder / 'c.mp4').read_bytes()
+    (folder / 'c.mp4').write_bytes(whole[: len(whole) * 2 // 3])  # which shows only when its frames have been read
+    report = translate(run, folder, tmp_path / 'out', progress=False)
+    said = capsys.readouterr().err.splitlines()
+    assert (report['frames'], report['skipped']) == (20, 2)
+    assert [p.name for p in (tmp_path / 'out').iterdir()] == ['b.mp4']
+    assert ['a.mp4' in said[0], 'c.mp4' in said[1]] == [True, True] and len(said) == 2
+    (folder / 'b.mp4').unlink()
+    with pytest.raises(InputError, match='in: none of its 2 pictures and videos can be read'):
+        translate(run, folder, tmp_path / 'none', progress=False)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ['in', 'out']
+
+
+def test_what_is_no_fault_of_a_file_ends_the_work(run, tmp_path, monkeypatch):
+    (tmp_path / 'in').mkdir()
+    write_image(tmp_path / 'in' / 'a.png', picture(32, 32))
+
+    def full(*_):
+        raise InputError('the disk is full')
+
+    monkeypatch.setattr('dfjax.data.media.image.write_image', full)
+    with pytest.raises(InputError, match='the disk is full'):
+        translate(run, tmp_path / 'in', tmp_path / 'out', progress=False)
+    assert not (tmp_path / 'out').exists()
+
+
 # StarGAN's labels
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -142,15 +143,34 @@ class Job:
         return self.swapper([rgb for _, _, rgb in frames], faces)
 
 
-def write_outputs(job, plan: dict[Path, str], out: Path, many: bool, force: bool, progress: Callable[[], None]) -> None:
-    """Converts what is planned. Nothing is called `out` before it is whole and signed."""
+def write_outputs(job, plan: dict[Path, str], out: Path, many: bool, force: bool, progress: Callable[[], None]) -> int:
+    """Converts what is planned. Nothing is called `out` before it is whole and signed.
+
+    Returns:
+        How many files of a folder are left out, for they cannot be read; they are named on stderr.
+
+    Raises:
+        InputError: as the readers, writers and `job` do; if nothing of a folder can be read.
+    """
+    from tqdm import tqdm
+
     from dfjax.data.media.output import atomic_folder, atomic_path
 
     if many:
+        skipped = 0
         with atomic_folder(out) as folder:
             for src, name in plan.items():
-                _convert_file(job, src, folder / name, progress)
-        return
+                frames = job.frames
+                try:
+                    _convert_file(job, src, folder / name, progress)
+                except InputError:
+                    if not (fault := _fault(src)):
+                        raise
+                    tqdm.write(f'left out: {fault}', file=sys.stderr)  # not into the bar
+                    job.frames, skipped = frames, skipped + 1
+            if skipped == len(plan):
+                raise InputError(f'{next(iter(plan)).parent}: none of its {len(plan)} pictures and videos can be read')
+        return skipped
     # In a folder of its own the file has its final name, which its credentials state.
     with atomic_path(out, force) as part, tempfile.TemporaryDirectory(prefix='.', dir=out.parent) as folder:
         whole = Path(folder, out.name)
@@ -159,6 +179,24 @@ def write_outputs(job, plan: dict[Path, str], out: Path, many: bool, force: bool
         except InputError as error:
             raise InputError(str(error).replace(str(whole), str(out))) from error
         os.replace(whole, part)
+    return 0
+
+
+def _fault(src: Path) -> str | None:
+    """What is wrong with a picture or video, read to its end; None if nothing is."""
+    from dfjax.data.media.image import read_image
+    from dfjax.data.media.source import kind
+    from dfjax.data.media.video import read_frames
+
+    try:
+        if kind(src) == 'image':
+            read_image(src)
+        else:
+            for _ in read_frames(src):
+                pass
+    except InputError as error:
+        return str(error)
+    return None
 
 
 def plan_outputs(video: Path | str, out: Path | str, force: bool) -> dict[Path, str]:

@@ -125,7 +125,7 @@ def edit(
         force: replace an output that exists.
 
     Returns:
-        {'out', 'frames', 'edited', 'passed_through'}.
+        {'out', 'frames', 'skipped' (files of a folder that cannot be read), 'edited', 'passed_through'}.
 
     Raises:
         InputError: as `load_run`, `vectors_of` and `plan_outputs`; an attribute that there is not.
@@ -151,9 +151,11 @@ def edit(
             faces = analyse(source, progress=tick).faces
     job = EditJob(Editor(Latents(run), shift, face_type, detail), faces, batch=8)
     with bar(f'writing {Path(out).name}', progress) as tick:
-        write_outputs(job, plan, Path(out), Path(source).is_dir(), force, lambda: tick(job.frames, None))
+        many = Path(source).is_dir()
+        skipped = write_outputs(job, plan, Path(out), many, force, lambda: tick(job.frames, None))
     edited = job.frames if face_type is None else job.swapped
-    return {'out': str(out), 'frames': job.frames, 'edited': edited, 'passed_through': job.frames - edited}
+    report = {'out': str(out), 'frames': job.frames, 'skipped': skipped}
+    return report | {'edited': edited, 'passed_through': job.frames - edited}
 
 
 class EditJob(Job):

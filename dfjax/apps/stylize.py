@@ -72,7 +72,8 @@ def stylize(
         how: `steps` and `strength` of `inference.stylise.stylise`.
 
     Returns:
-        {'out', 'pictures', 'seconds', and of the last picture the figures of `inference.stylise.figures`}.
+        {'out', 'pictures', 'skipped' (they cannot be read), 'seconds', and of the last picture the figures of
+        `inference.stylise.figures`}.
 
     Raises:
         InputError: as `plan_outputs`, `stylise` and the readers do; a video.
@@ -89,9 +90,9 @@ def stylize(
     job = PictureJob(read_style(style, size), size, read_features(features) if features else None, how)
     start = time.monotonic()
     with bar(f'painting {Path(out).name}', progress) as job.tick:
-        write_outputs(job, plan, Path(out), Path(source).is_dir(), force, lambda: None)
+        skipped = write_outputs(job, plan, Path(out), Path(source).is_dir(), force, lambda: None)
     seconds = round(time.monotonic() - start, 2)
-    return {'out': str(out), 'pictures': job.frames, 'seconds': seconds, **job.report}
+    return {'out': str(out), 'pictures': job.frames, 'skipped': skipped, 'seconds': seconds, **job.report}
 
 
 def stylize_by_run(
@@ -108,7 +109,7 @@ def stylize_by_run(
         size: see `inference.stylise.Stylist`.
 
     Returns:
-        {'out', 'frames', 'seconds', 'fps'}.
+        {'out', 'frames', 'skipped' (files of a folder that cannot be read), 'seconds', 'fps'}.
 
     Raises:
         InputError: as `load_run`, `plan_outputs` and the readers do.
@@ -122,9 +123,11 @@ def stylize_by_run(
     run = load_run(run, system='style') if isinstance(run, str | Path) else run
     job, start = FrameJob(Stylist(run, size)), time.monotonic()
     with bar(f'painting {Path(out).name}', progress) as tick:
-        write_outputs(job, plan, Path(out), Path(source).is_dir(), force, lambda: tick(job.frames, None))
+        many = Path(source).is_dir()
+        skipped = write_outputs(job, plan, Path(out), many, force, lambda: tick(job.frames, None))
     seconds = time.monotonic() - start
-    return {'out': str(out), 'frames': job.frames, 'seconds': round(seconds, 2), 'fps': round(job.frames / seconds, 1)}
+    report = {'out': str(out), 'frames': job.frames, 'skipped': skipped}
+    return report | {'seconds': round(seconds, 2), 'fps': round(job.frames / seconds, 1)}
 
 
 def rewrite_features(source: Path | str, out: Path | str, *, force: bool = False) -> dict:

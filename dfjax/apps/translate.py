@@ -1,7 +1,6 @@
 """`dfjax translate`: pictures and videos through a trained pix2pix, CycleGAN or StarGAN."""
 
 import argparse
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -70,8 +69,8 @@ def translate(
 
         translate('runs/horses', 'ride.mp4', 'zebra.mp4', side='ab')
 
-    Frame count, times and sound of a video are the input's. Pictures of a folder that cannot be read are left out,
-    named and counted.
+    Frame count, times and sound of a video are the input's. Files of a folder that cannot be read are left out, named
+    and counted.
 
     Args:
         run: the folder of a run of pix2pix, cyclegan or stargan, or what `load_run` gave.
@@ -105,36 +104,11 @@ def translate(
     if run.cfg.system == 'stargan':
         job.check_labels()
     many, start = Path(source).is_dir(), time.monotonic()
-    count = len(plan)
-    plan = readable(plan) if many else plan
     with bar(f'writing {Path(out).name}', progress) as tick:
-        write_outputs(job, plan, Path(out), many, force, lambda: tick(job.frames, None))
+        skipped = write_outputs(job, plan, Path(out), many, force, lambda: tick(job.frames, None))
     seconds = time.monotonic() - start
-    report = {'out': str(out), 'frames': job.frames, 'skipped': count - len(plan)}
+    report = {'out': str(out), 'frames': job.frames, 'skipped': skipped}
     return report | {'seconds': round(seconds, 2), 'fps': round(job.frames / seconds, 1)}
-
-
-def readable(plan: dict[Path, str]) -> dict[Path, str]:
-    """The plan without pictures that cannot be read, which are named on stderr.
-
-    Raises:
-        InputError: if nothing is left.
-    """
-    from dfjax.data.media.image import read_image
-    from dfjax.data.media.source import kind
-
-    good = {}
-    for path, name in plan.items():
-        try:
-            if kind(path) == 'image':
-                read_image(path)
-        except InputError as error:
-            print(f'left out: {error}', file=sys.stderr)
-        else:
-            good[path] = name
-    if not good:
-        raise InputError(f'{next(iter(plan)).parent}: none of the {len(plan)} pictures can be read')
-    return good
 
 
 class TranslateJob(Job):
