@@ -1,5 +1,7 @@
 """Figures against constructed truth: closed forms, scikit-image, and real videos altered in a known way."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -7,7 +9,9 @@ import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from dfjax.apps.extract import extract_faces
 from dfjax.data.media.video import VideoWriter, read_frames
+from dfjax.data.render import animate, random_identity, render
 from dfjax.errors import InputError
 from dfjax.inference.measure import Measured, choose_box, compare, evaluate, expression, face_detail, measure
 from dfjax.inference.truth import compare_truth, ssim_map
@@ -233,6 +237,36 @@ def test_a_real_video_altered_in_known_ways(tmp_path):
     assert 0.2 < figures['detail'] < 0.45  # of a heavy blur, by definition of the figure about 0.3
     gone = clip(tmp_path / 'gone.mp4', np.zeros_like)
     assert compare(measure(gone, follow=before, workers=1), before, before)['faces_lost'] == 16
+
+
+def test_faces_of_a_set_are_found_where_the_set_has_them(tmp_path):
+    """A detector finds none in crops as tight as these, and the contact sheet is no face."""
+    drawn = render(random_identity(3), animate(3, 4), 256)
+    video = write(tmp_path / 'who.mp4', list(drawn.image))
+    extract_faces([video], tmp_path / 'faces', size=160, progress=False)
+    seen = measure(tmp_path / 'faces', workers=1)
+    assert seen.frames == 4 and seen.found.all()
+    apart = np.linalg.norm(seen.descriptors - measure(video, workers=1).descriptors.mean(0), axis=1)
+    assert (apart < 0.4).all()  # the same person, by the descriptor's own limit of 0.6
+
+
+def test_a_script_may_measure_without_a_main_guard(tmp_path):
+    source = write(tmp_path / 'who.mp4', list(render(random_identity(3), animate(3, 4), 192).image))
+    script = tmp_path / 'script.py'
+    script.write_text(
+        'from dfjax.inference.measure import measure\n'
+        f'print("found", measure({str(source)!r}, every=4, workers=2).found.sum())\n'
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stdout) == (0, 'found 4\n'), done.stderr
+
+
+def test_a_damaged_video_is_said_in_a_line_by_a_worker_too(tmp_path):
+    whole = write(tmp_path / 'whole.mp4', [np.full((96, 96, 3), 90, np.uint8)] * 30)
+    cut = tmp_path / 'cut.mp4'
+    cut.write_bytes(whole.read_bytes()[:400])
+    with pytest.raises(InputError, match=r'cut\.mp4: '):
+        measure(cut, workers=2)
 
 
 @needs_real

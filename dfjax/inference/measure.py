@@ -5,18 +5,21 @@ put in) into the figures that `dfjax evaluate` prints. Nothing here is smoothed 
 frame alone is what counts.
 """
 
+import json
 import math
+import signal
+import sys
+import tempfile
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from dfjax.data.faces.pool import cores
-from dfjax.data.media.source import iter_frames, kind
+from dfjax.data.faces.pool import cores, ended, start_worker
+from dfjax.data.faceset import load_faceset
+from dfjax.data.media.source import iter_frames, kind, media_files
 from dfjax.data.media.video import probe
 from dfjax.errors import InputError
 from dfjax.inference.truth import compare_truth
@@ -59,7 +62,7 @@ def measure(
     """Finds the face, its landmarks, its descriptor and its detail in the frames of a video, on all cores.
 
     Args:
-        path: a video, a picture or a folder of them.
+        path: a video, a picture, a folder of them or a face set.
         every: descriptors, the slow part, only of every so many frames.
         stride: look at every so many frames only.
         follow: take the face nearest to this measurement's face of the same frame, and none further than half its size
@@ -71,53 +74,89 @@ def measure(
     """
     workers = workers or cores()
     targets = None if follow is None else follow.landmarks
-    jobs = [(str(path), every, stride, targets, k, workers) for k in range(workers)]
     if workers == 1:
-        parts = [_measure_share(jobs[0])]
+        parts = [_share(path, every, stride, targets, 0, 1)]
     else:  # processes: dlib holds Python's lock while it fits landmarks and describes
-        with ProcessPoolExecutor(workers, mp_context=get_context('spawn')) as pool:
-            parts = list(pool.map(_measure_share, jobs))
-    rows = sorted((row for part in parts for row in part), key=lambda row: row[0])
-    measured = Measured(
-        str(path),
-        len(rows),
-        np.stack([row[1] for row in rows]),
-        np.stack([row[2] for row in rows]),
-        np.array([row[3] for row in rows]),
-    )
+        parts = _shares(path, every, stride, targets, workers)
+    whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    order = np.argsort(whole.pop('index'))
+    measured = Measured(str(path), len(order), **{name: array[order] for name, array in whole.items()})
     if follow is None and not measured.found.any():
         raise InputError(f'{path}: no face was found in it; give a video with a visible face')
     return measured
 
 
 def measure_person(path: str | Path, samples: int = 200, workers: int | None = None) -> Measured:
-    """`measure` of a person, of about `samples` frames spread evenly over a video: enough for their means."""
-    frames = probe(path).frames or 0 if kind(path) == 'video' else 0
+    """`measure` of a person, of about `samples` frames spread evenly over a video or folder: enough for their means."""
+    frames = 1
+    if kind(path) != 'image':
+        frames = (probe(path).frames or 0) if kind(path) == 'video' else len(media_files(path))
     return measure(path, stride=max(1, frames // samples), workers=workers)
 
 
-def _measure_share(job: tuple) -> list[tuple]:
-    """One worker's frames: every `workers`-th, decoded by itself, which is cheaper than handing pictures round."""
-    path, every, stride, targets, share, workers = job
+def _shares(path: str | Path, every: int, stride: int, targets: np.ndarray | None, workers: int) -> list[dict]:
+    """`_share` of every worker, each a process that decodes for itself: cheaper than handing pictures round."""
+    with tempfile.TemporaryDirectory() as folder:
+        job = {'path': str(path), 'every': every, 'stride': stride, 'workers': workers}
+        np.savez(f'{folder}/job.npz', job=json.dumps(job), targets=np.zeros(0) if targets is None else targets)
+        processes = [start_worker('dfjax.inference.measure', folder, str(n)) for n in range(workers)]
+        try:
+            codes = [process.wait() for process in processes]
+        finally:
+            for process in processes:
+                process.kill()
+        for text in filter(Path.exists, (Path(folder, f'{n}.txt') for n in range(workers))):
+            raise InputError(text.read_text())
+        if any(codes):
+            raise ended()
+        return [dict(np.load(f'{folder}/{n}.npz', allow_pickle=False)) for n in range(workers)]
+
+
+def _serve(folder: str, share: str) -> None:
+    """A worker process: `_share` of the job in `folder`, written there; or a line that says what the user can mend."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    with np.load(f'{folder}/job.npz', allow_pickle=False) as file:
+        job, targets = json.loads(str(file['job'])), file['targets']
+    try:
+        arrays = _share(**job, targets=targets if len(targets) else None, share=int(share))
+    except InputError as error:
+        Path(folder, f'{share}.txt').write_text(str(error))
+    else:
+        np.savez(f'{folder}/{share}.npz', **arrays)
+
+
+def _share(
+    path: str | Path, every: int, stride: int, targets: np.ndarray | None, share: int, workers: int
+) -> dict[str, np.ndarray]:
+    """One worker's frames, every `workers`-th: 'index' [n] of each, and the arrays of `Measured`, [n, ...]."""
     cv2.setNumThreads(1)
     detect, landmark, describe = _load_models()
-    rows = []
-    for index, (_, _, rgb, _) in enumerate(iter_frames(path)):
-        row, aside = divmod(index, stride)
+    known, rows = _known_boxes(path), []
+    for n, (_, _, rgb, name) in enumerate(iter_frames(path)):
+        row, aside = divmod(n, stride)
         if aside or row % workers != share:
             continue
-        landmarks = np.full((68, 2), np.nan, np.float32)
-        descriptor = np.full(128, np.nan, np.float32)
-        detail = math.nan
+        points, descriptor, detail = np.full((68, 2), np.nan), np.full(128, np.nan), math.nan
         target = targets[row] if targets is not None and row < len(targets) else None
-        box = choose_box([box for box, _ in detect(rgb)], target)
+        box = known.get(name) or choose_box([box for box, _ in detect(rgb)], target)
         if box is not None:
-            landmarks = np.asarray(landmark(rgb, box), np.float32)
-            detail = face_detail(rgb, landmarks)
+            points = landmark(rgb, box)
+            detail = face_detail(rgb, points)
             if row % every == 0:
-                descriptor = np.asarray(describe(rgb, landmarks), np.float32)
-        rows.append((row, landmarks, descriptor, detail))
-    return rows
+                descriptor = describe(rgb, points)
+        rows.append((row, points, descriptor, detail))
+    # A type of fields, so that there are columns also without rows
+    kinds = [('index', int), ('landmarks', np.float32, (68, 2)), ('descriptors', np.float32, 128), ('detail', float)]
+    table = np.array(rows, kinds)
+    return {name: table[name] for name in table.dtype.names}
+
+
+def _known_boxes(path: str | Path) -> dict[str, tuple]:
+    """Where the faces of a face set are, by file: a detector would want more around them than their crops have."""
+    if kind(path) != 'faceset':
+        return {}
+    rows = load_faceset(path).rows
+    return {row.path.name: (*row.landmarks.min(0).tolist(), *row.landmarks.max(0).tolist()) for row in rows}
 
 
 def choose_box(boxes: list[tuple], target: np.ndarray | None) -> tuple | None:
@@ -255,3 +294,7 @@ def _load_models() -> tuple[Callable, Callable, Callable]:
         return np.array([(p.x, p.y) for p in predictor(rgb, rect).parts()], np.float32)
 
     return load_detector('dlib'), landmark, load_descriptor()
+
+
+if __name__ == '__main__':
+    _serve(*sys.argv[1:])

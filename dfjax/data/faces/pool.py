@@ -13,6 +13,7 @@ import numpy as np
 
 import dfjax
 from dfjax.data.faces.search import Found
+from dfjax.errors import InputError
 
 ROOT = Path(dfjax.__file__).parents[1]
 
@@ -22,23 +23,36 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 
-class Pool:
-    """A context manager around worker processes; `search` and `describe` return futures.
+def start_worker(module: str, *arguments: str, **pipes) -> subprocess.Popen:
+    """A process that runs a module of this package, with one thread of its own.
 
-    The workers are started as programs, not forked (JAX has threads, which do not survive a fork) and not by
-    multiprocessing (which would run the caller's script again): plain pipes, one thread here for each.
+    A program, not a fork (JAX has threads, which do not survive one), nor by multiprocessing, which would run the
+    caller's script again.
     """
+    environment = os.environ | {'OMP_NUM_THREADS': '1', 'OPENBLAS_NUM_THREADS': '1'}
+    environment['PYTHONPATH'] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')]))
+    return subprocess.Popen([sys.executable, '-m', module, *arguments], env=environment, **pipes)
+
+
+def ended() -> InputError:
+    """What to say of a worker that is gone."""
+    return InputError(
+        'a process that looks for faces was ended, most likely for want of memory; run the same command again, '
+        'with less running beside it'
+    )
+
+
+class Pool:
+    """A context manager around worker processes, one thread here for each; `search` and `describe` return futures."""
 
     def __init__(self, kind: str = 'dlib', model=None, thorough: bool = False, workers: int | None = None):
         self.workers = workers or cores()
         self._arguments = [kind, '' if model is None else str(model), 'thorough' if thorough else '']
 
     def __enter__(self) -> 'Pool':
-        environment = os.environ | {'OMP_NUM_THREADS': '1', 'OPENBLAS_NUM_THREADS': '1'}
-        environment['PYTHONPATH'] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')]))
-        command = [sys.executable, '-m', 'dfjax.data.faces.worker', *self._arguments]
+        command = ['dfjax.data.faces.worker', *self._arguments]
         pipes = {'stdin': subprocess.PIPE, 'stdout': subprocess.PIPE}
-        self._processes = [subprocess.Popen(command, env=environment, **pipes) for _ in range(self.workers)]
+        self._processes = [start_worker(*command, **pipes) for _ in range(self.workers)]
         self._free: queue.Queue = queue.Queue()
         for process in self._processes:
             self._free.put(process)
@@ -82,7 +96,7 @@ class Pool:
         finally:
             self._free.put(process)
         if not answer:
-            raise RuntimeError('a worker that looks for faces has ended; what it printed stands above')
+            raise ended()
         return json.loads(answer)
 
 

@@ -6,18 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
+from dfjax.data.faceset import ROWS, picture_files
 from dfjax.data.media.image import IMAGE_SUFFIXES, read_image
 from dfjax.data.media.video import VIDEO_SUFFIXES, read_frames
 from dfjax.errors import InputError
-
-FACESET = 'faces.jsonl'  # the file that makes a folder a face set
 
 
 def kind(src) -> str:
     """'video', 'image', 'folder' or 'faceset', by name alone; InputError for what is none of them or is missing."""
     path = Path(src)
     if path.is_dir():
-        return 'faceset' if (path / FACESET).is_file() else 'folder'
+        return 'faceset' if (path / ROWS).is_file() else 'folder'
     if not path.exists():
         raise InputError(f'{path}: no such file or folder')
     suffix = path.suffix.lower()
@@ -27,8 +26,13 @@ def kind(src) -> str:
 
 
 def media_files(folder) -> list[Path]:
-    """The pictures and videos of a folder, not of its subfolders, numbers in names in order of size (2 before 10)."""
+    """The pictures and videos of a folder, not of its subfolders, numbers in names in order of size (2 before 10).
+
+    Of a face set they are its faces.
+    """
     suffixes = (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)
+    if kind(folder) == 'faceset':
+        return picture_files(Path(folder))
     files = [p for p in Path(folder).iterdir() if p.suffix.lower() in suffixes and not p.name.startswith('.')]
     if not files:
         raise InputError(f'{folder}: holds no picture and no video')
