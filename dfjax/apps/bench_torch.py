@@ -128,14 +128,14 @@ class Swapper(nn.Module):
 
 
 def differences(person: dict, pictures: Tensor) -> Tensor:
-    """As `dfjax.systems.faceswap.differences`."""
+    """As `dfjax.ops.person.differences`."""
     mean = person['picture']['mean']
     variance = (person['picture']['square'] - mean**2).mean().clamp(min=1e-4)
     return (pictures - mean) / (2 * variance.sqrt())
 
 
 def pixel_weight(loss, mask: Tensor, landmarks: Tensor) -> Tensor:
-    """As `dfjax.systems.faceswap.pixel_weight`: [B, 1, S, S]."""
+    """As `dfjax.losses.image.face_weight`: [B, 1, S, S]."""
     side = mask.shape[-1]
     at = (torch.arange(side, device=mask.device) + 0.5) / side
     total = loss.outside + (1 - loss.outside) * mask[:, 0]

@@ -5,6 +5,8 @@ import jax.numpy as jnp
 
 from dfjax.ops.image import gaussian_blur
 
+FEATURES = ((slice(36, 42), 0.10, 0.06), (slice(42, 48), 0.10, 0.06), (slice(48, 68), 0.16, 0.12))  # of width, height
+
 
 def ssim_map(x: jax.Array, y: jax.Array, *, size: int = 11, sigma: float = 1.5, span: float = 2.0) -> jax.Array:
     """Structural similarity of [B, H, W, C] pictures, gaussian window, no padding (Wang et al. 2004, eq. 13).
@@ -34,3 +36,22 @@ def dssim(x: jax.Array, y: jax.Array, *, size: int = 11, sigma: float = 1.5, spa
 def weighted_mean(x: jax.Array, weight: jax.Array) -> jax.Array:
     """Mean of x [B, H, W, C] over pixels and channels with weights [B, H, W, 1], one value a picture: [B]."""
     return (x * weight).sum((1, 2, 3)) / (weight.sum((1, 2, 3)) * x.shape[-1] + 1e-6)
+
+
+def face_weight(mask: jax.Array, landmarks: jax.Array, outside: float, features: float) -> jax.Array:
+    """How much each pixel of a face counts [B, S, S, 1].
+
+    Args:
+        mask: [B, S, S, 1] in [0, 1].
+        landmarks: [B, 68, 2] in units of the side; one face's will do for all.
+        outside: the weight off the mask, against 1 on it.
+        features: what is added over eyes and mouth.
+    """
+    at = (jnp.arange(mask.shape[1]) + 0.5) / mask.shape[1]
+    total = outside + (1 - outside) * mask[..., 0]  # [B, S, S]
+    for points, width, height in FEATURES:
+        middle = landmarks[:, points].mean(1)  # [B, 2]
+        x = jnp.exp(-0.5 * ((at - middle[:, :1]) / width) ** 2)  # [B, S]
+        y = jnp.exp(-0.5 * ((at - middle[:, 1:]) / height) ** 2)
+        total += features * y[:, :, None] * x[:, None, :]
+    return total[..., None]

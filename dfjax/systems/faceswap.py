@@ -24,11 +24,12 @@ from dfjax.data import augment
 from dfjax.data.faces.shape import mean_features, mean_shape
 from dfjax.errors import InputError
 from dfjax.losses.gan import hinge_d
-from dfjax.losses.image import ssim_map, weighted_mean
+from dfjax.losses.image import face_weight, ssim_map, weighted_mean
 from dfjax.models import autoencoder
 from dfjax.models.patchgan import PatchGAN
 from dfjax.ops.image import grid_sample, resize
 from dfjax.ops.landmarks import limited, transfer_expression
+from dfjax.ops.person import differences, follow, spread, unknown
 from dfjax.ops.skin import COARSER
 from dfjax.ops.thinplate import bend, spline_basis
 from dfjax.systems.state import State, common_config, compute_dtype, mean_over_devices, optimizer
@@ -36,7 +37,6 @@ from dfjax.systems.state import State, common_config, compute_dtype, mean_over_d
 BATCH = 'pairs'
 SIDES = ('a', 'b')
 REACH = 1.1  # standard deviations of a person's own from the mean, which codes and landmarks hardly leave in a swap
-FEATURES = ((slice(36, 42), 0.10, 0.06), (slice(42, 48), 0.10, 0.06), (slice(48, 68), 0.16, 0.12))  # of width, height
 
 
 def default_config() -> ConfigDict:
@@ -79,9 +79,12 @@ def init(cfg: ConfigDict, rng: jax.Array) -> State:
     """Fresh parameters; both decoders start alike, so that a code means the same to both.
 
     Raises:
-        InputError: if `data.size` is not what the decoder makes, or does not suit `ops.skin.extended`.
+        InputError: if `data.size` is not what the decoder makes, or does not suit `ops.skin.extended`, or if
+            `loss.window` does not suit it.
     """
-    net = nets(cfg)
+    size, window, net = cfg.data.size, cfg.loss.window, nets(cfg)
+    if not 3 <= window <= size or window % 2 == 0:
+        raise InputError(f'config key loss.window is odd and from 3 to data.size, {size}, not {window}')
     keys = jax.random.split(rng, 3)
     picture = jnp.zeros((1, cfg.input_size, cfg.input_size, 3))
     offsets = jnp.zeros((1, 68, 2)) if cfg.data.straight else None
@@ -89,15 +92,15 @@ def init(cfg: ConfigDict, rng: jax.Array) -> State:
     code = jax.eval_shape(lambda: net['encoder'].apply({'params': encoder}, picture, offsets))
     (made, _), decoder = net['decoder'].init_with_output(keys[1], jnp.zeros(code.shape))
     decoder = decoder['params']
-    if made.shape[1] != cfg.data.size:
-        raise InputError(f'config key data.size is {made.shape[1]} with this model.decoder, not {cfg.data.size}')
-    if cfg.data.straight and cfg.data.size % COARSER:
-        raise InputError(f'config key data.size is a multiple of {COARSER} for straight faces, not {cfg.data.size}')
+    if made.shape[1] != size:
+        raise InputError(f'config key data.size is {made.shape[1]} with this model.decoder, not {size}')
+    if cfg.data.straight and size % COARSER:
+        raise InputError(f'config key data.size is a multiple of {COARSER} for straight faces, not {size}')
     params = {'encoder': encoder, 'decoder_a': decoder, 'decoder_b': jax.tree.map(jnp.copy, decoder)}
     opt = {'nets': optimizer(cfg).init(params)}
     ema = {name: jax.tree.map(jnp.copy, params[name]) for name in ('encoder', 'decoder_a', 'decoder_b')}
     if cfg.loss.gan:
-        whole = jnp.zeros((1, cfg.data.size, cfg.data.size, 3))
+        whole = jnp.zeros((1, size, size, 3))
         params['discriminator'] = net['discriminator'].init(keys[2], whole)['params']
         opt['discriminator'] = optimizer(cfg).init(params['discriminator'])
     ema['people'] = {side: stranger(cfg) for side in SIDES}
@@ -105,34 +108,11 @@ def init(cfg: ConfigDict, rng: jax.Array) -> State:
 
 
 def stranger(cfg: ConfigDict) -> dict:
-    """What is known of a person before any picture. Of 'landmarks' [68, 2] in units of the side, 'picture' [s, s, 3],
-    what the encoder sees, and 'code' [h, w, C], what it makes of it: the 'mean', and that of the 'square'."""
+    """What is known of a person before any picture: see `ops.person`."""
     picture = jnp.zeros((cfg.input_size, cfg.input_size, 3))
     encode = lambda key: nets(cfg)['encoder'].init_with_output(key, picture[None])[0][0]
     code = jnp.zeros(jax.eval_shape(encode, jax.random.key(0)).shape)
-    start = {'landmarks': jnp.full((68, 2), 0.5), 'picture': picture, 'code': code}
-    return {key: {'mean': mean, 'square': mean**2 + 1} for key, mean in start.items()}
-
-
-def follow(cfg: ConfigDict, known: dict, seen: dict, rate: jax.Array) -> dict:
-    """What is known, `rate` nearer to a batch's own: `seen` holds some of the keys, [B, ...] each."""
-    own = {key: {'mean': x.mean(0), 'square': (x**2).mean(0)} for key, x in seen.items()}
-    return known | {
-        key: jax.tree.map(lambda old, new: old + rate * (new - old), known[key], new)
-        for key, new in mean_over_devices(cfg, own).items()
-    }
-
-
-def spread(known: dict) -> jax.Array:
-    """The standard deviation, of 'mean' and 'square'."""
-    return jnp.sqrt(jnp.maximum(known['square'] - known['mean'] ** 2, 1e-8))
-
-
-def differences(person: dict, pictures: jax.Array) -> jax.Array:
-    """How pictures [B, s, s, 3] differ from the person's mean, in two of the person's standard deviations."""
-    mean = person['picture']['mean']
-    variance = jnp.maximum((person['picture']['square'] - mean**2).mean(), 1e-4)
-    return (pictures - mean) / (2 * jnp.sqrt(variance))
+    return unknown({'landmarks': jnp.full((68, 2), 0.5), 'picture': picture, 'code': code})
 
 
 def swap(
@@ -182,24 +162,12 @@ def augmented(cfg: ConfigDict, keys: jax.Array, faces: dict) -> dict:
     return augment.warped_pair(cfg.augment, keys, faces, cfg.input_size, cfg.data.size)
 
 
-def pixel_weight(cfg: ConfigDict, mask: jax.Array, landmarks: jax.Array) -> jax.Array:
-    """How much each pixel counts [B, S, S, 1]: `outside` off the face, 1 on it, `features` more on eyes and mouth."""
-    at = (jnp.arange(mask.shape[1]) + 0.5) / mask.shape[1]
-    total = cfg.loss.outside + (1 - cfg.loss.outside) * mask[..., 0]  # [B, S, S]
-    for points, width, height in FEATURES:
-        middle = landmarks[:, points].mean(1)  # [B, 2]
-        x = jnp.exp(-0.5 * ((at - middle[:, :1]) / width) ** 2)  # [B, S]
-        y = jnp.exp(-0.5 * ((at - middle[:, 1:]) / height) ** 2)
-        total += cfg.loss.features * y[:, :, None] * x[:, None, :]
-    return total[..., None]
-
-
 def reconstruction(cfg: ConfigDict, picture: jax.Array, mask: jax.Array, pair: dict) -> dict:
     """Loss terms of one side's reconstruction."""
     w = cfg.loss
     straight = cfg.data.straight
     points = mean_shape(cfg.data.face_type).astype(jnp.float32)[None] if straight else pair['landmarks']
-    weight = pixel_weight(cfg, pair['mask'], points)
+    weight = face_weight(pair['mask'], points, w.outside, w.features)
     terms = {'l1': w.l1 * weighted_mean(jnp.abs(picture - pair['target']), weight).mean()}
     if w.dssim:
         grey = [x.mean(-1, keepdims=True) for x in (picture, pair['target'])]  # structure is in the brightness
@@ -236,9 +204,10 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     for i, side in enumerate(SIDES):
         keys = jax.vmap(lambda key, i=i: jax.random.fold_in(key, i))(batch['key'])
         pair[side] = augmented(cfg, keys, batch[side])
+    everywhere = lambda tree: mean_over_devices(cfg, tree)
     rate = jnp.maximum(1 / (1 + state.step), 0.005)  # the plain mean at first, then over some 200 steps
     people = {
-        side: follow(cfg, known, {'landmarks': pair[side]['landmarks'], 'picture': pair[side]['input']}, rate)
+        side: follow(known, {'landmarks': pair[side]['landmarks'], 'picture': pair[side]['input']}, rate, everywhere)
         for side, known in state.ema['people'].items()
     }
 
@@ -254,20 +223,19 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
         return sum(terms.values()), (terms, faces, codes)
 
     grads, (metrics, faces, codes) = jax.grad(generator_loss, has_aux=True)(params)
-    updates, opt['nets'] = optimizer(cfg).update(mean_over_devices(cfg, grads), opt['nets'], params)
+    updates, opt['nets'] = optimizer(cfg).update(everywhere(grads), opt['nets'], params)
     params = optax.apply_updates(params, updates)
-    people = {side: follow(cfg, known, {'code': codes[side]}, rate) for side, known in people.items()}
+    people = {side: follow(known, {'code': codes[side]}, rate, everywhere) for side, known in people.items()}
 
     # Discriminator
     if cfg.loss.gan:
         d_loss = lambda p: hinge_d(judge(p, pair['b']['target']), judge(p, faces))
         metrics['d/adv'], grads = jax.value_and_grad(d_loss)(discriminator)
-        grads = mean_over_devices(cfg, grads)
-        updates, opt['discriminator'] = optimizer(cfg).update(grads, opt['discriminator'], discriminator)
+        updates, opt['discriminator'] = optimizer(cfg).update(everywhere(grads), opt['discriminator'], discriminator)
         params['discriminator'] = optax.apply_updates(discriminator, updates)
 
     # The rest
-    metrics = mean_over_devices(cfg, metrics | {'total': sum(metrics.values())})
+    metrics = everywhere(metrics | {'total': sum(metrics.values())})
     decay = jnp.minimum(cfg.ema, (1.0 + state.step) / (10.0 + state.step))
     ema = {k: v for k, v in state.ema.items() if k in params}
     ema = jax.tree.map(lambda e, p: e + (1 - decay) * (p - e), ema, {k: params[k] for k in ema})
