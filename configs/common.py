@@ -3,13 +3,16 @@
     cfg = build(faceswap.default_config(), {'batch_size': 32, 'optimizer.lr': 5e-4})
     cfg = load_config('configs/faceswap.py:gpu', ['--config.data.a=faces_a'])
 
-Keys are dotted paths. A key that does not exist, or a value of another type than its default, is refused in one line.
+Keys are dotted paths. A key that does not exist, a value of another type than its default, and one that no system takes
+are refused in one line; what a system asks of its own keys besides is in its `init`.
 """
 
 import contextlib
 import difflib
 import importlib.util
 import json
+import re
+import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -18,8 +21,16 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from dfjax.errors import InputError
+from dfjax.systems import load_system
+from dfjax.systems.state import DTYPES, SCHEDULES
 
 FLAG = '--config.'
+
+# What a key may be, by its last word. No number is below 0, unless its default is.
+FROM_ONE = {'steps', 'batch_size', 'size', 'input_size'}
+FROM_ONE |= {'stem', 'width', 'widths', 'most', 'latent', 'code', 'bottom', 'kernel', 'shuffle', 'times'}
+BELOW_ONE = {'ema', 'b1', 'b2'}
+CHOICES = {'dtype': DTYPES, 'optimizer.schedule': SCHEDULES}  # by the whole key
 
 
 def flatten(cfg: Mapping | ConfigDict, prefix: str = '') -> Iterator[tuple[str, Any]]:
@@ -39,7 +50,7 @@ def build(default: ConfigDict, overrides: Mapping[str, Any]) -> ConfigDict:
         overrides: values by dotted key; a value that is itself a mapping changes the keys under it.
 
     Raises:
-        InputError: if a key does not exist (names the nearest one), or a value has the wrong type.
+        InputError: if a key does not exist (names the nearest one), or a value has the wrong type or is out of range.
     """
     cfg = default.copy_and_resolve_references()
     known = dict(flatten(default))
@@ -51,7 +62,7 @@ def build(default: ConfigDict, overrides: Mapping[str, Any]) -> ConfigDict:
             section = cfg
             for part in path:
                 section = section[part]
-            section[name] = _typed(key, value, known[key])
+            section[name] = _in_range(key, _typed(key, value, known[key]), known[key])
     return cfg.lock()
 
 
@@ -81,28 +92,50 @@ def load_config(name: str, words: Iterable[str] = ()) -> ConfigDict:
         words: `--config.key=value` words.
 
     Raises:
-        InputError: if there is no such file or variant, or as `parse_overrides` and `build`.
+        InputError: if there is no such file or variant, if something is wrong in the file (names it, and the line), or
+            as `parse_overrides` and `build`.
     """
     path, _, variant = name.partition(':')
-    module = _load_module(path)
-    variants = getattr(module, 'VARIANTS', {})
-    if variant and variants and variant not in variants:
-        raise InputError(f'{path}: there is no variant {variant!r}; there are: {", ".join(variants)}')
-    cfg = module.get_config(variant) if variant else module.get_config()
+    with _faults_of(path):
+        module = _load_module(path)
+        variants = getattr(module, 'VARIANTS', {})
+        if variant and variants and variant not in variants:
+            raise InputError(f'there is no variant {variant!r}; there are: {", ".join(variants)}')
+        made = module.get_config(variant) if variant else module.get_config()
+        if not isinstance(made, ConfigDict) or 'system' not in made:
+            raise InputError('get_config() gives no ConfigDict with a system')
+        cfg = build(load_system(made.system).default_config(), made)  # the file may have made it without `build`
     return build(cfg, parse_overrides(words, cfg))
 
 
 def _load_module(path: str) -> ModuleType:
     if not Path(path).is_file():
-        raise InputError(f'{path}: no such config file; give one as configs/faceswap.py:laptop')
+        raise InputError('no such config file; give one as configs/faceswap.py:laptop')
     spec = importlib.util.spec_from_file_location(f'dfjax_config_{Path(path).stem}', path)
     if spec is None:
-        raise InputError(f'{path}: not a Python file')
+        raise InputError('not a Python file')
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     if not hasattr(module, 'get_config'):
-        raise InputError(f'{path}: not a config file; it has no get_config()')
+        raise InputError('not a config file; it has no get_config()')
     return module
+
+
+@contextlib.contextmanager
+def _faults_of(path: str) -> Iterator[None]:
+    """Turns whatever goes wrong in a config file, which is the user's own program, into a line that says where."""
+    try:
+        yield
+    except Exception as error:
+        own = Path(path).absolute()
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == own]
+        if isinstance(error, SyntaxError) and Path(error.filename or '') == own:
+            lines = [error.lineno]
+        # Of a locked ConfigDict: the key and the one that was meant, without all those there are.
+        said = re.sub(r'Other fields present.*?(?=Did you mean|\Z)', '', str(error), flags=re.DOTALL)
+        said = ' '.join(said.replace(r'\n', ' ').split())
+        kind = '' if isinstance(error, InputError) else f'{type(error).__name__}: '
+        raise InputError(f'{path}{f":{lines[-1]}" if lines else ""}: {kind}{said}') from error
 
 
 def _unknown(key: str, known: Mapping[str, Any]) -> str:
@@ -118,14 +151,29 @@ def _unknown(key: str, known: Mapping[str, Any]) -> str:
     return f'config key {key!r} does not exist; {hint}'
 
 
+def _in_range(key: str, value: Any, default: Any) -> Any:
+    """`value`, a number, a name or a list of them; InputError if it is out of the range of its key."""
+    if isinstance(value, tuple | list):
+        return type(value)(_in_range(key, v, default[0] if default else v) for v in value)
+    if isinstance(value, int | float) and (default is None or default >= 0):
+        name = key.rpartition('.')[2]
+        least = 1 if name in FROM_ONE else 0
+        if not value >= least or (name in BELOW_ONE and value >= 1):
+            end = ' and below 1' if name in BELOW_ONE else ''
+            raise InputError(f'config key {key!r} is {least} or more{end}, not {value}')
+    if value not in CHOICES.get(key, (value,)):
+        raise InputError(f'config key {key!r} is one of {", ".join(CHOICES[key])}, not {value!r}')
+    return value
+
+
 def _typed(key: str, value: Any, default: Any) -> Any:
-    """`value` as the type of `default`; whole numbers may stand for floats, lists for tuples."""
+    """`value` as the type of `default`; whole numbers may stand for floats, lists for tuples; likewise in lists."""
+    if isinstance(default, tuple | list) and isinstance(value, tuple | list):
+        return type(default)(_typed(f'{key}[{i}]', v, default[0]) if default else v for i, v in enumerate(value))
     if default is None or type(value) is type(default):
         return value
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if isinstance(default, tuple | list) and isinstance(value, tuple | list):
-        return type(default)(value)
     kind = type(default).__name__
     raise InputError(f'config key {key!r} is {kind} (default {default!r}), and cannot be {value!r}')
 

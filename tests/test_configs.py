@@ -11,11 +11,12 @@ DEFAULT = ConfigDict(
     dict(steps=100, rate=1e-3, flip=False, name='x', widths=(1, 2), limit=None, model=dict(width=3, deep=dict(a=1)))
 )
 FILE = """
-from ml_collections import ConfigDict
 from dfjax.configs.common import build
+from dfjax.systems import vae
 VARIANTS = {'small': {'steps': 5}, 'large': {'steps': 500}}
 def get_config(variant='small'):
-    return build(ConfigDict(dict(steps=1, rate=0.5)), VARIANTS[variant])
+    cfg = build(vae.default_config(), VARIANTS[variant])
+    return cfg
 """
 
 
@@ -42,6 +43,8 @@ def test_values_are_read_as_the_type_of_their_default():
 def test_a_whole_number_may_stand_for_a_float_and_a_list_for_a_tuple():
     cfg = build(DEFAULT, {'rate': 1, 'widths': [3], 'model': {'width': 4}})
     assert (cfg.rate, type(cfg.rate), cfg.widths, cfg.model.width) == (1.0, float, (3,), 4)
+    shares = build(ConfigDict(dict(shares=[0.5])), {'shares': (1, 0.25)}).shares
+    assert shares == [1.0, 0.25] and type(shares[0]) is float
 
 
 def test_the_default_stays_as_it_is_and_the_result_takes_no_new_key():
@@ -63,6 +66,8 @@ def test_the_default_stays_as_it_is_and_the_result_takes_no_new_key():
         ('--config.steps=true', 'cannot be True'),
         ('--config.flip=1', "config key 'flip' is bool (default False), and cannot be 1"),
         ('--config.rate=fast', "config key 'rate' is float"),
+        ('--config.widths=["a"]', "config key 'widths[0]' is int (default 1), and cannot be 'a'"),
+        ('--config.widths=[1, [2]]', "config key 'widths[1]' is int (default 1), and cannot be [2]"),
         ('--config.steps', '--config.batch_size=32'),
         ('steps=1', '--config.batch_size=32'),
     ],
@@ -79,7 +84,7 @@ def test_load_config_takes_a_file_and_a_variant(tmp_path):
     path.write_text(FILE)
     assert load_config(str(path)).steps == 5
     assert load_config(f'{path}:large').steps == 500
-    assert load_config(f'{path}:large', ['--config.rate=2']).rate == 2.0
+    assert load_config(f'{path}:large', ['--config.ema=0']).ema == 0.0
 
 
 @pytest.mark.parametrize(
@@ -89,14 +94,78 @@ def test_load_config_takes_a_file_and_a_variant(tmp_path):
         ('d.py', 'no such config file'),
         ('c.txt', 'not a Python file'),
         ('e.py', 'it has no get_config()'),
+        ('f.py', 'get_config() gives no ConfigDict with a system'),
     ],
 )
 def test_a_config_that_is_not_there_is_one_line(tmp_path, name, line):
     (tmp_path / 'c.py').write_text(FILE)
     (tmp_path / 'c.txt').write_text(FILE)
     (tmp_path / 'e.py').write_text('')
+    (tmp_path / 'f.py').write_text('def get_config(): pass')
     with pytest.raises(InputError, match=line.replace('(', r'\(').replace(')', r'\)')):
         load_config(str(tmp_path / name))
+
+
+def said_by_main(words, folder, monkeypatch, capsys) -> str:
+    """The one line with which training a config ends at once."""
+    monkeypatch.setattr('sys.argv', ['main', *words, '--workdir', str(folder / 'w')])
+    with pytest.raises(SystemExit) as end:
+        main()
+    said = capsys.readouterr().err
+    assert end.value.code == 2
+    assert said.count('\n') == 1
+    assert 'Traceback' not in said
+    return said
+
+
+@pytest.mark.parametrize(
+    ('line', 'said'),
+    [
+        ('cfg.bach_size = 4', 'c.py:7: AttributeError: \'Key "bach_size" does not exist'),
+        ('cfg.bach_size = 4', 'Did you mean "batch_size" instead of "bach_size"?'),
+        ("cfg.batch_size = 'four'", "c.py:7: TypeError: Could not override field 'batch_size'"),
+        ('cfg.batch_size = = 4', 'c.py:7: SyntaxError: invalid syntax'),
+        ('import notthere', "c.py:7: ModuleNotFoundError: No module named 'notthere'"),
+        (
+            "cfg = build(cfg, {'bach_size': 4})",
+            "c.py:7: config key 'bach_size' does not exist; did you mean 'batch_size'",
+        ),
+        ('cfg = vae.default_config(); cfg.bach_size = 4', "c.py: config key 'bach_size' does not exist; did you mean"),
+        ('cfg.batch_size = 0', "c.py: config key 'batch_size' is 1 or more, not 0"),
+    ],
+)
+def test_a_mistake_in_a_config_file_is_one_line_that_says_where(line, said, tmp_path, monkeypatch, capsys):
+    path = tmp_path / 'c.py'
+    path.write_text(FILE.replace('    return cfg', f'    {line}\n    return cfg'))
+    assert said in said_by_main(['--config', str(path)], tmp_path, monkeypatch, capsys)
+
+
+@pytest.mark.parametrize(
+    ('word', 'line'),
+    [
+        ('steps=0', "'steps' is 1 or more, not 0"),
+        ('batch_size=0', "'batch_size' is 1 or more, not 0"),
+        ('log_every=-5', "'log_every' is 0 or more, not -5"),
+        ('checkpoint_every=-1', "'checkpoint_every' is 0 or more, not -1"),
+        ('preview_every=-1', "'preview_every' is 0 or more, not -1"),
+        ('data.size=0', "'data.size' is 1 or more, not 0"),
+        ('dtype=foo', "'dtype' is one of auto, float32, bfloat16, float16, not 'foo'"),
+        ('optimizer.schedule=consine', "'optimizer.schedule' is one of constant, cosine, not 'consine'"),
+        ('optimizer.lr=NaN', "'optimizer.lr' is 0 or more, not nan"),
+        ('ema=7', "'ema' is 0 or more and below 1, not 7.0"),
+        ('loss.l1=-1', "'loss.l1' is 0 or more, not -1.0"),
+        ('model.encoder.stem=0', "'model.encoder.stem' is 1 or more, not 0"),
+        ('model.encoder.widths=[8,0]', "'model.encoder.widths' is 1 or more, not 0"),
+        ('input_size=33', 'config key input_size is a multiple of model.encoder.stem, 4, not 33'),
+        ('model.encoder.bottom=[4]', 'config key model.encoder.bottom is a side and a number of channels, not [4]'),
+        ('model.encoder.widths=["a"]', "'model.encoder.widths[0]' is int (default 8), and cannot be 'a'"),
+        ('loss.window=64', 'config key loss.window is odd and from 3 to data.size, 32, not 64'),
+        ('loss.window=4', 'config key loss.window is odd'),
+    ],
+)
+def test_a_value_out_of_its_range_is_one_line(word, line, tmp_path, monkeypatch, capsys):
+    words = ['--config', 'configs/faceswap.py:smoke', f'--config.{word}']
+    assert line in said_by_main(words, tmp_path, monkeypatch, capsys)
 
 
 @pytest.mark.parametrize(
@@ -115,11 +184,4 @@ def test_a_config_that_is_not_there_is_one_line(tmp_path, name, line):
     ],
 )
 def test_the_command_says_what_is_wrong_in_one_line_and_exits_with_2(words, line, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr('sys.argv', ['main', *words, '--workdir', str(tmp_path / 'w')])
-    with pytest.raises(SystemExit) as end:
-        main()
-    said = capsys.readouterr().err
-    assert end.value.code == 2
-    assert line in said
-    assert said.count('\n') == 1
-    assert 'Traceback' not in said
+    assert line in said_by_main(words, tmp_path, monkeypatch, capsys)

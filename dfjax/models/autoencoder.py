@@ -11,6 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from dfjax.errors import InputError
 from dfjax.models.conv import Conv
 from dfjax.ops.image import pixel_shuffle, space_to_depth
 
@@ -60,6 +61,9 @@ class Encoder(nn.Module):
         code: width of the dense bottleneck.
         bottom: side and channels of the map that the bottleneck unfolds to.
         up: channels of a shared Upscale after it; 0 for none.
+
+    Raises:
+        InputError: if S is no multiple of `stem`, or `bottom` is not two numbers.
     """
 
     stem: int
@@ -72,6 +76,14 @@ class Encoder(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, offsets: jax.Array | None = None) -> jax.Array:
+        if len(self.bottom) != 2:
+            raise InputError(
+                f'config key model.encoder.bottom is a side and a number of channels, not {list(self.bottom)}'
+            )
+        if x.shape[1] % self.stem:
+            raise InputError(
+                f'config key input_size is a multiple of model.encoder.stem, {self.stem}, not {x.shape[1]}'
+            )
         x = space_to_depth(x, self.stem) if self.stem > 1 else x  # [B, S/stem, S/stem, 3*stem^2]
         for i, width in enumerate(self.widths):
             stride = 1 if self.stem > 1 and i == 0 else 2

@@ -8,8 +8,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from dfjax.errors import InputError
 from dfjax.models.conv import Conv
 from dfjax.ops.image import pixel_shuffle, space_to_depth
+
+GROUPS = 8  # of channels that are normalised together
 
 
 def waves(t: jax.Array, count: int) -> jax.Array:
@@ -27,10 +30,10 @@ class Block(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, condition: jax.Array) -> jax.Array:
-        y = nn.silu(nn.GroupNorm(num_groups=8, dtype=self.dtype)(x))
+        y = nn.silu(nn.GroupNorm(num_groups=GROUPS, dtype=self.dtype)(x))
         y = Conv(self.features, 3, dtype=self.dtype)(y)
         scale, shift = jnp.split(nn.Dense(2 * self.features, dtype=self.dtype)(condition)[:, None, None], 2, -1)
-        y = nn.silu(nn.GroupNorm(num_groups=8, dtype=self.dtype)(y) * (1 + scale) + shift)
+        y = nn.silu(nn.GroupNorm(num_groups=GROUPS, dtype=self.dtype)(y) * (1 + scale) + shift)
         # A block begins as the identity.
         y = Conv(self.features, 3, kernel_init=nn.initializers.zeros_init(), dtype=self.dtype)(y)
         x = x if x.shape[-1] == self.features else nn.Dense(self.features, dtype=self.dtype)(x)
@@ -46,7 +49,7 @@ class Attention(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         b, h, w, c = x.shape
-        y = nn.GroupNorm(num_groups=8, dtype=self.dtype)(x).reshape(b, h * w, c)
+        y = nn.GroupNorm(num_groups=GROUPS, dtype=self.dtype)(x).reshape(b, h * w, c)
         qkv = nn.Dense(3 * c, dtype=self.dtype)(y).reshape(b, h * w, 3, self.heads, c // self.heads)
         y = jax.nn.dot_product_attention(qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2])  # [B, HW, heads, C / heads]
         y = nn.Dense(c, kernel_init=nn.initializers.zeros_init(), dtype=self.dtype)(y.reshape(b, h * w, c))
@@ -62,6 +65,9 @@ class Denoiser(nn.Module):
         blocks: on each grid, on the way down; one more on the way up.
         attention: sides of the grids that have attention after each block.
         embedding: width of the condition inside.
+
+    Raises:
+        InputError: if `widths` are not multiples of GROUPS, or S cannot be halved often enough.
     """
 
     stem: int
@@ -73,6 +79,11 @@ class Denoiser(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, t: jax.Array, labels: jax.Array) -> jax.Array:
+        if not self.widths or any(width % GROUPS for width in self.widths):
+            raise InputError(f'config key model.widths is a list of multiples of {GROUPS}, not {list(self.widths)}')
+        least = self.stem * 2 ** (len(self.widths) - 1)
+        if x.shape[1] % least:
+            raise InputError(f'config key data.size is a multiple of {least} with this model, not {x.shape[1]}')
         e = nn.Dense(self.embedding, dtype=self.dtype)(waves(t, 128))
         if labels.shape[-1]:
             e = e + nn.Dense(self.embedding, use_bias=False, dtype=self.dtype)(labels)
@@ -98,7 +109,7 @@ class Denoiser(nn.Module):
                 x = stage(jnp.concatenate([x, skips.pop()], -1), width)
             if i:
                 x = pixel_shuffle(Conv(4 * self.widths[i - 1], 1, dtype=self.dtype)(x), 2)
-        x = nn.silu(nn.GroupNorm(num_groups=8, dtype=self.dtype)(x))
+        x = nn.silu(nn.GroupNorm(num_groups=GROUPS, dtype=self.dtype)(x))
         # Zeros at the start: the first guess is the mean.
         x = Conv(3 * self.stem**2, 3, kernel_init=nn.initializers.zeros_init(), dtype=self.dtype)(x)
         x = pixel_shuffle(x, self.stem) if self.stem > 1 else x  # [B, S, S, 3]

@@ -7,6 +7,7 @@ A system is a plain module:
     init(cfg, rng) -> State                     nets, optimiser states, frozen nets
     step(cfg, state, batch) -> (State, dict)    pure: every update of one step, augmentation included
     preview(cfg, state, batch) -> [N, H, W, 3]  pictures in [-1, 1] for a person to look at
+    check(cfg)                                  optional: InputError where a file that training needs cannot be read
 """
 
 from typing import Any
@@ -18,6 +19,8 @@ import optax
 from ml_collections import ConfigDict
 
 DEVICE_AXIS = 'data'
+DTYPES = ('auto', 'float32', 'bfloat16', 'float16')
+SCHEDULES = ('constant', 'cosine')
 
 
 @flax.struct.dataclass
@@ -53,7 +56,7 @@ def common_config() -> ConfigDict:
             preview_every=500,  # steps
             log_every=50,  # steps
             parallel='jit',  # 'jit' over a mesh, or 'pmap'
-            dtype='auto',  # compute type: 'auto' is bfloat16 on accelerators, float32 on a CPU
+            dtype='auto',  # one of DTYPES, to compute in: 'auto' is bfloat16 on accelerators, float32 on a CPU
         )
     )
 
@@ -71,7 +74,7 @@ def mean_over_devices(cfg: ConfigDict, tree: Any) -> Any:
 
 
 def optimizer(cfg: ConfigDict) -> optax.GradientTransformation:
-    """Adam; the rate warms up and then stays, or falls to zero over `cfg.steps` as a cosine."""
+    """Adam; the rate warms up and then stays, or falls to zero over `cfg.steps` as a cosine (SCHEDULES)."""
     o = cfg.optimizer
     warmup = min(o.warmup, cfg.steps // 2)
     rate = optax.warmup_constant_schedule(0.0, o.lr, warmup)
