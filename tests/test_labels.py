@@ -174,6 +174,21 @@ def test_celebrities_with_their_labels(folder):
     assert len(open_pictures(f'{folder / "celeb_a"}:test', 32)) == 2
 
 
+def test_a_dataset_is_found_in_the_folder_that_tfds_keeps_it_in(folder, tmp_path):
+    place = tmp_path / 'celeb_a' / '2.1.0'
+    place.parent.mkdir()
+    place.symlink_to(folder / 'celeb_a')
+    for name in (place, place.parent, tmp_path):
+        assert len(open_pictures(str(name), 32)) == 5 and len(open_pictures(f'{name}:test', 32)) == 2
+    (tmp_path / 'celeb_a' / '2.0.1').symlink_to(folder / 'celeb_a')
+    (tmp_path / 'cycle_gan' / 'horses').mkdir(parents=True)
+    (tmp_path / 'cycle_gan' / 'horses' / '3.0.0').symlink_to(folder / 'horses')
+    assert len(open_pictures(f'{tmp_path / "cycle_gan"}:trainA', 32)) == 3
+    for name, found in ((place.parent, '2.0.1, .*2.1.0'), (tmp_path, 'horses/3.0.0')):
+        with pytest.raises(InputError, match=f'{name}: several datasets; name one of them: .*{found}'):
+            open_pictures(str(name), 32)
+
+
 def test_splits_by_name(folder):
     names = (f'{folder / "horses"}:train{side}' for side in 'AB')
     streams = open_streams('unpaired', section(**dict(zip('ab', names))))

@@ -9,8 +9,10 @@ from fake_faces import write_faces
 from ml_collections import ConfigDict
 
 from dfjax.data.batches import make_data
+from dfjax.data.faceset import load_faceset
 from dfjax.data.media.image import squared, write_image
 from dfjax.data.media.video import VideoWriter
+from dfjax.data.packing import pack_faceset
 from dfjax.data.pictures import open_pictures
 from dfjax.data.render.people import LABELS, random_people
 from dfjax.data.sources import load_arrays
@@ -106,9 +108,26 @@ def test_folders_in_a_folder_are_labels(tmp_path):
     }
 
 
+def test_a_table_of_something_else_matters_only_where_labels_are_wanted(tmp_path):
+    write(tmp_path, {'1.png': 10, '2.png': 20})
+    (tmp_path / 'notes.csv').write_text('when,where\n2020,home\n')
+    assert len(open_streams('labelled', section(source=str(tmp_path), labels=()))['']) == 2
+    with pytest.raises(InputError, match=r'notes.csv: no column has the names of the pictures'):
+        open_streams('labelled', section(source=str(tmp_path), labels=('smile',)))
+
+
 def test_a_face_set_is_a_picture_source(tmp_path):
     source = open_pictures(str(write_faces(tmp_path / 'faces', count=3)), SIZE)
     assert len(source) == 3 and source[1]['image'].shape == (SIZE, SIZE, 3)
+
+
+def test_a_face_set_of_another_type_than_is_asked_for_is_refused(tmp_path):
+    faces = str(write_faces(tmp_path / 'faces', count=3))
+    pack_faceset(load_faceset(faces), tmp_path / 'packed')
+    for name in (faces, str(tmp_path / 'packed')):
+        assert len(open_pictures(name, SIZE, 'full')) == 3
+        with pytest.raises(InputError, match=f'{name}: faces of type full, where whole_face is needed'):
+            open_pictures(name, SIZE, 'whole_face')
 
 
 # videos

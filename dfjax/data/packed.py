@@ -3,8 +3,9 @@
     FOLDER             its split `train`, or the only one
     FOLDER:SPLIT       as cycle_gan's trainA and trainB
 
-FOLDER is the one with dataset_info.json. Labels are the truth values in `attributes`, as celeb_a has them, and the
-names of a class label. tfds's own decoding would ignore EXIF, keep alpha, and wrap 16 bits.
+FOLDER is the one with dataset_info.json, as DATA_DIR/celeb_a/2.1.0; DATA_DIR/celeb_a and DATA_DIR are as good where
+there is no other in them. Labels are the truth values in `attributes`, as celeb_a has them, and the names of a class
+label. tfds's own decoding would ignore EXIF, keep alpha, and wrap 16 bits.
 """
 
 import json
@@ -85,9 +86,32 @@ def holds_faces(folder: Path) -> bool:
 
 
 def split_name(name: str) -> tuple[Path, str]:
-    """The folder and the split, '' for none, of a name."""
+    """The folder and the split, '' for none, of a name.
+
+    Raises:
+        InputError: if the folder holds several datasets.
+    """
     folder, _, split = name.rpartition(':')
-    return (Path(folder), split) if folder and (Path(folder) / INFO).is_file() else (Path(name), '')
+    if folder and ((path := prepared_in(Path(folder))) / INFO).is_file():
+        return path, split
+    return prepared_in(Path(name)), ''
+
+
+def prepared_in(folder: Path) -> Path:
+    """The folder of the one dataset that tfds has prepared in `folder`, as NAME/VERSION or NAME/CONFIG/VERSION; else
+    `folder` itself.
+
+    Raises:
+        InputError: if there are several.
+    """
+    if (folder / INFO).is_file():
+        return folder
+    versions = ('/'.join(['*'] * deep + ['[0-9]*.[0-9]*.[0-9]*', INFO]) for deep in range(3))
+    found = sorted(path.parent for pattern in versions for path in folder.glob(pattern))
+    if len(found) > 1:
+        names = ', '.join(map(str, found[:5])) + ', ...' * (len(found) > 5)
+        raise InputError(f'{folder}: several datasets; name one of them: {names}')
+    return found[0] if found else folder
 
 
 def check_format(folder: Path) -> None:

@@ -5,7 +5,7 @@ A name is
                                         if it holds only folders, their names
     a video                             its frames, no more than `FRAMES` of them and evenly spread
     a face set, packed or not           as `sources.py` takes them; the aligned faces
-    a tfds dataset, prepared            its folder, or FOLDER:SPLIT, with labels: see `packed.py`
+    a tfds dataset, prepared            its folder or its data folder, or FOLDER:SPLIT, with labels: see `packed.py`
     render:...                          as `rendered.py` draws them, as `render:people:1:2000`: random people, labels
     render:...:DOMAIN                   the same in a domain of `domains.py`, as `render:people:1:2000:cartoon`
 
@@ -72,17 +72,17 @@ class View:
         return self.function(self.source[index])
 
 
-def open_pictures(name: str, size: int, face_type: str = FACE_TYPE, crop: int = 0) -> Pictures:
+def open_pictures(name: str, size: int, face_type: str | None = None, crop: int = 0) -> Pictures:
     """The pictures that a name stands for, at side `size`.
 
     Args:
         name: see the module.
         size: side of the pictures.
-        face_type: how rendered faces are cut; the others are as they are.
+        face_type: how faces must be cut; None takes sets as they are, and cuts rendered faces as FACE_TYPE.
         crop: of a folder's pictures and of frames, this many pixels in the middle; 0 is as many as there are.
 
     Raises:
-        InputError: if the name is none of these, or holds no picture that can be read.
+        InputError: if the name is none of these, or holds no picture that can be read; a set of another face type.
     """
     if not name:
         raise InputError('the name of the pictures is empty')
@@ -90,17 +90,23 @@ def open_pictures(name: str, size: int, face_type: str = FACE_TYPE, crop: int = 
         plain, _, domain = name.rpartition(':')
         if plain[-1:].isdecimal() and not domain.isdecimal():
             check_domain(domain)
-            return in_domain(domain, RenderedFaces(plain, size, face_type))
-        return RenderedFaces(name, size, face_type)
+            source = in_domain(domain, RenderedFaces(plain, size, face_type or FACE_TYPE))
+            source.name = name
+            return source
+        return RenderedFaces(name, size, face_type or FACE_TYPE)
     path, split = split_name(name)
     if path.is_file() and not is_video(path):
         raise InputError(f'{name}: neither a folder of pictures nor a video')
     if not path.exists():
         raise InputError(f'{name}: no such folder or video')
-    if (path / ROWS).is_file():
-        return FolderFaces(name, size)
-    if (path / INFO).is_file():
-        return PackedFaces(name, size) if not split and holds_faces(path) else PackedPictures(name, size, crop)
+    packed = (path / INFO).is_file()
+    if (path / ROWS).is_file() or (packed and not split and holds_faces(path)):
+        source = PackedFaces(str(path), size) if packed else FolderFaces(name, size)
+        if face_type not in (None, source.face_type):
+            raise InputError(f'{name}: faces of type {source.face_type}, where {face_type} is needed')
+        return source
+    if packed:
+        return PackedPictures(name, size, crop)
     return PictureFolder(name, lambda picture: {'image': squared(picture, size, crop)})
 
 

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from dfjax.data.domains import check_domain
 from dfjax.data.faces.shape import straighten
 from dfjax.data.media.image import squared
-from dfjax.data.pictures import FACE_TYPE, PictureFolder, Pictures, View, in_domain, open_pictures
+from dfjax.data.pictures import PictureFolder, Pictures, View, in_domain, open_pictures
 from dfjax.data.sources import Source, open_source
 from dfjax.errors import InputError
 
@@ -89,7 +89,7 @@ def _names(data: ConfigDict, *keys: str) -> dict[str, str]:
 
 
 def _open(name: str, data: ConfigDict) -> Pictures:
-    return open_pictures(name, data.size, data.get('face_type', FACE_TYPE), data.get('crop', 0))
+    return open_pictures(name, data.size, data.get('face_type'), data.get('crop', 0))
 
 
 def _image(item: dict) -> dict:
@@ -114,7 +114,8 @@ class Labelled:
             for k, label in enumerate(labels):
                 if label in source.labels:
                     self.table[rows, k], self.known[rows, k] = source.labels[label], 1
-        there = list(dict.fromkeys(label for source in sources for label in source.labels))
+        # Where none is wanted, a CSV of something else is nobody's business.
+        there = dict.fromkeys(label for source in sources for label in source.labels) if labels else ()
         for k, label in enumerate(labels):
             if label not in there:
                 raise InputError(f'{self.name}: no label {label!r}; there are: {", ".join(there) or "none"}')
