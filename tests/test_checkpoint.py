@@ -1,5 +1,6 @@
 """Checkpoints: killed runs, damaged files, other configs, full disks."""
 
+import errno
 import json
 import random
 import shutil
@@ -15,7 +16,7 @@ import toy_system as toy
 
 from dfjax.configs.common import build
 from dfjax.errors import InputError
-from dfjax.training import checkpoint, loop
+from dfjax.training import checkpoint, loop, report
 from dfjax.training.checkpoint import Checkpoints, load_params, read_config
 
 
@@ -190,6 +191,24 @@ def test_a_save_that_fails_is_one_line(run, monkeypatch, capsys):
     monkeypatch.setattr(checkpoint.ocp.CheckpointManager, 'save', fail)
     with pytest.raises(InputError, match='the disk is full'):
         train(run, steps=40)
+
+
+@pytest.mark.parametrize('what', ['row', 'event'])
+def test_a_disk_that_fills_up_in_the_report_is_one_line_that_says_what_to_do(what, tmp_path, monkeypatch, capfd):
+    def full(*args):
+        if len(done) == 2:
+            raise OSError(errno.ENOSPC, 'No space left on device')
+        done.append(args)
+
+    done = []
+    places = {
+        'row': (report.Report, 'row'),
+        'event': (report.event_file_writer.EventsWriter, 'write_event'),
+    }
+    monkeypatch.setattr(*places[what], full)
+    with pytest.raises(InputError, match=f'^{tmp_path}.*the disk is full; free some space and run the same command'):
+        train(tmp_path)
+    assert 'Traceback' not in capfd.readouterr().err
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):

@@ -19,6 +19,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from dfjax.data.batches import make_data
+from dfjax.data.media.output import FULL
 from dfjax.errors import InputError
 from dfjax.systems import load_system
 from dfjax.systems.state import State
@@ -54,9 +55,8 @@ def train(
         with memory_errors(cfg), Stop(until) as stop:
             state = _train(cfg, workdir, data, stop, progress)
     except OSError as error:
-        raise InputError(
-            f'{error.filename or workdir}: {error.strerror or error}; run the same command again'
-        ) from error
+        said = 'the disk is full; free some space and' if error.errno in FULL else f'{error.strerror or error};'
+        raise InputError(f'{error.filename or workdir}: {said} run the same command again') from error
     stop.leave()
     return state
 

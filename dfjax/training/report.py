@@ -5,10 +5,13 @@ A row of `metrics.jsonl` holds `step`, `seconds` since the row before it, `steps
 bound), and each of the system's metrics, averaged over the row's steps.
 """
 
+import contextlib
 import json
 import math
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import jax
@@ -21,12 +24,14 @@ _HIDDEN = 'torch' not in sys.modules
 if _HIDDEN:
     sys.modules['torch'] = None
 try:
-    from tensorboardX import SummaryWriter
+    from tensorboardX import event_file_writer, summary
+    from tensorboardX.proto import event_pb2
 finally:
     if _HIDDEN:
         del sys.modules['torch']
 
 SHOWN = 4  # losses on the terminal's line
+FLUSHED = 30  # seconds after which TensorBoard sees what is new
 
 
 class Report:
@@ -49,19 +54,23 @@ class Report:
             mininterval=0.2 if terminal else 30.0,
             leave=True,
         )
-        if self.speaks:
-            self._trim(step)
-            self._rows = (self.workdir / 'metrics.jsonl').open('a')
-            self._board = SummaryWriter(str(self.workdir / 'tb'), purge_step=step + 1 if step else None)
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._bar.close)
+            if self.speaks:
+                self._trim(step)
+                self._rows = stack.enter_context((self.workdir / 'metrics.jsonl').open('a'))
+                self._board = stack.enter_context(contextlib.closing(_Board(self.workdir / 'tb', step)))
+            self._stack = stack.pop_all()
 
     def __enter__(self) -> 'Report':
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self._bar.close()
-        if self.speaks:
-            self._rows.close()
-            self._board.close()
+    def __exit__(self, kind: type | None, *error: object) -> None:
+        try:
+            self._stack.close()
+        except OSError:
+            if kind is None:  # else another error is on its way
+                raise
 
     def _trim(self, step: int) -> None:
         path = self.workdir / 'metrics.jsonl'
@@ -99,7 +108,7 @@ class Report:
         self._rows.flush()
         for name, value in row.items():
             if name != 'step':
-                self._board.add_scalar(name if '/' in name else f'run/{name}', value, step)
+                self._board.add(step, summary.scalar(name if '/' in name else f'run/{name}', value))
         shown = ['total', *(name for name in metrics if name != 'total')][:SHOWN]
         self._bar.set_postfix({name: f'{metrics[name]:.4g}' for name in shown if name in metrics}, refresh=False)
 
@@ -114,7 +123,35 @@ class Report:
         part = path.with_suffix('.part')
         part.write_bytes(data.tobytes())
         part.replace(path)
-        self._board.add_image('preview', picture, step, dataformats='HWC')
+        self._board.add(step, summary.image('preview', picture, dataformats='HWC'))
+
+
+class _Board:
+    """A file for TensorBoard, written here and now.
+
+    tensorboardX's own SummaryWriter leaves it to a thread: a full disk ends that with a traceback, and the run then
+    waits for it for ever.
+    """
+
+    def __init__(self, folder: Path, step: int):
+        folder.mkdir(exist_ok=True)
+        self._file = event_file_writer.EventsWriter(str(folder / 'events'))
+        self._flushed = time.monotonic()
+        if step:  # what an earlier, interrupted run wrote after it does not count
+            self._write(step + 1, session_log=event_pb2.SessionLog(status=event_pb2.SessionLog.START))
+
+    def add(self, step: int, shown: Any) -> None:
+        """Something of `tensorboardX.summary`."""
+        self._write(step, summary=shown)
+        if time.monotonic() - self._flushed > FLUSHED:
+            self._file.flush()
+            self._flushed = time.monotonic()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _write(self, step: int, **what: Any) -> None:
+        self._file.write_event(event_pb2.Event(wall_time=time.time(), step=step, **what))
 
 
 def sheet(pictures: np.ndarray, columns: int) -> np.ndarray:
