@@ -25,6 +25,7 @@ from dfjax.inference.stylise import Stylist, minimise, resized, stylise
 from dfjax.losses import style as losses
 from dfjax.models import features
 from dfjax.systems import style as system
+from dfjax.training.loop import train
 
 RNG = np.random.default_rng(0)
 
@@ -205,6 +206,14 @@ def test_the_run_is_used_without_its_style_and_trained_with_it_only(tmp_path):
     assert not state.frozen
     with pytest.raises(InputError, match=r'style\.png: no such file'):
         system.step(run.cfg, state, {})
+
+
+@pytest.mark.parametrize('key', ['style', 'features'])
+def test_training_without_its_files_writes_nothing(key, tmp_path):
+    cfg = build(get_config('smoke'), {key: str(tmp_path / 'none.npz')})
+    with pytest.raises(InputError, match=r'none\.npz: no such file'):
+        train(cfg, tmp_path / 'run', progress=False)
+    assert not list(tmp_path.iterdir())
 
 
 def test_evaluate(trained, capsys):

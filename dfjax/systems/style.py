@@ -84,6 +84,13 @@ def init(cfg: ConfigDict, rng: jax.Array) -> State:
     return State(step=jnp.zeros((), jnp.int32), params=params, opt=opt, ema=ema, frozen=frozen)
 
 
+def check(cfg: ConfigDict) -> None:
+    """Raises InputError if the style or the features cannot be read, which `init` lets pass."""
+    if cfg.features:
+        vgg.load(cfg.features)
+    style_picture(cfg)
+
+
 def references(cfg: ConfigDict) -> dict:
     """What training compares with: 'gram' and 'colours' of the style, and 'vgg', the weights where they are used.
 

@@ -47,8 +47,8 @@ def train(
         The state, on all devices. Its `step` is below `cfg.steps` only if the deadline came first.
 
     Raises:
-        InputError: if the folder holds another run, cannot be written, or its checkpoints cannot be read; if a loss is
-            not finite; if the device runs out of memory. What was saved before stays.
+        InputError: if the folder holds another run, cannot be written, or its checkpoints cannot be read; as the
+            system's `check`; if a loss is not finite; if the device runs out of memory. What was saved before stays.
     """
     until = math.inf if deadline is None else time.monotonic() + deadline
     try:
@@ -63,6 +63,8 @@ def train(
 
 def _train(cfg: ConfigDict, workdir: str | Path, data: Any, stop: 'Stop', progress: bool) -> State:
     check_fits(workdir, cfg)
+    if check := getattr(load_system(cfg.system), 'check', None):
+        check(cfg)
     place = _placed(cfg, data)
     try:
         shapes = place.abstract()  # before anything is written: data and config may be refused
