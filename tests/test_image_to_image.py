@@ -245,7 +245,6 @@ def test_the_light_generator_leaves_what_its_mask_leaves():
         ('stargan', {'targets': 'other'}, 'config key targets is one of permuted, random'),
         ('stargan', {'model.g.kind': 'unet'}, "'resnet' or 'light' in StarGAN, not 'unet'"),
         ('cyclegan', {'model.g.norm': 'batch'}, 'config key model.g: CycleGAN trains with norm'),
-        ('cyclegan', {'pool': -1}, 'config key pool: give 0 or more, not -1'),
         ('cyclegan', {'model.inputs': 1}, 'config key model.inputs: pictures are trained on in 3 channels, not 1'),
         ('pix2pix', {'model.outputs': 4}, 'config key model.outputs: pictures are trained on in 3 channels, not 4'),
         ('cyclegan', {'data.size': 4}, '4x4 are too small for a'),

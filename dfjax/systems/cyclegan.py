@@ -18,7 +18,8 @@ from dfjax.errors import InputError
 from dfjax.losses.gan import adversarial
 from dfjax.models import translation
 from dfjax.ops.jitter import jitter
-from dfjax.systems.pix2pix import check_channels, optimizer
+from dfjax.systems import pix2pix
+from dfjax.systems.pix2pix import optimizer
 from dfjax.systems.state import DEVICE_AXIS, State, common_config, compute_dtype, mean_over_devices
 
 BATCH = 'unpaired'
@@ -48,21 +49,23 @@ def nets(cfg: ConfigDict) -> dict:
     return translation.nets('cyclegan', translation.sized(cfg.model, cfg.data.size), compute_dtype(cfg))
 
 
-def init(cfg: ConfigDict, rng: jax.Array) -> State:
-    """Fresh parameters, and empty pools.
-
-    Raises:
-        InputError: if the nets do not take colour pictures of `data.size`, if norm or dropout are not of its kind, or
-            the pool is smaller than none.
-    """
-    check_channels(cfg)
-    if cfg.pool < 0:
-        raise InputError(f'config key pool: give 0 or more, not {cfg.pool}')
+def check(cfg: ConfigDict) -> None:
+    """Raises InputError unless pictures are in colour, and norm and dropout of a kind that it trains with."""
+    pix2pix.check(cfg)
     for net in 'gd':
         if cfg.model[net].norm == 'batch' or cfg.model[net].get('dropout'):
             raise InputError(
                 f"config key model.{net}: CycleGAN trains with norm 'instance', 'affine' or 'none' and dropout 0"
             )
+
+
+def init(cfg: ConfigDict, rng: jax.Array) -> State:
+    """Fresh parameters, and empty pools.
+
+    Raises:
+        InputError: as `check`; if the nets do not take pictures of `data.size`.
+    """
+    check(cfg)
     size, channels = cfg.data.size, {'a': cfg.model.inputs, 'b': cfg.model.outputs}
     params = {}
     for (name, net), key in zip(nets(cfg).items(), jax.random.split(rng, 4)):

@@ -51,7 +51,7 @@ def optimizer(cfg: ConfigDict) -> optax.GradientTransformation:
     return optax.adam(linear_decay(o.lr, cfg.steps, o.constant), b1=o.b1, b2=o.b2)
 
 
-def check_channels(cfg: ConfigDict) -> None:
+def check(cfg: ConfigDict) -> None:
     """Raises InputError unless the nets take and make the pictures that data has, which are RGB."""
     for key in ('inputs', 'outputs'):
         if cfg.model[key] != 3:
@@ -64,7 +64,7 @@ def init(cfg: ConfigDict, rng: jax.Array) -> State:
     Raises:
         InputError: if the nets do not take colour pictures of `data.size`.
     """
-    check_channels(cfg)
+    check(cfg)
     size, a, b = cfg.data.size, cfg.model.inputs, cfg.model.outputs
     params, stats, opt = {}, {}, {}
     for (name, net), key, channels in zip(nets(cfg).items(), jax.random.split(rng), (a, a + b)):
