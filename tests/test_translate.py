@@ -19,7 +19,8 @@ from dfjax.data.media.video import probe as probe_video
 from dfjax.errors import InputError
 from dfjax.inference import figures_cyclegan, figures_pix2pix, figures_stargan
 from dfjax.inference.run import Run
-from dfjax.inference.translate import Translator, fade, label_names, starts, wanted_labels
+from dfjax.inference.tiles import fade, starts
+from dfjax.inference.translate import Translator, label_names, wanted_labels
 from dfjax.systems import load_system
 
 RNG = np.random.default_rng(0)
@@ -243,9 +244,12 @@ def test_figures_of_cyclegan_go_both_ways(tmp_path):
     run = fresh('cyclegan', tmp_path)
     report = figures_cyclegan.figures(run, data='pair:grey:render:1:3')
     assert report['psnr'] == pytest.approx((report['psnr_ab'] + report['psnr_ba']) / 2, abs=1e-3)
-    assert 0 < report['cycle_l1'] < 2
+    assert 0 < report['recon_l1'] < 2
     names = figures_cyclegan.held_out_domains(run)
     assert names == {'a': 'render:people:1000001:256', 'b': 'render:people:1000001:256:cartoon'}
+    unnamed = dataclasses.replace(run, cfg=build(run.cfg, {'data.a': ''}))  # as imported
+    with pytest.raises(InputError, match=r'^what the run has not learnt from is not known; give --data NAME'):
+        figures_cyclegan.figures(unnamed)
     cfg = build(run.cfg, {'data.b': 'render:person:1:2:16:cartoon'})
     with pytest.raises(InputError, match='of different scenes; give --data NAME'):
         figures_cyclegan.held_out_domains(dataclasses.replace(run, cfg=cfg))

@@ -10,7 +10,7 @@ from dfjax.inference.translate import Translator
 
 def figures(run: Run, *, data: str | None = None) -> dict:
     """'psnr_ab' and 'psnr_ba' to the true partner, 'psnr' their mean, 'psnr_input' of the untranslated pictures (dB),
-    and 'cycle_l1', the mean distance of pictures in [-1, 1] that went there and back.
+    and 'recon_l1', the mean distance of pictures in [-1, 1] that went there and back.
 
     Args:
         run: of system cyclegan.
@@ -26,7 +26,7 @@ def figures(run: Run, *, data: str | None = None) -> dict:
     to = {'psnr_ab': psnr(made_b, b), 'psnr_ba': psnr(made_a, a)}
     cycles = [np.abs(np.stack(way(made)).astype(float) - x) for way, made, x in ((back, made_b, a), (there, made_a, b))]
     report = {'psnr': round(sum(to.values()) / 2, 3), **to, 'psnr_input': psnr(a, b)}
-    return report | {'cycle_l1': round(float(np.mean(cycles)) / 127.5, 4), 'pairs': len(a)}
+    return report | {'recon_l1': round(float(np.mean(cycles)) / 127.5, 4), 'pairs': len(a)}
 
 
 def held_out_domains(run: Run) -> dict[str, str]:

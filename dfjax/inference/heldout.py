@@ -23,7 +23,8 @@ def held_out_name(cfg: ConfigDict, count: int, salt: int = 0) -> str:
     """
     words = cfg.data.source.split(':')
     if '+' in cfg.data.source or words[0] != 'render' or len(words) < 4:
-        raise InputError(f'{cfg.data.source}: what the run has not learnt from is not known; give --data NAME')
+        name = f'{cfg.data.source}: ' if cfg.data.source else ''  # an imported run has none
+        raise InputError(f'{name}what the run has not learnt from is not known; give --data NAME')
     words[2 if words[1] == 'people' else 3] = str(int(words[2 if words[1] == 'people' else 3]) + APART * (salt + 1))
     words[3 if words[1] == 'people' else 4] = str(count)
     return ':'.join(words)
