@@ -5,7 +5,8 @@
 
 `data.source` is a folder of pictures with a CSV of labels, a folder of folders, a dataset of tfds (`celeb_a`) or
 rendered people; several, joined by +, have their labels in `groups`. Another number of labels is
-`--config.model.g.labels` (and one more a group) and `--config.model.d.labels`.
+`--config.model.g.labels` (and one more a group) and `--config.model.d.labels`. Labels that exclude each other, as the
+names of folders do, are `--config.loss.exclusive=true`, or the groups in which they do so, as `[1]`.
 """
 
 from ml_collections import ConfigDict

@@ -163,6 +163,13 @@ def test_two_nets_make_one_config(tmp_path):
     assert not (tmp_path / 'other').exists()
 
 
+def test_a_discriminator_of_other_channels_is_named(tmp_path):
+    path = tf.write_zip(tmp_path / 'd.pth', drawn(critic(1)))
+    with pytest.raises(InputError, match=r'd\.pth: d sees 1 channels, and g makes 1 of 1') as error:
+        import_run('pix2pix', {'d': path}, tmp_path / 'run')
+    assert '\n' not in str(error.value)
+
+
 def test_averages_that_old_instance_norms_kept_are_ignored(tmp_path):
     weights = drawn(critic()) | {f'model.{i}.running_mean': np.ones(8, np.float32) for i in (3, 6)}
     import_run('cyclegan', {'d_a': tf.write_zip(tmp_path / 'd.pth', weights)}, tmp_path / 'run')

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from dfjax.errors import InputError
 from dfjax.inference.heldout import held_out_name, load_pictures
 from dfjax.inference.probe import predict, probe_of
 from dfjax.inference.run import Run
@@ -12,7 +13,8 @@ PROBED = 2000  # pictures that the probe learns from
 
 
 def figures(run: Run, *, data: str | None = None) -> dict:
-    """Every picture is asked for each label in turn to be made the other, all others being asked to stay:
+    """Every picture is asked for each label in turn to be made the other, all others being asked to stay; for a label
+    that excludes others, only if it does not have it:
 
         label_accuracy    share in which the probe sees the label asked for
         kept_accuracy     share of the other labels that it sees as they were
@@ -26,9 +28,14 @@ def figures(run: Run, *, data: str | None = None) -> dict:
             other seeds.
 
     Raises:
-        InputError: as `heldout.held_out_name` and `open_streams`.
+        InputError: as `heldout.held_out_name` and `open_streams`; an imported run, whose labels have no names.
     """
     cfg, names = run.cfg, list(run.cfg.data.labels)
+    if not names:
+        raise InputError(
+            f'{run.path}: an imported run names no labels: write them as data.labels into its config.json, '
+            'and as data.source labelled pictures for the judge to learn from'
+        )
     probe = probe_of(run.path, cfg.data.source if data else held_out_name(cfg, PROBED, 3), names, cfg.data.size)
     rows = load_pictures(cfg, data or held_out_name(cfg, PICTURES), names)
     rows = {k: v[:PICTURES] for k, v in rows.items()}
@@ -44,13 +51,14 @@ def judge(cfg, names: list[str], rows: dict[str, np.ndarray], translate, see) ->
     """
     import jax.numpy as jnp
 
-    from dfjax.systems.stargan import group_slices, told, turned
+    from dfjax.systems.stargan import exclusive_slices, group_slices, told, turned
 
     label, known = jnp.asarray(rows['label']), rows['known'] > 0
     parts = [part for part in group_slices(cfg) for _ in range(part.stop - part.start)]
     own, kept, right, errors = {}, [], see(rows['image']) == (rows['label'] > 0.5), []
     for k, name in enumerate(names):
-        there = known[:, k]  # pictures of the sets that have the label
+        excludes = parts[k] in exclusive_slices(cfg)
+        there = known[:, k] & ~(excludes & (rows['label'][:, k] > 0))  # of sets that have the label, and can be turned
         if not there.any():
             continue
         pictures, (asked, meant) = rows['image'][there], turned(cfg, label[there], k)
@@ -59,7 +67,7 @@ def judge(cfg, names: list[str], rows: dict[str, np.ndarray], translate, see) ->
         own[name] = float(fits[:, k].mean())
         others = known[there].copy()
         others[:, k] = False
-        if cfg.loss.exclusive:
+        if excludes:
             others[:, parts[k]] = False
         kept.append(fits[others])
         again = translate(made, np.asarray(told(cfg, label[there], meant)))

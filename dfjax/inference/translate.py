@@ -145,23 +145,33 @@ def wanted_labels(run: Run, asked: Mapping[str, int], pictures: Sequence[np.ndar
     Labels that are not asked for stay as the run's discriminator sees them in the pictures.
 
     Raises:
-        InputError: labels that there are not, or of several data sets; no discriminator where one is needed.
+        InputError: labels that there are not, or of several data sets; no label, or several, of those that exclude each
+            other; no discriminator where one is needed; a run whose groups of labels are not known.
     """
-    from dfjax.systems.stargan import group_slices, told
+    from dfjax.systems.stargan import exclusive_slices, group_slices, told
 
     cfg, names = run.cfg, label_names(run)
+    if 'd' in run.params and len(names) != cfg.model.d.labels:
+        more = len(names) - cfg.model.d.labels
+        raise InputError(
+            f'{run.path}: its generator takes {more} numbers more than there are labels, a mask of as many groups; '
+            f'import it again and say how many labels each has, as --groups 5,8'
+        )
     if strange := [name for name in asked if name not in names]:
         raise InputError(f'{run.path}: has no label {strange[0]!r}; it has: {", ".join(names)}')
     if not asked:
         raise InputError(f'say what to make, as in --to {names[0]}=1; there are: {", ".join(names)}')
-    slices = group_slices(cfg) if cfg.groups else [slice(0, len(names))]
+    slices = group_slices(cfg)
     groups = {g for g, part in enumerate(slices) for name in asked if name in names[part]}
     if len(groups) > 1:
         raise InputError(f'{run.path}: {", ".join(asked)} are labels of different data sets; ask for those of one')
     part = slices[groups.pop()]
     labels, known = np.zeros((2, 1, len(names)), np.float32)
     known[:, part] = 1
-    if not set(names[part]) <= set(asked) and not (cfg.loss.exclusive and any(asked.values())):
+    if part in exclusive_slices(cfg):
+        if sum(asked.values()) != 1:
+            raise InputError(f'{run.path}: a picture has one of {", ".join(names[part])}; ask for one of them')
+    elif not set(names[part]) <= set(asked):
         labels[0, part] = seen_labels(run, pictures)[part]
     for name, value in asked.items():
         labels[0, names.index(name)] = value

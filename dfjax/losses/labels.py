@@ -1,5 +1,7 @@
 """Classification losses on logits."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 
@@ -15,6 +17,23 @@ def binary_cross_entropy(logits: jax.Array, labels: jax.Array, known: jax.Array 
     each = jax.nn.softplus(logits) - labels * logits
     each = each if known is None else each * known
     return each.sum() / logits.shape[0]
+
+
+def grouped_cross_entropy(
+    logits: jax.Array, labels: jax.Array, known: jax.Array, exclusive: Sequence[slice]
+) -> jax.Array:
+    """`binary_cross_entropy` of labels, and softmax's of those groups whose labels exclude each other.
+
+    Args:
+        logits, labels, known: [B, K], see there.
+        exclusive: where the labels of each such group stand; a group is known as a whole.
+    """
+    single, cost = jnp.asarray(known), 0.0
+    for part in exclusive:
+        log_p = jax.nn.log_softmax(logits[:, part])
+        cost -= (labels[:, part] * known[:, part] * log_p).sum() / len(logits)
+        single = single.at[:, part].set(0)
+    return binary_cross_entropy(logits, labels, single) + cost
 
 
 def cross_entropy(logits: jax.Array, index: jax.Array) -> jax.Array:

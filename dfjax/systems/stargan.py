@@ -11,6 +11,8 @@ those of other pictures, as the original has it, or drawn at random.
 
 Several data sets with different labels: `groups` says how many of the labels each has. Labels that are not known of a
 picture are 0, do not count and are not asked for, and the generator takes a mask of the groups that are meant too.
+A picture has one label of a group whose labels exclude each other (`loss.exclusive`), as folders for domains do, and
+any of the others: CelebA's and RaFD's together are `groups=[5,8]` and `loss.exclusive=[1]`.
 """
 
 import jax
@@ -21,9 +23,10 @@ from ml_collections import ConfigDict
 
 from dfjax.errors import InputError
 from dfjax.losses.gan import adversarial, gradient_penalty
-from dfjax.losses.labels import binary_cross_entropy
+from dfjax.losses.labels import grouped_cross_entropy
 from dfjax.models import translation
 from dfjax.ops.jitter import jitter
+from dfjax.ops.labels import check_exclusive, random_labels
 from dfjax.ops.schedule import linear_decay
 from dfjax.systems.state import DEVICE_AXIS, State, common_config, compute_dtype, mean_over_devices
 
@@ -45,7 +48,8 @@ def default_config() -> ConfigDict:
     cfg.targets = 'permuted'  # one of TARGETS
     cfg.jitter = 1.0  # how much pictures are enlarged before the former size is cut out of them
     cfg.flip = 0.5  # probability that a picture is mirrored
-    cfg.loss = dict(label=1.0, recon=10.0, penalty=10.0, exclusive=False)  # exclusive: one label of a group at a time
+    # exclusive: numbers from 0 of the groups whose labels exclude each other, or true for all
+    cfg.loss = dict(label=1.0, recon=10.0, penalty=10.0, exclusive=None)
     cfg.optimizer = dict(lr_g=1e-4, lr_d=1e-4, b1=0.5, b2=0.999, constant=0.5)  # constant: share before the decay
     cfg.ema = 0.0  # of the generator; 0 leaves the average out
     return cfg
@@ -87,6 +91,7 @@ def check(cfg: ConfigDict) -> None:
         raise InputError('config key data.labels: name the labels, as in --config.data.labels=\'["smile"]\'')
     if cfg.groups and (sum(cfg.groups) != count or min(cfg.groups) < 1):
         raise InputError(f'config key groups: {list(cfg.groups)} does not add up to the {count} labels of data.labels')
+    check_exclusive(cfg.loss.exclusive, cfg.groups or [count], 'config key loss.exclusive')
     inputs = count + len(cfg.groups)
     if (cfg.model.g.labels, cfg.model.d.labels) != (inputs, count):
         raise InputError(
@@ -105,8 +110,14 @@ def check(cfg: ConfigDict) -> None:
 
 def group_slices(cfg: ConfigDict) -> list[slice]:
     """Where the labels of each group stand."""
-    ends = np.cumsum(cfg.groups or [len(cfg.data.labels)]).tolist()
+    ends = np.cumsum(cfg.groups or [cfg.model.g.labels]).tolist()
     return [slice(start, end) for start, end in zip([0, *ends], ends)]
+
+
+def exclusive_slices(cfg: ConfigDict) -> list[slice]:
+    """Where the labels of each group stand of which a picture has one."""
+    chosen, parts = cfg.loss.exclusive, group_slices(cfg)
+    return parts if chosen is True else [parts[n] for n in chosen or ()]
 
 
 def told(cfg: ConfigDict, labels: jax.Array, known: jax.Array) -> jax.Array:
@@ -120,7 +131,7 @@ def told(cfg: ConfigDict, labels: jax.Array, known: jax.Array) -> jax.Array:
 def turned(cfg: ConfigDict, labels: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
     """Labels [B, K] with the k-th turned (to 1 if they exclude each other), and which are of its group [B, K]."""
     (part,) = (part for part in group_slices(cfg) if part.start <= k < part.stop)
-    if cfg.loss.exclusive:
+    if part in exclusive_slices(cfg):
         labels = labels.at[:, part].set(0).at[:, k].set(1)
     else:
         labels = labels.at[:, k].set(1 - labels[:, k])
@@ -129,14 +140,11 @@ def turned(cfg: ConfigDict, labels: jax.Array, k: int) -> tuple[jax.Array, jax.A
 
 def label_cost(cfg: ConfigDict, logits: jax.Array, labels: jax.Array, known: jax.Array) -> jax.Array:
     """Cross entropy, summed over the known labels of a picture, of each by itself or of a group as a whole."""
-    if not cfg.loss.exclusive:
-        return binary_cross_entropy(logits, labels, known)
-    log_p = jnp.concatenate([jax.nn.log_softmax(logits[:, part]) for part in group_slices(cfg)], -1)
-    return -(labels * known * log_p).sum() / len(logits)
+    return grouped_cross_entropy(logits, labels, known, exclusive_slices(cfg))
 
 
 def wishes(cfg: ConfigDict, batch: dict, coins: jax.Array, step: jax.Array) -> jax.Array:
-    """Labels to ask for [B, K]: those of another picture of the batch, and `coins` where that has none."""
+    """Labels to ask for [B, K]: those of another picture of the batch, and of `coins` [B, K] where that has none."""
     if cfg.targets == 'random':
         return coins * batch['known']
     label, known, count, pmap = batch['label'], batch['known'], len(coins), cfg.parallel == 'pmap'
@@ -145,7 +153,10 @@ def wishes(cfg: ConfigDict, batch: dict, coins: jax.Array, step: jax.Array) -> j
     order = jax.random.permutation(jax.random.fold_in(jax.random.key(cfg.seed), step), len(label))
     if pmap:
         order = jax.lax.dynamic_slice_in_dim(order, jax.lax.axis_index(DEVICE_AXIS) * count, count)
-    return jnp.where(known[order] > 0, label[order], coins) * batch['known']
+    label, known = label[order], known[order]
+    for part in exclusive_slices(cfg):  # whole groups, or there might be two labels of one
+        known = known.at[:, part].set(known[:, part].min(1, keepdims=True))
+    return jnp.where(known > 0, label, coins) * batch['known']
 
 
 def examples(cfg: ConfigDict, batch: dict, step: jax.Array) -> dict:
@@ -153,8 +164,8 @@ def examples(cfg: ConfigDict, batch: dict, step: jax.Array) -> dict:
     draws = jax.vmap(lambda key: jax.random.split(key, 3))(batch['key'])  # [B, 3] keys
     pictures = jitter(draws[:, 0], batch['image'] / 127.5 - 1, cfg.jitter, cfg.flip)
     alpha = jax.vmap(lambda key: jax.random.uniform(key, (1, 1, 1)))(draws[:, 1])
-    coins = jax.vmap(lambda key, row: jax.random.bernoulli(key, 0.5, row.shape))(draws[:, 2], batch['label'])
-    asked = wishes(cfg, batch, coins.astype(jnp.float32), step)
+    coins = jax.vmap(lambda key: random_labels(key, batch['label'].shape[1], exclusive_slices(cfg)))(draws[:, 2])
+    asked = wishes(cfg, batch, coins, step)
     made = {'x': pictures, 'label': batch['label'], 'known': batch['known'], 'alpha': alpha, 'asked': asked}
     # Neighbours go to different batches, so that every device has its share of each.
     return jax.tree.map(lambda v: v.reshape(-1, cfg.n_critic, *v.shape[1:]).swapaxes(0, 1), made)
