@@ -12,7 +12,7 @@ import pytest
 from fake_faces import COUNT, SIZE, edit_row, picture, write_faces
 
 from dfjax.apps import check, pack, sort
-from dfjax.data import render
+from dfjax.data import packing, render
 from dfjax.data.faceset import ROWS, load_faceset
 from dfjax.data.media.image import write_image
 from dfjax.data.sources import load_arrays, open_source
@@ -160,6 +160,16 @@ def test_packed_set_reads_as_the_folder_does(faces, tmp_path):
     with pytest.raises(InputError, match='--force'):
         pack.run(Namespace(faces=faces, out=packed, force=False))
     pack.run(Namespace(faces=faces, out=packed, force=True))
+
+
+def test_a_full_disk_while_packing_is_one_line_and_nothing_stays(faces, tmp_path, monkeypatch):
+    def full(*args, **options):
+        raise RuntimeError('Failed to finalize writing: write() failed: No space left on device; writing x')
+
+    monkeypatch.setattr(packing.FaceSetBuilder, 'download_and_prepare', full)
+    with pytest.raises(InputError, match='packed: the disk is full; free some space'):
+        pack.run(Namespace(faces=faces, out=tmp_path / 'packed', force=False))
+    assert not list(tmp_path.glob('*packed*'))
 
 
 def test_plain_tfds_reads_a_packed_set_without_tensorflow(tmp_path):

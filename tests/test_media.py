@@ -247,6 +247,10 @@ def test_full_disk_is_one_line_and_other_errors_pass(tmp_path):
     for opened in (atomic_path, atomic_folder):
         with pytest.raises(InputError, match='the disk is full'), opened(tmp_path / 'x'):
             raise OSError(errno.ENOSPC, 'No space left on device')
+        with pytest.raises(InputError, match='the disk is full'), opened(tmp_path / 'x'):
+            raise RuntimeError('write() failed: No space left on device; writing x')  # array_record's way to say it
+        with pytest.raises(ValueError, match='another'), opened(tmp_path / 'x'):
+            raise ValueError('another')
         with pytest.raises(FileNotFoundError), opened(tmp_path / 'x'):
             (tmp_path / 'another').read_bytes()
     assert not list(tmp_path.iterdir())

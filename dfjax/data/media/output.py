@@ -86,9 +86,12 @@ def _disk_errors(path: Path, temporary: Path) -> Iterator[None]:
     """Turns what the system says about writing `path` (a full disk, no permission) into one clear line."""
     try:
         yield
-    except OSError as error:
-        if error.errno in FULL:
+    except Exception as error:
+        # What is written by C++ code, as a record of tfds, knows the system's words only.
+        if getattr(error, 'errno', None) in FULL or os.strerror(errno.ENOSPC) in str(error):
             raise InputError(f'{path}: the disk is full; free some space or choose another folder') from error
+        if not isinstance(error, OSError):
+            raise
         name = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else None
         if name and (name in (path, temporary, *path.parents) or temporary in name.parents):
             raise InputError(f'{path}: cannot be written ({error.strerror}); choose another folder') from error
