@@ -40,11 +40,12 @@ VARIANTS = {
         'optimizer.warmup': 2000,
         'ema': 0.9998,
     },
-    # Ho et al. 2020 on CelebA: linear schedule, noise predicted, no weights.
+    # Ho et al. 2020 on CelebA, cut as Song et al. 2021: linear schedule, noise predicted, no weights.
     'paper': {
         'steps': 500_000,
         'batch_size': 64,
         'data.source': 'celeb_a',
+        'data.crop': 140,
         'model': {'stem': 1, 'widths': [128, 256, 256, 256], 'blocks': 2, 'attention': [16], 'embedding': 512},
         'schedule': 'linear',
         'prediction': 'epsilon',

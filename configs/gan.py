@@ -46,11 +46,12 @@ VARIANTS = {
         'steps': 100_000,
         'batch_size': 128,
         'data.source': 'celeb_a',
+        'data.crop': 178,
         'model': {'kind': 'classic', 'latent': 100, 'width': 64},
         'augment': {'colour': 0.0, 'translate': 0.0, 'cutout': 0.0},
         'flip': 0.0,
         'loss': {'kind': 'nonsaturating', 'r1': 0.0, 'r2': 0.0},
-        'optimizer': {'lr': 2e-4, 'warmup': 0, 'b1': 0.5, 'b2': 0.999},
+        'optimizer': {'lr': 2e-4, 'warmup': 0, 'b1': 0.5, 'b2': 0.999, 'clip': 0.0},
     },
 }
 

@@ -46,7 +46,8 @@ VARIANTS = {
         'loss.gan': 0.005,
         'optimizer.lr': 5e-4,
     },
-    # DeepFakeLab's notebook: 128 px, its weights (beta 1 and gamma 512 there, over 128 * 128 pixels).
+    # DeepFakeLab's notebook: 128 px, and its weights of the loss. There beta is 1 and gamma 512, over 128 * 128 pixels,
+    # and the edges of the three channels are added up, where `losses.latent` takes their mean.
     'paper': {
         'steps': 100_000,
         'batch_size': 32,
@@ -54,11 +55,12 @@ VARIANTS = {
         'data.source': 'celeb_a',
         'model': {'latent': 100, 'stem': 1, 'width': 32, 'most': 256, 'residuals': 0, 'coarse': 0},
         'loss.beta': 1.0,
-        'loss.gamma': 512 / 128**2,
+        'loss.gamma': 3 * 512 / 128**2,
         'loss.sobel': 'axis',
         'optimizer.schedule': 'constant',
         'optimizer.b2': 0.999,
         'optimizer.warmup': 0,
+        'optimizer.clip': 0.0,
         'flip': 0.0,
     },
 }

@@ -5,14 +5,19 @@ import importlib
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from dfjax.configs.common import build
 from dfjax.errors import InputError
+from dfjax.losses.latent import sobel_distance
 from dfjax.models.vae import widths
+from dfjax.ops.image import sobel
 from dfjax.systems import diffusion, gan, load_system, vae
+from dfjax.systems.state import optimizer
 
 SYSTEMS = ('vae', 'gan', 'diffusion')
+CLASSIC = {'model.kind': 'classic'}
 
 
 def config(name, variant='smoke', **changes):
@@ -60,6 +65,22 @@ def test_depth_follows_from_the_side():
     [
         (vae, {'loss.sobel': 'round'}, 'loss.sobel is one of magnitude, axis, squared, complete'),
         (vae, {'data.size': 96}, 'data.size'),
+        (vae, {'model.latent': 0}, 'model.latent'),
+        (vae, {'data.size': 16, 'loss.texture': 1.0}, r'data.size is 28 or more with loss.texture, not 16'),
+        (
+            gan,
+            {'data.size': 96} | CLASSIC,
+            'data.size is 8, 16, 32, 64, ... with model.kind classic, not 96',
+        ),
+        (gan, {'data.size': 4} | CLASSIC, 'data.size is 8, 16, 32'),
+        (gan, {'data.size': 48}, 'data.size is 16, 32, 64, ... with stem 4, not 48'),
+        (gan, {'model.width': 12}, 'model.width and model.most are multiples of 8, not 12 and 16'),
+        (diffusion, {'data.size': 50}, 'data.size is a multiple of 4 with this model, not 50'),
+        (
+            diffusion,
+            {'data.size': 68, 'model.widths': [16, 32]},
+            'data.size is a multiple of 8 with this model, not 68',
+        ),
         (gan, {'loss.kind': 'round'}, 'loss.kind is one of relativistic, nonsaturating'),
         (gan, {'model.kind': 'round'}, 'model.kind is one of modern, classic'),
         (diffusion, {'schedule': 'round'}, 'schedule is one of cosine, linear'),
@@ -110,6 +131,53 @@ def test_the_terms_that_are_switched_on_are_there(coder):
     assert set(terms(cfg, params, 0)[0]) == {'recon', 'kl', 'sobel'}
     assert set(terms(config('vae', **{'loss.gamma': 0.0}), params, 0)[0]) == {'recon', 'kl'}
     assert set(terms(config('vae', **{'loss.texture': 1.0}), params, 0)[0]) == {'recon', 'kl', 'sobel', 'texture'}
+
+
+def test_the_papers_loss_on_edges_is_the_notebooks():
+    """gamma 512 over 128 * 128 pixels, of the mean over pixels of what all channels and both axes are apart."""
+    loss = config('vae', 'paper').loss
+    x, y = np.random.default_rng(0).uniform(-1, 1, (2, 2, 16, 16, 3)).astype(np.float32)
+    apart = sum(np.abs(np.asarray(a) - np.asarray(b)).sum(-1).mean() for a, b in zip(sobel(x), sobel(y)))
+    assert loss.gamma * float(sobel_distance(x, y, loss.sobel)) == pytest.approx(512 * apart / 128**2, rel=1e-5)
+
+
+def test_gradients_are_clipped_or_not():
+    """By the step that plain descent would make: Adam's does not tell."""
+    far = {'w': jnp.array([30.0, 40.0])}
+    for clip, expected in ((1.0, [0.6, 0.8]), (0.0, [30.0, 40.0])):
+        cfg = config('vae', **{'optimizer.clip': clip})
+        _, state = optimizer(cfg).update(far, optimizer(cfg).init(far))
+        mu = optax.tree_utils.tree_get(state, 'mu')['w']
+        np.testing.assert_allclose(mu, (1 - cfg.optimizer.b1) * np.array(expected), rtol=1e-5)
+    assert config('vae', 'paper').optimizer.clip == config('gan', 'paper').optimizer.clip == 0
+
+
+def test_terms_that_sharpen_train_every_net():
+    """A few steps: finite, every net moves, and the reconstruction's texture comes nearer."""
+    cfg = config('vae', **{'loss.gan': 0.05, 'loss.texture': 1.0, 'optimizer.warmup': 0})
+    batch = batch_of(cfg)
+    batch['image'] = jax.random.randint(jax.random.key(2), batch['image'].shape, 0, 256).astype(jnp.uint8)
+    fast = dict(compiler_options={'xla_backend_optimization_level': 0})
+    start = jax.jit(lambda key: vae.init(cfg, key), **fast)(jax.random.key(0))
+    step = jax.jit(lambda state: vae.step(cfg, state, batch), **fast)
+    state, rows = start, []
+    for _ in range(4):
+        state, metrics = step(state)
+        rows.append({k: float(v) for k, v in metrics.items()})
+    assert rows[0].keys() >= {'texture', 'g/adv', 'd/adv'}
+    assert all(np.isfinite(list(row.values())).all() for row in rows), rows
+    assert rows[-1]['texture'] < rows[0]['texture']
+    for name, params in state.params.items():
+        pairs = zip(jax.tree.leaves(params), jax.tree.leaves(start.params[name]))
+        assert all(bool((a != b).any()) for a, b in pairs), name
+
+
+def test_no_frame_leaves_the_range_of_the_data(coder):
+    """Of any code, however far a path or an edit goes."""
+    cfg, params = coder
+    codes = 1000 * jax.random.normal(jax.random.key(0), (8, cfg.model.latent))
+    made = np.asarray(vae.decode(cfg, params, codes))
+    assert np.abs(made).max() <= 1 and np.abs(made).max() > 0.5
 
 
 # GAN

@@ -14,6 +14,7 @@ from dfjax.ops.image import sobel
 SOBEL_FORMS = ('magnitude', 'axis', 'squared', 'complete')
 EPSILON = 1e-4  # under the root: gives the magnitude of a flat picture a gradient
 ANGLES, TAPS, SCALES = 4, 7, 3  # of the Gabor filters
+TEXTURED = TAPS * 2 ** (SCALES - 1)  # side of the smallest picture that has all their scales
 
 
 def gaussian_kl(mean: jax.Array, log_variance: jax.Array) -> jax.Array:
@@ -83,5 +84,5 @@ def texture(x: jax.Array) -> list[jax.Array]:
 
 
 def texture_distance(x: jax.Array, y: jax.Array) -> jax.Array:
-    """Mean absolute difference of `texture`, averaged over scales: a scalar. Sides are multiples of 4, 28 or more."""
+    """Mean absolute difference of `texture`, averaged over scales: a scalar. Sides: multiples of 4, from TEXTURED."""
     return sum(jnp.abs(a - b).mean() for a, b in zip(texture(x), texture(y))) / SCALES

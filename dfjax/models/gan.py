@@ -11,9 +11,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from dfjax.errors import InputError
 from dfjax.models.autoencoder import Residual, Upscale
 from dfjax.models.conv import Conv
-from dfjax.models.denoiser import Block
+from dfjax.models.denoiser import GROUPS, Block
 from dfjax.models.vae import BOTTOM, widths
 from dfjax.ops.image import pixel_shuffle, space_to_depth
 
@@ -27,6 +28,9 @@ class Generator(nn.Module):
         stem: side of the squares of pixels that the last convolution writes at once.
         width: channels on that grid; doubled on every coarser one.
         most: greatest number of channels.
+
+    Raises:
+        InputError: if a number of channels is not a multiple of GROUPS; as `widths`.
     """
 
     size: int
@@ -37,7 +41,10 @@ class Generator(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     def setup(self) -> None:
-        *rest, bottom = widths(self.size, self.stem, self.width, self.most)
+        *rest, bottom = plan = widths(self.size, self.stem, self.width, self.most)
+        if any(width % GROUPS for width in plan):
+            wrong = f'{self.width} and {self.most}'
+            raise InputError(f'config keys model.width and model.most are multiples of {GROUPS}, not {wrong}')
         self.layers = [nn.Dense(self.latent, dtype=self.dtype) for _ in range(2)]
         self.start = self.param('start', nn.initializers.normal(1.0), (BOTTOM, BOTTOM, bottom))
         self.blocks = [Block(width, self.dtype) for width in (bottom, *reversed(rest))]
@@ -85,7 +92,11 @@ class Discriminator(nn.Module):
 
 
 class ClassicGenerator(nn.Module):
-    """DCGAN's generator. Attributes as in `Generator`, and the mesh axis over which batch norm takes its means."""
+    """DCGAN's generator. Attributes as in `Generator`, and the mesh axis over which batch norm takes its means.
+
+    Raises:
+        InputError: if `size` is not a power of two, 8 or more.
+    """
 
     size: int
     latent: int
@@ -96,6 +107,8 @@ class ClassicGenerator(nn.Module):
     @nn.compact
     def synthesis(self, z: jax.Array, train: bool = False) -> jax.Array:
         """Noise [B, latent] -> [B, size, size, 3]."""
+        if self.size < 8 or self.size & (self.size - 1):
+            raise InputError(f'config key data.size is 8, 16, 32, 64, ... with model.kind classic, not {self.size}')
         start = nn.initializers.normal(0.02)
         x = z[:, None, None].astype(self.dtype)  # [B, 1, 1, latent]
         plan = [self.width * 2**i for i in reversed(range((self.size // 8).bit_length()))]

@@ -32,7 +32,7 @@ def default_config() -> ConfigDict:
     cfg.system = 'diffusion'
     cfg.steps = 6000
     cfg.batch_size = 32
-    cfg.data = dict(source='render:people:1:4096', labels=[], size=64, resident_bytes=2**30)
+    cfg.data = dict(source='render:people:1:4096', labels=[], size=64, crop=0, resident_bytes=2**30)
     cfg.model = dict(stem=4, widths=[128, 256], blocks=1, attention=[8], embedding=256)
     cfg.times = 1000  # of the noise
     cfg.schedule = 'cosine'  # one of losses.diffusion.SCHEDULES

@@ -30,7 +30,7 @@ def default_config() -> ConfigDict:
     cfg.system = 'gan'
     cfg.steps = 6000
     cfg.batch_size = 32
-    cfg.data = dict(source='render:people:1:4096', labels=[], size=64, resident_bytes=2**30)
+    cfg.data = dict(source='render:people:1:4096', labels=[], size=64, crop=0, resident_bytes=2**30)
     cfg.model = dict(kind='modern', latent=128, stem=4, width=96, most=192)  # 'classic' has no stem, and no `most`
     cfg.discriminator = dict(width=64, most=192)  # its stem is the generator's
     cfg.flip = 0.5  # probability that a real picture is mirrored

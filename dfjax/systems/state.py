@@ -74,10 +74,12 @@ def mean_over_devices(cfg: ConfigDict, tree: Any) -> Any:
 
 
 def optimizer(cfg: ConfigDict) -> optax.GradientTransformation:
-    """Adam; the rate warms up and then stays, or falls to zero over `cfg.steps` as a cosine (SCHEDULES)."""
+    """Adam; the rate warms up and then stays, or falls to zero over `cfg.steps` as a cosine (SCHEDULES). Gradients
+    longer than `clip` are shortened; 0 leaves them as they are."""
     o = cfg.optimizer
     warmup = min(o.warmup, cfg.steps // 2)
     rate = optax.warmup_constant_schedule(0.0, o.lr, warmup)
     if o.schedule == 'cosine':
         rate = optax.warmup_cosine_decay_schedule(0.0, o.lr, warmup, cfg.steps)
-    return optax.chain(optax.clip_by_global_norm(o.clip), optax.adam(rate, b1=o.b1, b2=o.b2))
+    clip = optax.clip_by_global_norm(o.clip) if o.clip else optax.identity()
+    return optax.chain(clip, optax.adam(rate, b1=o.b1, b2=o.b2))

@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 
 from dfjax.errors import InputError
 from dfjax.losses.gan import hinge_d
-from dfjax.losses.latent import SOBEL_FORMS, gaussian_kl, sobel_distance, texture_distance
+from dfjax.losses.latent import SOBEL_FORMS, TEXTURED, gaussian_kl, sobel_distance, texture_distance
 from dfjax.models import vae as models
 from dfjax.models.patchgan import PatchGAN
 from dfjax.ops.jitter import flipped
@@ -35,7 +35,7 @@ def default_config() -> ConfigDict:
     cfg.system = 'vae'
     cfg.steps = 20_000
     cfg.batch_size = 16
-    cfg.data = dict(source='render:people:1:4096', labels=[], size=64, resident_bytes=2**30)
+    cfg.data = dict(source='render:people:1:4096', labels=[], size=64, crop=0, resident_bytes=2**30)
     cfg.model = dict(latent=32, stem=4, width=96, most=256, residuals=1, coarse=16)
     cfg.discriminator = dict(width=32, layers=3, norm='instance')
     cfg.flip = 0.5  # probability that a picture is mirrored
@@ -68,10 +68,12 @@ def init(cfg: ConfigDict, rng: jax.Array) -> State:
     """Fresh parameters.
 
     Raises:
-        InputError: if `loss.sobel` is no form.
+        InputError: if `loss.sobel` is no form; if pictures are too small for the filters of `loss.texture`.
     """
     if cfg.loss.sobel not in SOBEL_FORMS:
         raise InputError(f'config key loss.sobel is one of {", ".join(SOBEL_FORMS)}, not {cfg.loss.sobel!r}')
+    if cfg.loss.texture and cfg.data.size < TEXTURED:
+        raise InputError(f'config key data.size is {TEXTURED} or more with loss.texture, not {cfg.data.size}')
     net = nets(cfg)
     keys = jax.random.split(rng, 3)
     picture = jnp.zeros((1, cfg.data.size, cfg.data.size, 3))
