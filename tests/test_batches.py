@@ -10,6 +10,7 @@ import pytest
 from fake_faces import write_faces
 from ml_collections import ConfigDict
 
+from dfjax.data import rendered
 from dfjax.data.batches import Resident, make_data, shuffled
 from dfjax.errors import InputError
 
@@ -203,6 +204,20 @@ def test_rendered_faces_by_name():
     for faces in data.arrays.values():  # eyes, nose and mouth lie on the face
         x, y = faces['landmarks'][:, 27:68].round().astype(int).transpose(2, 0, 1)
         assert np.mean([mask[v, u] > 127 for mask, u, v in zip(faces['mask'], x, y)]) > 0.9
+
+
+def test_drawing_counts_pictures(monkeypatch):
+    bars = []
+
+    class Bar(rendered.tqdm):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            bars.append(self)
+
+    monkeypatch.setattr(rendered, 'tqdm', Bar)
+    monkeypatch.setattr(rendered, 'CHUNK', 3)
+    assert len(rendered.RenderedFaces('render:1:4', 32, 'full')) == 4
+    assert [(bar.n, bar.total, bar.unit_scale) for bar in bars] == [(4, 4, False)]
 
 
 # bad input

@@ -86,16 +86,18 @@ def _draw(name: str, identity: dict, motion: dict, size: int, face_type: str, sk
     """Aligned pictures, masks, parts and landmarks, [N, ...] each."""
     from dfjax.data import render
 
-    chunks, starts = [], range(0, len(motion['yaw']), CHUNK)
-    for start in tqdm(starts, f'drawing {name}', unit_scale=CHUNK, unit=' pictures', delay=2):
-        rows = slice(start, start + CHUNK)
-        who, how = ({k: v[rows] if np.ndim(v) else v for k, v in p.items()} for p in (identity, motion))
-        frames = render.render(who, how, max(64, 2 * size), skin)
-        matrices = align.align_matrices(frames.landmarks, face_type, size)  # [N, 2, 3]
-        seen = {'image': frames.image, 'mask': frames.mask, 'parts': frames.parts}
-        chunk = {k: np.stack([align.crop(p, m, size) for p, m in zip(v, matrices)]) for k, v in seen.items()}
-        points = [warp.apply(m, p) for m, p in zip(matrices, frames.landmarks)]
-        chunks.append(chunk | {'landmarks': np.float32(points)})
+    chunks, count = [], len(motion['yaw'])
+    with tqdm(desc=f'drawing {name}', total=count, unit=' pictures', delay=2) as bar:
+        for start in range(0, count, CHUNK):
+            rows = slice(start, start + CHUNK)
+            who, how = ({k: v[rows] if np.ndim(v) else v for k, v in p.items()} for p in (identity, motion))
+            frames = render.render(who, how, max(64, 2 * size), skin)
+            matrices = align.align_matrices(frames.landmarks, face_type, size)  # [N, 2, 3]
+            seen = {'image': frames.image, 'mask': frames.mask, 'parts': frames.parts}
+            chunk = {k: np.stack([align.crop(p, m, size) for p, m in zip(v, matrices)]) for k, v in seen.items()}
+            points = [warp.apply(m, p) for m, p in zip(matrices, frames.landmarks)]
+            chunks.append(chunk | {'landmarks': np.float32(points)})
+            bar.update(len(points))
     return {k: np.concatenate([chunk[k] for chunk in chunks]) for k in chunks[0]}
 
 
