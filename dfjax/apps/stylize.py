@@ -23,6 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--style', metavar='PICTURE', help='a picture, or pattern:strokes, mosaic or hatching')
     parser.add_argument('--run', metavar='W', help='the folder of a run of system style, instead of --style')
     parser.add_argument('--size', type=int, metavar='N', help='longer side; default 256, with --run that of the input')
+    parser.add_argument(
+        '--tile', type=int, metavar='N', help='with --run: larger pictures go through in pieces; default 3840'
+    )
     parser.add_argument('--steps', type=int, metavar='N', help='of the optimisation at each scale; default 60')
     parser.add_argument('--strength', type=float, metavar='T', help='of the style; default 1')
     parser.add_argument('--features', metavar='FILE', help="VGG-19: torchvision's .pth, Keras's .h5, or .npz")
@@ -31,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict:
     """Does as the arguments say; returns the report."""
-    how = {name: getattr(args, name) for name in ('size', 'steps', 'strength', 'features')}
+    how = {name: getattr(args, name) for name in ('size', 'tile', 'steps', 'strength', 'features')}
     how = {name: value for name, value in how.items() if value is not None}
     if args.size is not None and args.size < 1:
         raise InputError(f'--size {args.size}: give the pixels of the longer side')
@@ -42,8 +45,10 @@ def run(args: argparse.Namespace) -> dict:
     if bool(args.style) == bool(args.run):
         raise InputError('give --style PICTURE or --run W, one of the two')
     if args.style:
+        if args.tile is not None:
+            raise InputError('--tile: not an option with --style; it is for the net of --run')
         return stylize(args.input, args.style, args.out, force=args.force, **how)
-    if strange := [name for name in how if name != 'size']:
+    if strange := [name for name in how if name not in ('size', 'tile')]:
         raise InputError(f'--{strange[0]}: not an option with --run; it says how --style is optimised')
     return stylize_by_run(args.run, args.input, args.out, force=args.force, **how)
 
@@ -96,7 +101,14 @@ def stylize(
 
 
 def stylize_by_run(
-    run, source: Path | str, out: Path | str, *, size: int | None = None, force: bool = False, progress: bool = True
+    run,
+    source: Path | str,
+    out: Path | str,
+    *,
+    size: int | None = None,
+    tile: int | None = None,
+    force: bool = False,
+    progress: bool = True,
 ) -> dict:
     """Writes pictures or videos repainted by a trained run; a video keeps its frames, times and sound.
 
@@ -106,7 +118,7 @@ def stylize_by_run(
         run: the folder of a run of system style, or what `load_run` gave.
         source: a picture, a video or a folder of them.
         out: of the same kind.
-        size: see `inference.stylise.Stylist`.
+        size, tile: see `inference.stylise.Stylist`.
 
     Returns:
         {'out', 'frames', 'skipped' (files of a folder that cannot be read), 'seconds', 'fps'}.
@@ -115,13 +127,13 @@ def stylize_by_run(
         InputError: as `load_run`, `plan_outputs` and the readers do.
     """
     from dfjax.inference.run import load_run
-    from dfjax.inference.stylise import Stylist
+    from dfjax.inference.stylise import TILE, Stylist
     from dfjax.training.parallel import enable_compilation_cache
 
     enable_compilation_cache()
     plan = plan_outputs(source, out, force)
     run = load_run(run, system='style') if isinstance(run, str | Path) else run
-    job, start = FrameJob(Stylist(run, size)), time.monotonic()
+    job, start = FrameJob(Stylist(run, size, TILE if tile is None else tile)), time.monotonic()
     with bar(f'painting {Path(out).name}', progress) as tick:
         many = Path(source).is_dir()
         skipped = write_outputs(job, plan, Path(out), many, force, lambda: tick(job.frames, None))

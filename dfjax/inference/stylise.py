@@ -8,7 +8,7 @@ needs a tenth of the steps that Adam does.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,14 +23,17 @@ from dfjax.data.media.image import read_image
 from dfjax.data.patterns import PREFIX, pattern
 from dfjax.errors import InputError
 from dfjax.inference.run import Run
+from dfjax.inference.tiles import tiled
 from dfjax.losses.style import content_distance, gram, out_of_range, style_distance, style_loss, total_variation
 from dfjax.models import vgg
 from dfjax.models.features import LEAST, colours, extract, octaves, recoloured
-from dfjax.systems.style import apply_style
+from dfjax.systems.style import MULTIPLE, apply_style, statistics
 
 CONTENT, SMOOTH, RANGE = 0.06, 0.002, 10.0  # what content, variation and colours out of range count beside style
 COARSEST = 64  # pixels of the longer side at which the optimisation begins, at most
 MEMORY = 12  # steps that L-BFGS remembers
+TILE = 3840  # of the net: frames of 3840x2160 go through whole, which takes the light one 1.1 GB
+LEAST_TILE = 64  # less is edge only
 ENOUGH = 1e-4  # of the fall that the slope promises, for a step to be taken (Armijo)
 
 
@@ -191,18 +194,29 @@ def figures(
 class Stylist:
     """stylist(frames) -> frames, by a run of system 'style'.
 
+    Frames larger than a tile go through in tiles, see `tiles`; what the net normalises them by is that of the whole
+    frame made as small as a tile, else each would get tones of its own.
+
     Args:
         run: as `load_run` gave it.
         size: longer side at which the net works, the smaller the larger its strokes; None is that of the frames.
+        tile: largest side that goes through in one piece.
 
     Attributes:
-        batch: frames at once, for which the net is compiled.
+        batch: frames or tiles at once, for which the net is compiled.
+
+    Raises:
+        InputError: if tiles are too small.
     """
 
-    def __init__(self, run: Run, size: int | None = None):
+    def __init__(self, run: Run, size: int | None = None, tile: int = TILE):
+        if tile < LEAST_TILE:
+            raise InputError(f'tiles of {tile} pixels are too small to be repainted; give {LEAST_TILE} or more')
         self.size, self.batch = size, 1 if jax.default_backend() == 'cpu' else 8
+        self.tile = tile // MULTIPLE * MULTIPLE
         self._params = jax.device_put(run.params)
-        self._apply = jax.jit(lambda params, x: to_bytes(apply_style(run.cfg, params, x / 127.5 - 1)))
+        self._apply = jax.jit(lambda p, x, whole: to_bytes(apply_style(run.cfg, p, x / 127.5 - 1, whole)))
+        self._statistics = jax.jit(lambda p, x: statistics(run.cfg, p, x / 127.5 - 1))
 
     def __call__(self, frames: list[np.ndarray]) -> list[np.ndarray]:
         """Up to `batch` frames uint8 [H, W, 3] of equal sizes, repainted, as large as they were."""
@@ -210,11 +224,30 @@ class Stylist:
         if min(h, w) * (self.size or max(h, w)) / max(h, w) < LEAST:
             raise InputError(f'pictures of {w}x{h} are too small to be repainted; the net needs {LEAST} pixels a side')
         seen = [resized(frame, self.size) if self.size else frame for frame in frames]
-        seen += seen[-1:] * (self.batch - len(seen))  # a last group that is smaller is not worth compiling anew
-        made = np.asarray(self._apply(self._params, np.stack(seen)))[: len(frames)]
-        if made.shape[1:3] == (h, w):
-            return list(made)
+        whole = None
+        if max(seen[0].shape[:2]) > self.tile:
+            small = [cv2.resize(frame, self._thumbnail(frame), interpolation=cv2.INTER_AREA) for frame in seen]
+            whole = self._statistics(self._params, self._filled(small))
+
+        def apply(tiles: np.ndarray, which: list[int]) -> np.ndarray:
+            rows = np.array(which + which[-1:] * (self.batch - len(which)))
+            own = jax.tree.map(lambda x: x[rows], whole)
+            return np.asarray(self._apply(self._params, self._filled(tiles), own))[: len(tiles)]
+
+        made = tiled(seen, self.tile, MULTIPLE, self.batch, apply)
+        if made[0].shape[:2] == (h, w):
+            return made
         return [cv2.resize(picture, (w, h), interpolation=cv2.INTER_CUBIC) for picture in made]
+
+    def _filled(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
+        """As many as `batch`: a last group that is smaller is not worth compiling anew."""
+        return np.stack([*pictures, *[pictures[-1]] * (self.batch - len(pictures))])
+
+    def _thumbnail(self, frame: np.ndarray) -> tuple[int, int]:
+        """Width and height of a frame made as small as a tile, and no smaller than the net takes."""
+        h, w = frame.shape[:2]
+        scale = self.tile / max(h, w)
+        return tuple(min(n, max(LEAST, round(n * scale))) for n in (w, h))
 
 
 def to_bytes(x: jax.Array) -> jax.Array:

@@ -8,7 +8,6 @@ sides. A larger one goes through in tiles that overlap and fade into each other;
 see the statistics of each tile, so tiles should be no smaller than they have to be.
 """
 
-import itertools
 from collections.abc import Mapping, Sequence
 
 import jax
@@ -17,11 +16,10 @@ import numpy as np
 
 from dfjax.errors import InputError
 from dfjax.inference.run import Run
+from dfjax.inference.tiles import tiled
 from dfjax.models.translation import MODELS, multiple, nets, sized
 from dfjax.ops.image import resize
 from dfjax.systems.state import compute_dtype
-
-LEAST = 8  # pixels a side that every generator takes
 
 
 class Translator:
@@ -71,28 +69,9 @@ class Translator:
             pictures: uint8 [H, W, 3], all of one size.
             labels: what StarGAN's generator takes for each, [N, K].
         """
-        height, width = pictures[0].shape[:2]
-        tops, h = starts(height, self.tile, self.step)
-        lefts, w = starts(width, self.tile, self.step)
-        places = list(itertools.product(tops, lefts))
-        room = (max(tops[-1] + h - height, 0), max(lefts[-1] + w - width, 0))
-        items = ((n, *place) for n in range(len(pictures)) for place in places)
-        weight = fade(h, tops)[:, None, None] * fade(w, lefts)[None, :, None]  # [h, w, 1]
-        totals, out = {}, [None] * len(pictures)
-        while group := list(itertools.islice(items, self.batch_size)):
-            tiles = np.stack([padded(pictures[n], room)[y : y + h, x : x + w] for n, y, x in group])
-            made = self._batch(tiles, None if labels is None else labels[[n for n, *_ in group]])
-            for tile, (n, y, x) in zip(made, group):
-                if len(places) == 1:
-                    out[n] = tile[:height, :width]
-                    continue
-                total, seen = totals.setdefault(n, [np.zeros((height + room[0], width + room[1], 4), np.float32), 0])
-                total[y : y + h, x : x + w] += weight * np.concatenate([tile, np.ones_like(tile[..., :1])], -1)
-                totals[n][1] = seen + 1
-                if seen + 1 == len(places):
-                    total, _ = totals.pop(n)
-                    out[n] = np.round(total[..., :3] / total[..., 3:])[:height, :width].astype(np.uint8)
-        return out
+        own = lambda which: None if labels is None else labels[which]
+        apply = lambda tiles, which: self._batch(tiles, own(which))
+        return tiled(pictures, self.tile, self.step, self.batch_size, apply)
 
     def _batch(self, tiles: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
         """Any number up to the batch size, by one program."""
@@ -100,33 +79,6 @@ class Translator:
         filled = lambda v: np.pad(v, ((0, room), *[(0, 0)] * (v.ndim - 1)))
         labels = None if labels is None else filled(np.asarray(labels, np.float32))
         return np.asarray(self._apply(self._variables, filled(tiles), labels))[: len(tiles)]
-
-
-def starts(length: int, tile: int, step: int) -> tuple[list[int], int]:
-    """Where tiles begin along a side, and their length: one if it fits, else evenly, a quarter or more in common.
-
-    All are multiples of `step`; the last may end up to a step after the side.
-    """
-    whole = max(-(-length // step) * step, -(-LEAST // step) * step)
-    if whole <= tile:
-        return [0], whole
-    count = -(-(whole - tile) // (tile - tile // 4 - step)) + 1
-    places = np.linspace(0, (whole - tile) // step, count).round().astype(int) * step
-    return places.tolist(), tile
-
-
-def fade(length: int, places: Sequence[int]) -> np.ndarray:
-    """How much a tile counts along a side [length]: 1 in its middle, and less towards its ends where tiles meet."""
-    if len(places) == 1:
-        return np.ones(length, np.float32)
-    common = places[0] + length - places[1]
-    ramp = (np.minimum(np.arange(length), np.arange(length)[::-1]) + 0.5) / common
-    return np.minimum(ramp, 1).astype(np.float32)
-
-
-def padded(picture: np.ndarray, room: tuple[int, int]) -> np.ndarray:
-    """The picture with its mirror image below and to the right."""
-    return np.pad(picture, ((0, room[0]), (0, room[1]), (0, 0)), 'symmetric') if any(room) else picture
 
 
 # StarGAN's labels

@@ -1,11 +1,14 @@
 """Normalisation between convolutions, by the name that a config gives it."""
 
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from dfjax.errors import InputError
 
+WHOLE = 'whole'  # the collection of a whole picture's statistics
 NORMS = ('instance', 'affine', 'batch', 'none')
 EPSILON = 1e-5  # PyTorch's; with Linen's 1e-6 imported nets differ on flat pictures
 
@@ -13,7 +16,8 @@ EPSILON = 1e-5  # PyTorch's; with Linen's 1e-6 imported nets differ on flat pict
 class InstanceNorm(nn.Module):
     """[B, H, W, C] -> the same, each picture's channels to mean 0 and variance 1 (Ulyanov et al. 2016).
 
-    Always by the picture's own statistics, computed in float32.
+    Always by the picture's own statistics, computed in float32: those of x, or of a whole picture that x is a tile of.
+    Applied with the collection WHOLE mutable it gives the statistics of x; applied with that collection, it goes by it.
 
     Attributes:
         affine: whether a learnt 'scale' [C] and 'bias' [C] follow.
@@ -25,12 +29,21 @@ class InstanceNorm(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         x = x.astype(jnp.float32)
-        x = x - x.mean((1, 2), keepdims=True)  # first, so that a large mean costs the variance no digits
-        x = x * jax.lax.rsqrt((x * x).mean((1, 2), keepdims=True) + EPSILON)
+        # The mean first, so that a large one costs the variance no digits.
+        x = x - self._of_whole('mean', lambda: x.mean((1, 2), keepdims=True))
+        x = x * jax.lax.rsqrt(self._of_whole('variance', lambda: (x * x).mean((1, 2), keepdims=True)) + EPSILON)
         if self.affine:
             scale = self.param('scale', nn.initializers.ones_init(), (x.shape[-1],))
             x = x * scale + self.param('bias', nn.initializers.zeros_init(), (x.shape[-1],))
         return x.astype(self.dtype)
+
+    def _of_whole(self, name: str, own: Callable[[], jax.Array]) -> jax.Array:
+        if self.has_variable(WHOLE, name):
+            return self.get_variable(WHOLE, name)
+        value = own()
+        if self.is_mutable_collection(WHOLE) and not self.is_initializing():
+            self.put_variable(WHOLE, name, value)
+        return value
 
 
 class Dropout(nn.Module):

@@ -24,6 +24,7 @@ from dfjax.losses.style import content_distance, gram, style_loss, total_variati
 from dfjax.models import vgg
 from dfjax.models.features import LEAST, colours, extract, octaves, recoloured
 from dfjax.models.light import LightGenerator
+from dfjax.models.norm import WHOLE
 from dfjax.models.resnet import ResNet
 from dfjax.ops.jitter import flipped
 from dfjax.systems.state import State, common_config, compute_dtype, mean_over_devices, optimizer
@@ -111,12 +112,26 @@ def style_picture(cfg: ConfigDict) -> np.ndarray:
     return squared(read_image(cfg.style), cfg.style_size)
 
 
-def apply_style(cfg: ConfigDict, params: dict, pictures: jax.Array) -> jax.Array:
-    """Pictures [B, H, W, 3] in [-1, 1], of any sides from 8 pixels on, repainted."""
+def apply_style(cfg: ConfigDict, params: dict, pictures: jax.Array, whole: dict | None = None) -> jax.Array:
+    """Pictures [B, H, W, 3] in [-1, 1], of any sides from 8 pixels on, repainted.
+
+    Args:
+        whole: what `statistics` says of the pictures that these are tiles of, if they are.
+    """
     h, w = pictures.shape[1:3]
-    edges = [(0, -n % MULTIPLE) for n in (h, w)]
-    made = net(cfg).apply({'params': params['net']}, jnp.pad(pictures, ((0, 0), *edges, (0, 0)), mode='reflect'))
-    return made[:, :h, :w]
+    variables = {'params': params['net']} | (whole or {})
+    return net(cfg).apply(variables, _even(pictures))[:, :h, :w]
+
+
+def statistics(cfg: ConfigDict, params: dict, pictures: jax.Array) -> dict:
+    """By what the net normalises pictures [B, H, W, 3] in [-1, 1]: arrays [B, 1, 1, C], none where it does not."""
+    return net(cfg).apply({'params': params['net']}, _even(pictures), mutable=[WHOLE])[1]
+
+
+def _even(pictures: jax.Array) -> jax.Array:
+    """The pictures with their reflection beyond them, up to sides that the net takes."""
+    edges = [(0, -n % MULTIPLE) for n in pictures.shape[1:3]]
+    return jnp.pad(pictures, ((0, 0), *edges, (0, 0)), mode='reflect')
 
 
 def disturbed(keys: jax.Array, pictures: jax.Array, noise: float) -> tuple[jax.Array, jax.Array]:
