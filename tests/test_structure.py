@@ -1,6 +1,7 @@
 """The shape of the repository: what imports what, how long files are, and whether the documents tell the truth."""
 
 import ast
+import importlib
 import re
 import shlex
 import subprocess
@@ -18,8 +19,8 @@ DOCUMENTS = sorted([ROOT / 'README.md', *(ROOT / 'docs').rglob('*.md')])
 
 # Each package may import itself and what stands before it.
 ORDER = ('errors', 'ops', 'data', 'models', 'losses', 'systems', 'configs', 'training', 'inference', 'apps', 'train')
-LINES_OF_A_FILE = 320
-LINES_OF_A_FUNCTION = 65
+LINES_OF_A_FILE = 312
+LINES_OF_A_FUNCTION = 62
 LINES_THAT_SPEAK_FOR_THEMSELVES = 20
 HEAVY = ('jax', 'flax', 'optax', 'orbax', 'grain', 'tensorflow_datasets', 'torch', 'cv2', 'av', 'dlib', 'h5py', 'numpy')
 
@@ -221,6 +222,20 @@ def test_readme_lists_the_systems():
     assert section, 'README.md has no heading about systems'
     rows = re.findall(r'^\| *`([\w-]+)`', section[1], re.M)
     assert tuple(rows) == SYSTEMS
+
+
+def test_readme_lists_the_variants():
+    text = (ROOT / 'README.md').read_text()
+    for system in SYSTEMS:
+        variants = importlib.import_module(f'dfjax.configs.{system}').VARIANTS
+        named = re.search(rf'`configs/{system}\.py:([^|]+)\|', text)[1]
+        assert set(re.findall(r'\w+', named)) == set(variants), system
+
+
+def test_every_requirement_has_a_lower_bound():
+    listed = re.findall(r"^ +'([\w-]+[^']*)',", (ROOT / 'setup.py').read_text(), re.M)
+    assert len(listed) > 25
+    assert not [name for name in listed if not re.fullmatch(r'[\w-]+>=[\d.]+', name)]
 
 
 def test_help_does_not_import_jax():

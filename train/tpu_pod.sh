@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # On all hosts of a TPU pod, from a machine with gcloud:
-#   NAME=my-pod ZONE=us-central2-b train/tpu_pod.sh configs/faceswap.py:gpu gs-or-shared-folder/W [--config.key=value ...]
+#   NAME=my-pod ZONE=us-central2-b train/tpu_pod.sh configs/faceswap.py:tpu gs-or-shared-folder/W [--config.key=value ...]
 # Every host needs this clone in ~/dfjax and the same view of W and of the face sets (a mounted bucket or disk).
 set -euo pipefail
 : "${NAME:?name of the TPU}" "${ZONE:?its zone}"
