@@ -38,6 +38,16 @@ def test_files_made_byte_by_byte(kind, tmp_path):
     same(WEIGHTS, sections[''])
 
 
+def test_safetensors_whose_header_has_any_length(tmp_path):
+    """The length comes first: 640 is written as the first two bytes of a pickle."""
+    lengths = set()
+    for n in range(256):
+        path = tf.write_safetensors(tmp_path / 'w', {'w' * (1 + n): np.ones(2, np.float32), 'b' * 470: np.zeros(1)})
+        lengths.add(struct.unpack('<Q', path.read_bytes()[:8])[0])
+        assert len(read_checkpoint(path)['']) == 2
+    assert 640 in lengths
+
+
 def test_what_is_beside_the_weights_is_told_apart_by_where_it_lies(tmp_path):
     path = tf.write_zip(tmp_path / 'a.pth', {f'module.{k}': v for k, v in WEIGHTS.items()}, wrap='model')
     sections = read_checkpoint(path)

@@ -108,10 +108,10 @@ def _reader(path: Path, head: bytes) -> Callable[[BinaryIO, int], dict]:
     """What reads a file that begins so."""
     if head.startswith(b'PK\x03\x04'):
         return _read_zip
+    if head[4:] == b'\0\0\0\0{':  # first, for the length of the header that comes before may begin as a pickle does
+        return _read_safetensors
     if head.startswith(b'\x80'):
         return _read_older
-    if head[8:9] == b'{':
-        return _read_safetensors
     what = 'empty' if not head else 'not a checkpoint of PyTorch or safetensors'
     raise InputError(f'{path}: {what}; give a .pth, .pt, .ckpt or .safetensors file')
 
