@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
 import av
 import cv2
+import jax
 import numpy as np
 import pytest
 
@@ -22,6 +24,8 @@ from dfjax.data.media.image import write_image
 from dfjax.data.media.video import read_frames
 from dfjax.data.render import animate, random_identity, render
 from dfjax.errors import InputError
+from dfjax.training import loop, parallel
+from dfjax.training.checkpoint import last_step
 
 ROOT = Path(__file__).parents[1]
 SMOKE = f'{ROOT}/configs/faceswap.py:smoke'
@@ -159,7 +163,7 @@ def test_existing_output_is_refused_and_kept(work, capsys):
         ('b.mp4', 'a.mp4', 'x.png', 'is a video; name the output'),
         ('b.mp4', 'a.mp4', 'a.png/x.mp4', 'a.png is not a folder'),
         ('b.mp4', 'nobody.mp4', 'nobody_in.mp4', 'nobody.mp4: no face found in its 3 frames'),
-        ('out.mp4.run/faces_b', 'a.png', 'one.png', 'only 1 face; training needs at least 2'),
+        ('out.mp4.run/faces_b', 'a.png', 'one.png', 'a.png: 1 face; training needs 2 or more of either'),
     ],
 )
 def test_bad_files_get_one_line(work, capsys, face, into, out, said):
@@ -218,6 +222,49 @@ def test_folder_of_a_job_that_found_nothing_can_be_taken_over(work):
                 [work.b], work.folder / name, work.folder / 'z.mp4', workdir=run, steps=1, config=SMOKE, progress=False
             )
     assert [file.name for file in run.iterdir()] == ['job.json']
+
+
+def test_a_face_too_few_leaves_room_for_another(work):
+    run, out = work.folder / 'few.run', work.folder / 'few.mp4'
+    with pytest.raises(InputError, match=r'/a\.png: 1 face; training needs 2 or more'):
+        swap([work.folder / 'a.png'], work.a, out, workdir=run, steps=1, config=SMOKE, progress=False)
+    assert swap([work.b], work.a, out, workdir=run, steps=1, config=SMOKE, progress=False)['steps'] == 1
+
+
+def test_what_does_not_train_is_mended_by_the_words_that_it_is_answered_with(work, capsys, monkeypatch):
+    """Out of memory before the first checkpoint: the same command with the batch size that was advised."""
+
+    def full(*args, **kwargs):
+        raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Out of memory')
+
+    run = work.folder / 'small.run'
+    words = ['--face', work.b, '--into', work.a, '-o', work.folder / 'small.mp4', '--workdir', run, '--steps', 1]
+    with monkeypatch.context() as patch:
+        patch.setattr(parallel.Meshed, 'advance', full)
+        line = refused(work, capsys, *words)
+    advice = re.search(r'--config\.batch_size=\d+', line)[0]
+    assert main(['swap', *map(str, words), '--config', SMOKE, advice]) == 0
+    assert json.loads((run / 'config.json').read_text())['batch_size'] == int(advice.split('=')[1])
+    with pytest.raises(SystemExit, match='2'):
+        main(['swap', *map(str, words), '--batch_size=2'])
+
+
+def test_a_damaged_note_of_the_job_is_said(work):
+    run = work.folder / 'damaged.run'
+    run.mkdir()
+    (run / 'job.json').write_text('{')
+    with pytest.raises(InputError, match=r'job\.json: damaged; delete'):
+        swap([work.b], work.a, work.folder / 'd.mp4', workdir=run, steps=1, config=SMOKE, progress=False)
+
+
+def test_minutes_after_the_end_train_on_from_any_folder(work, monkeypatch):
+    run = work.folder / 'more.run'
+    shutil.copytree(work.folder / 'out.mp4.run', run)
+    monkeypatch.setattr(loop, 'steps_for', lambda *args: 3)
+    done = last_step(run)
+    monkeypatch.chdir(work.folder)
+    report = swap(['b.mp4'], 'a.mp4', 'more.mp4', workdir='more.run', minutes=5, progress=False)
+    assert report['steps'] == done + 3
 
 
 def test_folder_that_cannot_be_written_is_said_before_the_work(work, capsys, tmp_path, monkeypatch):

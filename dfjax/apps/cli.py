@@ -67,7 +67,10 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     if not argv or argv[0] not in VERBS:
         build_parser().parse_args(argv or ['--help'])
-    args = build_parser(argv[0]).parse_args(argv[1:])
+    parser = build_parser(argv[0])
+    args, args.overrides = parser.parse_known_args(argv[1:])
+    if strange := [word for word in args.overrides if 'config' not in args or not word.startswith('--config.')]:
+        parser.error(f'unrecognized arguments: {" ".join(strange)}')
     # The default action of SIGTERM would leave half-written outputs behind; this unwinds like Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
     try:

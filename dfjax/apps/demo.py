@@ -39,13 +39,14 @@ def demo(out: Path | str, *, minutes: float | None = 2.5, steps: int | None = No
     """
     import jax
 
-    from dfjax.apps.swap import swap
+    from dfjax.apps.swap import check_length, swap
     from dfjax.configs import faceswap
     from dfjax.data.media.output import atomic_folder
     from dfjax.inference.measure import evaluate
     from dfjax.inference.truth import compare_truth
 
     began = time.monotonic()
+    check_length(minutes, steps)
     out = Path(out)
     with atomic_folder(out, force, marker='truth.mp4') as folder:
         render_videos(folder)

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('src', nargs='+', metavar='SRC', help='a video, a picture, or a folder of them')
     parser.add_argument('-o', '--out', required=True, metavar='FACES', help='the folder to make')
     parser.add_argument(
-        '--face-type', default='full', metavar='TYPE', help='half, mid, close, full (default), whole_face, head'
+        '--face-type', default='full', metavar='TYPE', help='half, mid, full (default), whole_face, head'
     )
     parser.add_argument('--size', type=int, default=256, metavar='PX', help='side of the pictures; default 256')
     parser.add_argument('--format', choices=('png', 'jpg'), default='jpg', help='of the pictures; default jpg')

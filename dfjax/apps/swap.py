@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -10,13 +11,16 @@ from pathlib import Path
 
 from dfjax.errors import InputError
 
+FEWEST = 2  # faces of either person
 EXAMPLE = 'dfjax swap --face bert.mp4 --into anna.mp4 -o out.mp4 --minutes 10'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
-        f'Example: {EXAMPLE}\n\nInterrupted, or run again with more --minutes, it goes on where it was: all that it '
-        'has is kept in OUT.run/.\nAsk the people shown for their consent.'
+        f'Example: {EXAMPLE}\n\n'
+        'Interrupted, it goes on where it was when it is run again; after its end, with --force, it trains on\n'
+        'for as many --minutes, or up to --steps. All that it has is kept in OUT.run/. Keys of the config are\n'
+        'set as --config.batch_size=8. Ask the people shown for their consent.'
     )
     parser.add_argument(
         '--face', required=True, nargs='+', metavar='WHO', help='who is put in: videos, pictures, folders or a face set'
@@ -35,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict:
     """Swaps as the arguments say; returns the report."""
-    names = ('minutes', 'steps', 'workdir', 'config', 'person', 'colour', 'force')
+    names = ('minutes', 'steps', 'workdir', 'config', 'overrides', 'person', 'colour', 'force')
     return swap(args.face, args.into, args.out, **{name: getattr(args, name) for name in names})
 
 
@@ -48,6 +52,7 @@ def swap(
     steps: int | None = None,
     workdir: Path | str | None = None,
     config: str | None = None,
+    overrides: Sequence[str] = (),
     person: Path | str | None = None,
     colour: str = 'reinhard',
     force: bool = False,
@@ -62,10 +67,11 @@ def swap(
         into: the video (or picture, or folder) whose face is replaced.
         out: of the same kind.
         minutes: for everything; the training gets what extraction and conversion leave. A run that is gone on with
-            gets so many minutes again, up to the steps that it was planned with.
+            gets so many minutes again: up to the steps that it was planned with, or beyond them if it has done those.
         steps: of training instead; by default the config's.
         workdir: where faces and training are kept, and found again; by default `out` + '.run'.
         config: `file.py:variant` of system faceswap.
+        overrides: changes to it, as '--config.batch_size=8'.
         person: a picture of whom to replace in `into`; by default who is there most.
         colour: see `inference.swapper.Swapper`.
         force: replace an `out` that exists.
@@ -80,17 +86,17 @@ def swap(
     from dfjax.apps.convert import convert, plan_outputs
     from dfjax.data.batches import make_data
     from dfjax.data.faces.analyse import load_analysis
-    from dfjax.training.checkpoint import read_config
+    from dfjax.training.checkpoint import last_step, read_config
     from dfjax.training.loop import steps_for, train
 
     began = time.monotonic()
-    _check_length(minutes, steps)
+    check_length(minutes, steps)
     plan_outputs(into, out, force)
-    workdir = Path(workdir or f'{out}.run')
-    known = (workdir / 'config.json').is_file()
-    cfg = read_config(workdir) if known else _config(config, workdir, face)
-    if known and config is not None:
-        _check_same(cfg, _config(config, workdir, face), config, workdir)
+    workdir = Path(workdir or f'{out}.run').resolve()  # the config says where the faces are, from any folder
+    done = last_step(workdir)
+    cfg = read_config(workdir) if done else _config(config, overrides, workdir, face)
+    if done and (config is not None or overrides):
+        _check_same(cfg, _config(config, overrides, workdir, face), workdir)
     _claim(workdir, face, into, person)
     found = _extract(cfg, workdir, face, into, person, progress)
     analysis = load_analysis(workdir / 'into.jsonl')
@@ -106,9 +112,11 @@ def swap(
                 f'--minutes {minutes:g}: finding the faces and writing the video take longer; give at least '
                 f'{(60 * minutes - deadline) / 60 + 1:.0f}. The faces are kept in {workdir}'
             )
-    if not known or steps is not None:
-        with cfg.unlocked():
-            cfg.steps = steps or (steps_for(cfg, data, deadline) if deadline else cfg.steps)
+    with cfg.unlocked():
+        if steps is not None:
+            cfg.steps = steps
+        elif deadline is not None and (not done or done >= cfg.steps):
+            cfg.steps = done + steps_for(cfg, data, deadline)
     left = None if deadline is None else deadline - (time.monotonic() - extracted)
     state = train(cfg, workdir, data=data, deadline=left and max(left, 1.0), progress=progress)
     trained = time.monotonic()
@@ -123,14 +131,15 @@ def swap(
     return report | {'workdir': str(workdir), 'faces': found, 'steps': int(state.step), 'seconds': seconds}
 
 
-def _check_length(minutes: float | None, steps: int | None) -> None:
+def check_length(minutes: float | None, steps: int | None) -> None:
+    """Raises InputError unless the length of a run is above 0."""
     if minutes is not None and not 0 < minutes < math.inf:
         raise InputError(f'--minutes {minutes:g}: give a number above 0')
     if steps is not None and steps < 1:
         raise InputError(f'--steps {steps}: give 1 or more')
 
 
-def _config(name: str | None, workdir: Path, face: Sequence):
+def _config(name: str | None, overrides: Sequence[str], workdir: Path, face: Sequence):
     """The config of a new run: a variant that suits the device, and the face sets of this job."""
     from dfjax.configs import faceswap
     from dfjax.configs.common import build, load_config
@@ -139,19 +148,18 @@ def _config(name: str | None, workdir: Path, face: Sequence):
     if name is None:
         import jax
 
-        cfg = faceswap.get_config('laptop' if jax.default_backend() == 'cpu' else 'gpu')
-    else:
-        cfg = load_config(name)
-        if cfg.system != 'faceswap':
-            raise InputError(f'{name}: of system {cfg.system!r}; a swap needs one of faceswap')
+        name = f'{faceswap.__file__}:{"laptop" if jax.default_backend() == "cpu" else "gpu"}'
+    cfg = load_config(name, overrides)
+    if cfg.system != 'faceswap':
+        raise InputError(f'{name}: of system {cfg.system!r}; a swap needs one of faceswap')
     kinds = [kind(path) for path in face]
     if 'faceset' in kinds and len(face) > 1:
         raise InputError(f'{face[kinds.index("faceset")]}: is a face set; give it alone')
-    side_b = str(face[0]) if kinds == ['faceset'] else str(workdir / 'faces_b')
+    side_b = str(Path(face[0]).resolve()) if kinds == ['faceset'] else str(workdir / 'faces_b')
     return build(cfg, {'data.a': str(workdir / 'faces_a'), 'data.b': side_b})
 
 
-def _check_same(cfg, wanted, config: str, workdir: Path) -> None:
+def _check_same(cfg, wanted, workdir: Path) -> None:
     """Raises InputError where a run goes on with another config than the one that is asked for."""
     from dfjax.configs.common import flatten
 
@@ -159,7 +167,7 @@ def _check_same(cfg, wanted, config: str, workdir: Path) -> None:
     others = sorted(key for key in before.keys() | now.keys() if key != 'steps' and before.get(key) != now.get(key))
     if others:
         raise InputError(
-            f'{workdir}: its training began with another {", ".join(others[:3])} than {config} says; leave '
+            f'{workdir}: its training began with another {", ".join(others[:3])} than --config says; leave '
             '--config out to go on with it, or give another --workdir'
         )
 
@@ -173,14 +181,22 @@ def _claim(workdir: Path, face: Sequence, into: Path | str, person: Path | str |
     path = workdir / 'job.json'
     if workdir.exists() and not workdir.is_dir():
         raise InputError(f'{workdir}: is a file; give another --workdir')
-    if path.is_file() and json.loads(path.read_text()) == job:
-        return
     there = {file.name for file in workdir.iterdir()} if workdir.exists() else set()
-    if path.is_file() and len(there) > 1:
-        raise InputError(f'{workdir}: holds the work on other inputs; delete it or give another --workdir')
-    if there - {path.name}:
-        raise InputError(f'{workdir}: holds other files; give another --workdir')
-    with atomic_path(path, force=True) as part:  # a job that failed before it found a face holds nothing
+    before = {}
+    if path.name in there:
+        try:
+            before = dict(json.loads(path.read_text()))
+        except (ValueError, TypeError):
+            raise InputError(f'{path}: damaged; delete {workdir}, or give another --workdir') from None
+    if before == job:
+        return
+    kept = {path.name}  # what another job may take over: nothing, or the faces of the same input
+    if all(before.get(key) == job[key] for key in ('into', 'person')):
+        kept |= {'into.jsonl', 'faces_a'}
+    if there - kept:
+        what = 'the work on other inputs; delete it or' if before else 'other files;'
+        raise InputError(f'{workdir}: holds {what} give another --workdir')
+    with atomic_path(path, force=True) as part:
         part.write_text(json.dumps(job))
 
 
@@ -197,9 +213,18 @@ def _extract(cfg, workdir: Path, face: Sequence, into: Path | str, person: Path 
             analyse(into, person=person, progress=tick).save(workdir / 'into.jsonl')
     if not Path(cfg.data.a).is_dir():
         extract_faces([into], cfg.data.a, analyses=[load_analysis(workdir / 'into.jsonl')], **look)
-    if not Path(cfg.data.b).is_dir():
+    made = not Path(cfg.data.b).is_dir()
+    if made:
         extract_faces(face, cfg.data.b, **look)
     found = {side: len(load_faceset(cfg.data[side])) for side in ('a', 'b')}
+    for side, names in (('a', [into]), ('b', face)):
+        if found[side] < FEWEST:
+            if side == 'b' and made:
+                shutil.rmtree(cfg.data.b)  # so that the folder is free for another --face
+            raise InputError(
+                f'{", ".join(map(str, names))}: {found[side]} face; training needs {FEWEST} or more of either person: '
+                'give a video, or more pictures'
+            )
     if progress:
         print(f'faces: {found["a"]} to be replaced, {found["b"]} of the person put in', file=sys.stderr)
     return found

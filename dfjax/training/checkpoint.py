@@ -76,6 +76,11 @@ def check_fits(workdir: str | Path, cfg: ConfigDict) -> None:
             raise InputError(f'{workdir}: a run with another config: {changes}; use that config, or another folder')
 
 
+def last_step(workdir: str | Path) -> int:
+    """The step of the newest checkpoint in a run's folder; 0 if there is none."""
+    return max(_steps(Path(workdir)), default=0)
+
+
 def claim(workdir: str | Path, cfg: ConfigDict) -> None:
     """Makes `workdir` the folder of the run of `cfg`: writes config.json, or finds that it fits.
 

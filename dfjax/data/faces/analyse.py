@@ -14,7 +14,7 @@ from dfjax.data.faces.detect import load_detector
 from dfjax.data.faces.identity import SAME_PERSON, choose_person, descriptor_distance, track_descriptors
 from dfjax.data.faces.pool import Pool
 from dfjax.data.faces.record import Face
-from dfjax.data.faces.search import Found
+from dfjax.data.faces.search import UPSAMPLED_PIXELS, Found
 from dfjax.data.faces.track import Tracker, bridge, smooth
 from dfjax.errors import InputError
 
@@ -104,7 +104,8 @@ def analyse(
     faces = everyone if every_face else choose_person(everyone, wanted)
     if not everyone and not allow_none:
         pictures = 'it' if work.count == 1 else f'its {work.count} frames'
-        raise InputError(f'{src}: no face found in {pictures}; a face must be 40 px large and mostly in view')
+        least = 40 if np.prod(work.size) <= UPSAMPLED_PIXELS else 80
+        raise InputError(f'{src}: no face found in {pictures}; a face must be {least} px large and mostly in view')
     if not faces and not allow_none:
         nearest = min(descriptor_distance(mean, wanted) for mean in track_descriptors(everyone).values())
         raise InputError(
