@@ -4,12 +4,15 @@ import importlib
 
 import numpy as np
 import pytest
-from untrained import latent_runs
+from untrained import latent_runs, smooth_picture
 
 from dfjax.apps import cli
 from dfjax.configs.common import build
+from dfjax.data.media.image import write_image
+from dfjax.data.render.people import LABELS
 from dfjax.errors import InputError
-from dfjax.inference import figures_vae, heldout, vectors
+from dfjax.inference import figures_diffusion, figures_vae, heldout, vectors
+from dfjax.inference.latents import Latents
 from dfjax.inference.run import load_run
 
 SIZE = 32
@@ -77,9 +80,57 @@ def test_the_distance_of_real_pictures_from_themselves_is_the_floor(runs, monkey
     assert heldout.frechet_figures(run, 0 * real)['frechet'] > 10 * figures['frechet_floor']
 
 
-def test_a_diffusion_run_is_evaluated(runs, monkeypatch):
-    from dfjax.inference import figures_diffusion
+def pictures_in(folder, count):
+    """A folder of so many pictures, every other one of which smiles."""
+    for n in range(count):
+        write_image(folder / f'{n}.png', smooth_picture(40, 48, n))
+    rows = ''.join(f'{n}.png,{n % 2}\n' for n in range(count))
+    (folder / 'labels.csv').write_text(f'file,laughs\n{rows}')
+    return str(folder)
 
+
+def test_few_pictures_and_odd_numbers_of_them_are_evaluated(runs, tmp_path):
+    vae = figures_vae.figures(load_run(runs['vae']), data=pictures_in(tmp_path / '5', 5), samples=0)
+    assert all(np.isfinite(vae[k]) and vae[k] > 0 for k in ('psnr', 'sobel_error', 'path_linear', 'path_spherical'))
+    noise = figures_diffusion.figures(load_run(runs['diffusion']), data=str(tmp_path / '5'), samples=0)
+    assert 1 < noise['bits'] < 100 and noise['bits_error'] > 0
+    with pytest.raises(InputError, match='only 1 picture; at least 2 are needed'):
+        figures_vae.figures(load_run(runs['vae']), data=pictures_in(tmp_path / '1', 1), samples=0)
+
+
+def test_every_picture_counts_for_the_bound(runs, tmp_path, monkeypatch):
+    run, seen = load_run(runs['diffusion']), []
+
+    def bound(cfg, params, pictures, key):
+        seen.append(len(pictures))
+        return pictures.mean((1, 2, 3))
+
+    monkeypatch.setattr(run.system, 'bound', bound)
+    monkeypatch.setattr(figures_diffusion, 'AT_ONCE', 4)
+    report = figures_diffusion.figures(run, data=pictures_in(tmp_path, 11), samples=0)
+    images = heldout.load_pictures(run.cfg, str(tmp_path))['image']
+    assert report['bits'] == pytest.approx((images / 127.5 - 1).mean(), abs=1e-3)
+    assert sorted(seen) == [3, 4]  # compiled for these
+
+
+def test_edits_are_judged_by_vectors_of_the_runs_own_set(runs, tmp_path, monkeypatch):
+    """Those that the user has made of another set have other attributes, and are kept as they are."""
+    run = load_run(runs['vae'])
+    vectors.save(run, vectors.compute(Latents(run), *vectors.open_labelled(run.cfg, pictures_in(tmp_path, 6))))
+    before = (run.path / vectors.FILE).read_bytes()
+    judged = []
+    monkeypatch.setattr(figures_vae, 'PICTURES', 32)
+    monkeypatch.setattr(figures_vae, 'probe_of', lambda path, name, labels, size: labels)
+    monkeypatch.setattr(figures_vae, 'predict', lambda probe, pictures: judged.append(probe) or np.zeros((32, 7)))
+    report = figures_vae.edit_figures(run, Latents(run))
+    assert set(report['edits']) == set(judged[0]) == set(LABELS)
+    assert (run.path / vectors.FILE).read_bytes() == before
+    (run.path / vectors.FILE).unlink()
+    figures_vae.edit_figures(run, Latents(run))
+    assert vectors.load(run).source == run.cfg.data.source
+
+
+def test_a_diffusion_run_is_evaluated(runs, monkeypatch):
     monkeypatch.setattr(figures_diffusion, 'PICTURES', 32)
     report = figures_diffusion.figures(load_run(runs['diffusion']), samples=0)
     assert 1 < report['bits'] < 100 and report['bits_error'] > 0

@@ -1,11 +1,12 @@
 """`edit`, `morph` and `sample` on small runs that have not been trained."""
 
 import json
+import shutil
 
 import cv2
 import numpy as np
 import pytest
-from untrained import latent_runs
+from untrained import latent_runs, smooth_picture
 
 from dfjax.apps import cli
 from dfjax.apps.edit import edit, list_vectors
@@ -59,6 +60,31 @@ def test_attributes_are_listed_and_kept_with_the_run(runs):
     assert kept['vectors'].keys() == report.keys()
 
 
+def test_correlations_are_listed_after_the_vectors_are_made_orthogonal(runs):
+    report = list_vectors(runs['vae'], orthogonal=['glasses'], progress=False)
+    assert all(
+        abs(row['correlation']['glasses']) < 2e-3 for name, row in report.items() if name not in ('source', 'glasses')
+    )
+
+
+def test_rare_attributes_are_named_and_do_not_stop_the_others(runs, picture, tmp_path, capsys):
+    rows = ''.join(f'{n}.png,{n % 2},{int(n == 3)}\n' for n in range(5))
+    for n in range(5):
+        write_image(tmp_path / 'set' / f'{n}.png', smooth_picture(SIZE, SIZE, n))
+    (tmp_path / 'set' / 'labels.csv').write_text(f'file,laughs,hat\n{rows}')
+    run = shutil.copytree(runs['vae'], tmp_path / 'run')
+    words = ['edit', '--run', str(run), '--whole', '--data', str(tmp_path / 'set'), str(picture)]
+    for name, code in (('laughs', 0), ('hat', 2), ('hood', 2)):
+        assert cli.main([*words, '--vector', f'{name}=1', '-o', str(tmp_path / f'{name}.png')]) == code
+        said = capsys.readouterr().err
+        line = {
+            'laughs': 'set: left out, for fewer than 2 pictures have it, or have it not: hat',
+            'hat': "attribute 'hat' cannot be told: fewer than 2",
+            'hood': "attribute 'hood' is unknown; there are: laughs, hat",
+        }[name]
+        assert line in said and (tmp_path / f'{name}.png').exists() is (code == 0)
+
+
 def test_an_edit_is_the_decoded_sum(runs, picture, tmp_path):
     run = load_run(runs['vae'])
     out = tmp_path / 'out.png'
@@ -103,6 +129,11 @@ def test_a_folder_becomes_a_folder(runs, picture, tmp_path):
         (['--run', '{vae}', '--orthogonal', 'hat', '--vector', 'smile=1', '{picture}', '-o', '{out}.png'], "'hat'"),
         (['--run', '{vae}', '--vector', 'smile', '{picture}', '-o', '{out}.png'], 'write NAME=NUMBER'),
         (['--run', '{vae}', '--vector', 'smile=nan', '{picture}', '-o', '{out}.png'], 'write NAME=NUMBER'),
+        (
+            ['--run', '{vae}', '--vector', 'smile=1', '--vector', 'smile=2', '{picture}', '-o', '{out}.png'],
+            'smile=2: a second number for smile; give one',
+        ),
+        (['--run', '{vae}', '--list', '--orthogonal', 'hat'], "'hat' is unknown; there are: smile,"),
         (['--run', '{vae}', '{picture}', '-o', '{out}.png'], 'say what to change'),
         (['--run', '{vae}', '--vector', 'smile=1'], '-o OUT, or --list'),
         (['--run', '{vae}', '--vector', 'smile=1', '{picture}', '-o', '{out}.mp4'], 'is a picture; name the output'),

@@ -4,13 +4,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from fake_faces import write_faces
 from ml_collections import ConfigDict
 from scipy import stats
 
+from dfjax.data.media.image import write_image
 from dfjax.data.streams import Labelled
 from dfjax.errors import InputError
-from dfjax.inference import latents, vectors
+from dfjax.inference import heldout, latents, vectors
 from dfjax.inference.editor import Editor, feathered
+from dfjax.inference.pictures import read_pictures
 
 SIZE, LATENT = 8, 4
 
@@ -157,18 +160,52 @@ def test_an_unknown_attribute_lists_those_there_are(made):
             call()
 
 
-def test_one_class_only_or_no_label_is_one_line(tmp_path):
+def test_an_attribute_of_one_class_or_none_is_one_line():
     cfg = ConfigDict(dict(data=dict(source='render:3:4', size=32, labels=[])))
-    with pytest.raises(InputError, match=r"every picture has the label 'male'|no picture has the label 'male'"):
-        vectors.open_labelled(cfg, names=['male'])
-    with pytest.raises(InputError, match="no label 'hat'"):
-        vectors.open_labelled(cfg, names=['hat'])
+    with pytest.raises(
+        InputError, match="render:3:4: attribute 'male' cannot be told: fewer than 2 pictures have it, or"
+    ):
+        vectors.open_labelled(cfg, wanted=['male'])
+    with pytest.raises(InputError, match="render:3:4: attribute 'hat' is unknown; there are: "):
+        vectors.open_labelled(cfg, wanted=['hat'])
 
 
-def test_one_picture_of_a_class_is_too_few():
-    labels = {'a': np.arange(10) == 0}
-    with pytest.raises(InputError, match="'a' needs two or more"):
-        vectors.compute(Linear(), Labelled([Coded(labels)], ('a',)), ('a',))
+def test_a_rare_attribute_is_left_out_and_said_if_asked_for(tmp_path):
+    """One picture of five has the hat, all have the face: a vector for the smile is made all the same."""
+    for n in range(5):
+        write_image(tmp_path / f'{n}.png', np.full((SIZE, SIZE, 3), 30 * n, np.uint8))
+    rows = ''.join(f'{n}.png,{n % 2},{int(n == 3)},1\n' for n in range(5))
+    (tmp_path / 'labels.csv').write_text(f'file,smile,hat,face\n{rows}')
+    cfg = ConfigDict(dict(data=dict(source=str(tmp_path), size=SIZE, labels=[])))
+    labelled, names, few = vectors.open_labelled(cfg)
+    assert (names, few) == (('smile',), ('hat', 'face'))
+    made = vectors.compute(Linear(), labelled, names, few)
+    assert made.counts.tolist() == [2] and np.isfinite(made.vectors).all()
+    for name in few:
+        with pytest.raises(InputError, match=f"attribute '{name}' cannot be told: fewer than 2 pictures have it"):
+            vectors.open_labelled(cfg, wanted=['smile', name])
+        with pytest.raises(InputError, match=f"attribute '{name}' is left out: in {tmp_path} fewer than 2"):
+            made.shift({'smile': 1.0, name: 1.0})
+    vectors.save(SimpleNamespace(path=tmp_path, step=1), made)
+    assert vectors.load(SimpleNamespace(path=tmp_path, step=1)).few == few
+
+
+def test_pictures_are_cut_as_the_runs_or_refused(tmp_path):
+    cfg = ConfigDict(dict(data=dict(source='render:3:4', size=SIZE, labels=[], crop=6)))
+    faces = str(write_faces(tmp_path / 'faces'))
+    assert dict(vectors.picture_section(cfg, 'x', ('a',))) == dict(
+        source='x', labels=('a',), size=SIZE, crop=6, face_type='whole_face', resident_bytes=0
+    )
+    for read in (
+        lambda: heldout.load_pictures(cfg, faces),
+        lambda: vectors.open_labelled(cfg, faces),
+        lambda: read_pictures(faces, SIZE, 'whole_face'),
+    ):
+        with pytest.raises(InputError, match='faces: faces of type full, where whole_face is needed'):
+            read()
+    assert len(read_pictures(faces, SIZE, None)) == len(read_pictures(faces, SIZE, 'full')) == 6
+    cfg.data.source = faces
+    assert heldout.load_pictures(cfg, faces)['image'].shape == (6, SIZE, SIZE, 3)
 
 
 # Edits

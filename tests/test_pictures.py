@@ -283,7 +283,7 @@ def test_bad_names_get_one_line(tmp_path, monkeypatch):
         ('no/such: no such folder', 'labelled', dict(source='no/such', labels=())),
         ('none: no picture and no video in this folder', 'labelled', dict(source=str(tmp_path / 'none'), labels=())),
         (r'none of the 1 pictures can be read; .*1.png', 'labelled', dict(source=str(tmp_path / 'bad'), labels=())),
-        ('only 1 picture; training needs', 'unpaired', dict(a=a, b=one)),
+        ('only 1 picture; at least 2 are needed', 'unpaired', dict(a=a, b=one)),
         ("no label 'z'; there are: x, y", 'labelled', dict(source=str(tmp_path / 'domains'), labels=('z',))),
         ("no label 'z'; there are: none", 'labelled', dict(source=a, labels=('z',))),
         ("no picture has the label 'eyes_shut'", 'labelled', dict(source='render:1:2', labels=('eyes_shut',))),

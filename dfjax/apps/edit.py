@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -33,11 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict:
     """Edits, or lists the attributes, as the arguments say; returns the report."""
+    against = args.orthogonal.split(',') if args.orthogonal else ()
     if args.list:
-        return list_vectors(args.run, data=args.data)
+        return list_vectors(args.run, orthogonal=against, data=args.data)
     if not args.input or not args.out:
         raise InputError('give a picture, video or folder to edit and -o OUT, or --list')
-    against = args.orthogonal.split(',') if args.orthogonal else ()
     how = {'whole': args.whole, 'detail': args.detail, 'force': args.force}
     return edit(args.run, parse_amounts(args.vector), args.input, args.out, orthogonal=against, data=args.data, **how)
 
@@ -46,13 +47,15 @@ def parse_amounts(words: Sequence[str]) -> dict[str, float]:
     """`NAME=T` words as numbers by name.
 
     Raises:
-        InputError: a word is not of that form, or there is none.
+        InputError: a word is not of that form, a name comes twice, or there is none.
     """
     if not words:
         raise InputError('say what to change, as in --vector smile=+1.5')
     amounts = {}
     for word in words:
         name, _, text = word.partition('=')
+        if name in amounts:
+            raise InputError(f'{word}: a second number for {name}; give one')
         try:
             amounts[name] = float(text)
         except ValueError:
@@ -62,35 +65,49 @@ def parse_amounts(words: Sequence[str]) -> dict[str, float]:
     return amounts
 
 
-def vectors_of(run, data: str | None = None, names: Sequence[str] | None = None, progress: bool = True):
+def vectors_of(run, data: str | None = None, names: Sequence[str] = (), progress: bool = True):
     """The vectors kept with a loaded run; made from a labelled set, and kept, if there are none or `data` is given.
 
+    Attributes that too few pictures have, or have not, are left out and named on stderr.
+
+    Args:
+        names: attributes that there have to be.
+
     Raises:
-        InputError: as `inference.vectors.open_labelled` and `compute`.
+        InputError: as `inference.vectors.open_labelled` and `Vectors.index`.
     """
     from dfjax.inference import vectors
     from dfjax.inference.latents import Latents
 
     kept = None if data else vectors.load(run)
     if kept is None:
-        labelled, there = vectors.open_labelled(run.cfg, data)
-        if names and (strange := [name for name in names if name not in there]):
-            vectors.open_labelled(run.cfg, data, strange)  # which says what is wrong with them
+        labelled, there, few = vectors.open_labelled(run.cfg, data, names)
         with bar(f'codes of {labelled.name}', progress) as tick:
-            kept = vectors.compute(Latents(run), labelled, there, progress=tick)
+            kept = vectors.compute(Latents(run), labelled, there, few, progress=tick)
         vectors.save(run, kept)
+        if few:
+            print(f'{labelled.name}: left out, for {vectors.TOO_FEW}: {", ".join(few)}', file=sys.stderr)
+    for name in names:
+        kept.index(name)
     return kept
 
 
-def list_vectors(run: Path | str, *, data: str | None = None, progress: bool = True) -> dict:
+def list_vectors(
+    run: Path | str, *, orthogonal: Sequence[str] = (), data: str | None = None, progress: bool = True
+) -> dict:
     """{'source', and each attribute: its AUC, the pictures of each class, its correlation with the others}.
+
+    Args:
+        orthogonal: attributes that the others leave alone; correlations are then those that are left.
 
     Raises:
         InputError: as `load_run` and `vectors_of`.
     """
     from dfjax.inference.run import load_run
 
-    vectors = vectors_of(load_run(run, system='vae'), data, progress=progress)
+    vectors = vectors_of(load_run(run, system='vae'), data, orthogonal, progress)
+    if orthogonal:
+        vectors = vectors.orthogonal(orthogonal)
     return {'source': vectors.source} | vectors.table()
 
 
@@ -111,7 +128,7 @@ def edit(
 
         edit('runs/vae', {'smile': 1.5}, 'video.mp4', 'out.mp4')
 
-    A run on faces edits the faces that are found, and frames without one pass through and are counted; a run on plain
+    A run on faces edits every face that is found, and frames without one pass through and are counted; a run on plain
     pictures edits the middle square of every picture.
 
     Args:
@@ -148,7 +165,7 @@ def edit(
     faces = []
     if face_type is not None:
         with bar(f'faces of {Path(source).name}', progress) as tick:
-            faces = analyse(source, progress=tick).faces
+            faces = analyse(source, every_face=True, progress=tick).faces
     job = EditJob(Editor(Latents(run), shift, face_type, detail), faces, batch=8)
     with bar(f'writing {Path(out).name}', progress) as tick:
         many = Path(source).is_dir()

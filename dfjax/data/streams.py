@@ -34,7 +34,7 @@ def open_streams(kind: str, data: ConfigDict) -> Streams:
     for source in streams.values():
         if len(source) < 2:
             what = 'face' if kind == 'pairs' else 'picture'
-            raise InputError(f'{source.name}: only {len(source)} {what}; training needs at least 2')
+            raise InputError(f'{source.name}: only {len(source)} {what}; at least 2 are needed')
     return streams
 
 

@@ -8,7 +8,7 @@ from dfjax.inference.run import Run
 from dfjax.inference.sampling import diffuse, draw_noise
 
 PICTURES = 256  # held out
-AT_ONCE = 32  # of them
+AT_ONCE = 32  # of them, at most
 
 
 def figures(
@@ -29,10 +29,10 @@ def figures(
     pictures = load_pictures(run.cfg, data or held_out_name(run.cfg, PICTURES))['image'][:PICTURES]
     params, bits = jax.device_put(run.params), []
     bound = jax.jit(lambda params, x, key: run.system.bound(run.cfg, params, x, key))
-    for start in range(0, len(pictures) - AT_ONCE + 1, AT_ONCE):
-        part = pictures[start : start + AT_ONCE].astype(np.float32) / 127.5 - 1
-        bits.append(np.asarray(bound(params, part, jax.random.fold_in(jax.random.key(0), start))))
-    bits = np.concatenate(bits) if bits else np.full(1, np.nan)
+    for n, part in enumerate(np.array_split(pictures, -(-len(pictures) // AT_ONCE))):  # of one size or two
+        key = jax.random.fold_in(jax.random.key(0), n * AT_ONCE)
+        bits.append(np.asarray(bound(params, part.astype(np.float32) / 127.5 - 1, key)))
+    bits = np.concatenate(bits)
     report = {'bits': round(float(bits.mean()), 4), 'bits_error': round(float(bits.std() / len(bits) ** 0.5), 4)}
     if samples:
         noise = draw_noise(run, samples, seed=0)

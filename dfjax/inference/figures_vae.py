@@ -5,7 +5,8 @@ sobel_error         mean difference of the gradients' magnitudes; sobel_gain is 
                     another run, the same one trained with gamma 0
 edit_moved          share of edits by which an attribute goes where it was asked to, by the probe
 edit_kept           how much the other attributes change, of what the one edited does
-path_*              perceptual length of a transition between two pictures
+path_*              perceptual length of a transition between two pictures; that no frame of it leaves the range of the
+                    data needs no figure, for the decoder ends in a tanh
 frechet             distance of samples of the prior; frechet_floor is that of real pictures
 active              dimensions of the code that are used
 """
@@ -71,17 +72,17 @@ def reconstruction(pictures: np.ndarray, made: np.ndarray) -> dict[str, float]:
 
 
 def transition_length(nets: Latents, codes: np.ndarray, kind: str) -> float:
-    """Mean perceptual length of the paths between PAIRS pairs of codes."""
-    pairs = codes[: 2 * PAIRS].reshape(-1, 2, codes.shape[-1])
-    return round(float(np.mean([path_length(nets, list(pair), kind) for pair in pairs])), 4)
+    """Mean perceptual length of the paths between pairs of codes [N, L], at most PAIRS of them; N is 2 or more."""
+    pairs = list(zip(codes[::2], codes[1::2]))[:PAIRS]
+    return round(float(np.mean([path_length(nets, pair, kind) for pair in pairs])), 4)
 
 
 def edit_figures(run: Run, nets: Latents) -> dict:
     """'edit_moved' and 'edit_kept', means over attributes, and 'edits': both of each."""
-    vectors = load(run)
-    if vectors is None:
-        labelled, names = open_labelled(run.cfg)
-        vectors = compute(nets, labelled, names)
+    kept = vectors = load(run)
+    if kept is None or kept.source != run.cfg.data.source:  # of a set that the user chose: not what is asked of others
+        vectors = compute(nets, *open_labelled(run.cfg))
+    if kept is None:
         save(run, vectors)
     probe = probe_of(run.path, held_out_name(run.cfg, PROBED, 3), vectors.names, run.cfg.data.size)
     held_out = load_pictures(run.cfg, held_out_name(run.cfg, PICTURES), vectors.names)

@@ -1,6 +1,6 @@
 """Pictures that a run has not learnt from, and how far its samples are from them."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -10,7 +10,7 @@ from dfjax.data.streams import WHOLE, open_streams
 from dfjax.errors import InputError
 from dfjax.inference.frechet import descriptors, frechet
 from dfjax.inference.run import Run
-from dfjax.inference.vectors import face_type_of
+from dfjax.inference.vectors import face_type_of, picture_section
 
 APART = 1_000_000  # what is added to the seed of rendered training pictures
 
@@ -30,15 +30,13 @@ def held_out_name(cfg: ConfigDict, count: int, salt: int = 0) -> str:
     return ':'.join(words)
 
 
-def load_pictures(cfg: ConfigDict, name: str, labels: Iterable[str] = ()) -> dict[str, np.ndarray]:
+def load_pictures(cfg: ConfigDict, name: str, labels: Sequence[str] = ()) -> dict[str, np.ndarray]:
     """'image' uint8 [N, S, S, 3], 'label' and 'known' [N, K] of a set, cut as the run's pictures are.
 
     Raises:
-        InputError: as `open_streams`.
+        InputError: as `open_streams`; faces of another type than the run's.
     """
-    data = dict(source=name, labels=tuple(labels), size=cfg.data.size, resident_bytes=0)
-    data |= {k: cfg.data[k] for k in ('face_type', 'crop') if k in cfg.data}
-    return load_arrays(open_streams('labelled', ConfigDict(data))[WHOLE])
+    return load_arrays(open_streams('labelled', picture_section(cfg, name, labels))[WHOLE])
 
 
 def frechet_figures(run: Run, samples: np.ndarray, data: str | None = None) -> dict[str, float]:

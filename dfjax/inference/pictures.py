@@ -24,10 +24,10 @@ def read_pictures(name: Path | str, size: int, face_type: str | None) -> np.ndar
         uint8 [N, size, size, 3].
 
     Raises:
-        InputError: no such picture, a video, or no face in a picture.
+        InputError: no such picture, a video, no face in a picture, or a set of another face type.
     """
     if str(name).startswith('render:') or kind(name) == 'faceset':
-        source = open_pictures(str(name), size, face_type or 'whole_face')
+        source = open_pictures(str(name), size, face_type)
         return np.stack([source[n]['image'] for n in range(len(source))])
     if kind(name) == 'video':
         raise InputError(f'{name}: is a video; give a picture')

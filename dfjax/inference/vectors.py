@@ -1,10 +1,11 @@
 """Attribute vectors: the direction in which an attribute moves a code, from a labelled set in one pass.
 
-    vectors = compute(latents, open_labelled('faces', 64))          v = mean code with it - mean code without
+    vectors = compute(latents, *open_labelled(run.cfg))             v = mean code with it - mean code without
     save(run, vectors); vectors = load(run)
     shift = vectors.shift({'smile': 1.5, 'glasses': -1})            psi(phi(x) + shift) is the edit
 
-The classes of each attribute are made equal by leaving out pictures of the larger one at random (DeepFakeLab).
+The classes of each attribute are made equal by leaving out pictures of the larger one at random (DeepFakeLab); an
+attribute that too few pictures have, or have not, is left out.
 """
 
 import dataclasses
@@ -27,6 +28,8 @@ from dfjax.inference.run import Run
 
 FILE = 'vectors.npz'  # beside a run's config; what a person reads of it is vectors.json
 CHUNK = 64  # pictures read at once
+FEWEST = 2  # pictures of a class: a vector from one, and its AUC by the other
+TOO_FEW = f'fewer than {FEWEST} pictures have it, or have it not'
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +43,7 @@ class Vectors:
             vector was not made from: 0.5 is not at all, 1 is always.
         counts: [K] pictures of each class that were used.
         source: the labelled set.
+        few: attributes of the set that are left out, for too few pictures have them or have them not.
     """
 
     names: tuple[str, ...]
@@ -47,6 +51,7 @@ class Vectors:
     auc: np.ndarray
     counts: np.ndarray
     source: str
+    few: tuple[str, ...] = ()
 
     def correlation(self) -> np.ndarray:
         """[K, K] cosines between the vectors."""
@@ -57,8 +62,10 @@ class Vectors:
         """Where an attribute stands.
 
         Raises:
-            InputError: if there is no such attribute.
+            InputError: if there is no such attribute, or it is left out.
         """
+        if name in self.few:
+            raise InputError(f'attribute {name!r} is left out: in {self.source} {TOO_FEW}')
         if name not in self.names:
             raise InputError(f'attribute {name!r} is unknown; there are: {", ".join(self.names)}')
         return self.names.index(name)
@@ -98,45 +105,56 @@ class Vectors:
         }
 
 
-def open_labelled(cfg: ConfigDict, source: str | None = None, names: Sequence[str] | None = None) -> tuple:
-    """The labelled pictures of a run, or of another source, and the attributes they tell.
+def open_labelled(cfg: ConfigDict, source: str | None = None, wanted: Sequence[str] = ()) -> tuple:
+    """The labelled pictures of a run, or of another source, and the attributes that they tell.
 
     Args:
         cfg: of the run, for the size and cut of the pictures, and for the source if none is given.
         source: as `data.source`.
-        names: the attributes wanted; by default all that some pictures have and others have not.
+        wanted: attributes that there have to be.
 
     Returns:
-        (`streams.Labelled`, names).
+        (`streams.Labelled`, the names of its labels, those of attributes with fewer than FEWEST pictures of a class).
 
     Raises:
-        InputError: if there is no label, none of that name, or one of those asked for has one class only.
+        InputError: if there is no attribute, or one that is wanted is not there or has too few pictures of a class; as
+            `open_streams`.
     """
-    data = dict(source=source or cfg.data.source, labels=(), size=cfg.data.size, resident_bytes=0)
-    data |= {k: cfg.data[k] for k in ('face_type', 'crop') if k in cfg.data}
-    sources = open_streams('labelled', ConfigDict(data))[WHOLE].sources
-    if names is None:
-        there = dict.fromkeys(label for part in sources for label in part.labels)
-        names = [label for label in there if len(set(np.concatenate([_seen(part, label) for part in sources]))) > 1]
-        if not names:
-            raise InputError(f'{data["source"]}: no label that some pictures have and others have not; give --data')
-    return Labelled(sources, tuple(names)), tuple(names)
+    data = picture_section(cfg, source or cfg.data.source)
+    sources = open_streams('labelled', data)[WHOLE].sources
+    there = dict.fromkeys(label for part in sources for label in part.labels)
+    classes = {label: np.concatenate([_seen(part, label) for part in sources]) for label in there}
+    rarer = {label: min(seen.sum(), (~seen).sum()) for label, seen in classes.items()}
+    if strange := [name for name in wanted if name not in there]:
+        names = ', '.join(there) or 'none'
+        raise InputError(f'{data.source}: attribute {strange[0]!r} is unknown; there are: {names}')
+    if rare := [name for name in wanted if rarer[name] < FEWEST]:
+        raise InputError(f'{data.source}: attribute {rare[0]!r} cannot be told: {TOO_FEW}')
+    names = tuple(name for name in there if rarer[name] >= FEWEST)
+    if not names:
+        raise InputError(f'{data.source}: no label that some pictures have and others have not; give --data')
+    return Labelled(sources, names), names, tuple(name for name in there if rarer[name] < FEWEST)
 
 
 def _seen(source, label: str) -> np.ndarray:
     return np.asarray(source.labels.get(label, []), bool)
 
 
-def compute(latents: Latents, labelled: Labelled, names: Sequence[str], seed: int = 0, progress=None) -> Vectors:
+def picture_section(cfg: ConfigDict, source: str, labels: Sequence[str] = ()) -> ConfigDict:
+    """The section `data` of a config that reads pictures of any source as those of a run are: of its size and cut."""
+    data = dict(source=source, labels=tuple(labels), size=cfg.data.size, crop=cfg.data.get('crop', 0))
+    return ConfigDict(data | dict(face_type=face_type_of(cfg), resident_bytes=0))
+
+
+def compute(
+    latents: Latents, labelled: Labelled, names: Sequence[str], few: Sequence[str] = (), seed: int = 0, progress=None
+) -> Vectors:
     """The vectors of a labelled set, read once.
 
     Args:
-        labelled, names: of `open_labelled`.
-        seed: of what is left out.
+        labelled, names, few: of `open_labelled`.
+        seed: of what is left out to make classes equal.
         progress: called with the pictures done and their number.
-
-    Raises:
-        InputError: if an attribute has fewer than two pictures of a class.
     """
     codes, count = [], len(labelled)
     with ThreadPoolExecutor() as pool:
@@ -147,14 +165,13 @@ def compute(latents: Latents, labelled: Labelled, names: Sequence[str], seed: in
                 progress(min(start + CHUNK, count), count)
     codes, rng = np.concatenate(codes), np.random.default_rng(seed)
     found, auc, counts = [], [], []
-    for k, name in enumerate(names):
+    for k in range(len(names)):
         having, without = balanced(labelled.table[:, k] > 0.5, labelled.known[:, k] > 0.5, rng)
-        if len(having) < 2:
-            raise InputError(f'{labelled.name}: attribute {name!r} needs two or more pictures with and without it')
         found.append(codes[having].mean(0) - codes[without].mean(0))
         auc.append(separability(codes[having], codes[without]))
         counts.append(len(having))
-    return Vectors(tuple(names), np.stack(found).astype(np.float32), np.array(auc), np.array(counts), labelled.name)
+    found = np.stack(found).astype(np.float32)
+    return Vectors(tuple(names), found, np.array(auc), np.array(counts), labelled.name, tuple(few))
 
 
 def balanced(label: np.ndarray, known: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -182,7 +199,7 @@ def auc(high: np.ndarray, low: np.ndarray) -> float:
 def save(run: Run, vectors: Vectors) -> None:
     """Keeps the vectors with the run, and what a person wants to know of them in vectors.json."""
     arrays = {k: getattr(vectors, k) for k in ('vectors', 'auc', 'counts')}
-    told = {'names': np.array(vectors.names), 'source': np.array(vectors.source), 'step': np.array(run.step)}
+    told = {k: np.array(getattr(vectors, k), str) for k in ('names', 'few', 'source')} | {'step': np.array(run.step)}
     with atomic_path(run.path / FILE, force=True) as part, open(part, 'wb') as file:
         np.savez(file, **arrays, **told)
     with atomic_path(run.path / 'vectors.json', force=True) as part:
@@ -195,8 +212,8 @@ def load(run: Run) -> Vectors | None:
         with np.load(run.path / FILE, allow_pickle=False) as file:
             if int(file['step']) != run.step:
                 return None
-            names, source = tuple(file['names'].tolist()), str(file['source'])
-            return Vectors(names, file['vectors'], file['auc'], file['counts'], source)
+            names, few = (tuple(file[k].tolist()) if k in file else () for k in ('names', 'few'))  # older ones: no few
+            return Vectors(names, file['vectors'], file['auc'], file['counts'], str(file['source']), few)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         return None
 
@@ -204,16 +221,14 @@ def load(run: Run) -> Vectors | None:
 def face_type_of(cfg: ConfigDict) -> str | None:
     """How the faces are aligned that a run has learnt from; None if its pictures are whole ones."""
     from dfjax.data.faceset import ROWS, load_faceset
+    from dfjax.data.packed import holds_faces
     from dfjax.data.sources import INFO, PackedFaces
 
-    source = cfg.data.source.split('+')[0]
+    source = cfg.data.source if Path(cfg.data.source).exists() else cfg.data.source.split('+')[0]
     if source.startswith('render:'):
         return cfg.data.get('face_type', FACE_TYPE)
-    if (Path(source) / ROWS).is_file():
+    if source and (Path(source) / ROWS).is_file():
         return load_faceset(source).face_type
-    if (Path(source) / INFO).is_file():
-        try:
-            return PackedFaces(source, cfg.data.size).face_type
-        except InputError:  # a dataset of other pictures
-            return None
+    if source and (Path(source) / INFO).is_file() and holds_faces(Path(source)):
+        return PackedFaces(source, cfg.data.size).face_type
     return None
