@@ -16,8 +16,9 @@ import toy_system as toy
 
 from dfjax.configs.common import build
 from dfjax.errors import InputError
-from dfjax.training import checkpoint, loop, report
-from dfjax.training.checkpoint import Checkpoints, load_params, read_config
+from dfjax.training import checkpoint, loop, report, workdir
+from dfjax.training.checkpoint import Checkpoints, load_params
+from dfjax.training.workdir import read_config
 
 
 @pytest.fixture(autouse=True, scope='module')
@@ -151,8 +152,8 @@ def test_how_long_and_how_to_watch_may_change(run):
 
 
 def test_a_folder_without_checkpoints_takes_any_config(tmp_path):
-    checkpoint.claim(tmp_path, build(toy.default_config(), {'lr': 1.0}))
-    checkpoint.claim(tmp_path, build(toy.default_config(), {'lr': 2.0}))
+    workdir.claim(tmp_path, build(toy.default_config(), {'lr': 1.0}))
+    workdir.claim(tmp_path, build(toy.default_config(), {'lr': 2.0}))
     assert read_config(tmp_path).lr == 2.0
 
 

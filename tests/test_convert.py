@@ -25,7 +25,8 @@ from dfjax.inference import detail
 from dfjax.inference.run import Run, load_run
 from dfjax.inference.swapper import GROUP, Swapper
 from dfjax.systems import faceswap
-from dfjax.training.checkpoint import Checkpoints, claim
+from dfjax.training.checkpoint import Checkpoints
+from dfjax.training.workdir import claim
 
 IDENTITY = SimpleNamespace(swap=lambda cfg, params, x, points, side: (x, jnp.ones_like(x[..., :1])))
 INVERTED = SimpleNamespace(swap=lambda cfg, params, x, points, side: (-x, jnp.ones_like(x[..., :1])))

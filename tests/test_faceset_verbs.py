@@ -151,15 +151,15 @@ def test_packed_set_reads_as_the_folder_does(faces, tmp_path):
     packed = tmp_path / 'packed'
     see_through = np.dstack([picture(0), np.full((SIZE, SIZE), 128, np.uint8)])  # tfds would give four channels
     cv2.imwrite(str(faces / 'one_000003.png'), see_through)
-    report = pack.run(Namespace(faces=faces, out=packed, force=False))
+    report = pack.pack(faces, packed, force=False)
     assert report['faces'] == COUNT and report['bytes'] > COUNT * SIZE * SIZE
     folder, dataset = (load_arrays(open_source(str(p), 32, 'full')) for p in (faces, packed))
     assert folder.keys() == dataset.keys()
     for key in folder:
         assert (folder[key] == dataset[key]).all(), key
     with pytest.raises(InputError, match='--force'):
-        pack.run(Namespace(faces=faces, out=packed, force=False))
-    pack.run(Namespace(faces=faces, out=packed, force=True))
+        pack.pack(faces, packed, force=False)
+    pack.pack(faces, packed, force=True)
 
 
 def test_a_full_disk_while_packing_is_one_line_and_nothing_stays(faces, tmp_path, monkeypatch):
@@ -168,12 +168,12 @@ def test_a_full_disk_while_packing_is_one_line_and_nothing_stays(faces, tmp_path
 
     monkeypatch.setattr(packing.FaceSetBuilder, 'download_and_prepare', full)
     with pytest.raises(InputError, match='packed: the disk is full; free some space'):
-        pack.run(Namespace(faces=faces, out=tmp_path / 'packed', force=False))
+        pack.pack(faces, tmp_path / 'packed', force=False)
     assert not list(tmp_path.glob('*packed*'))
 
 
 def test_plain_tfds_reads_a_packed_set_without_tensorflow(tmp_path):
-    pack.run(Namespace(faces=write_faces(tmp_path / 'f', descriptor=False), out=tmp_path / 'packed', force=False))
+    pack.pack(write_faces(tmp_path / 'f', descriptor=False), tmp_path / 'packed', force=False)
     code = (
         'import sys, tensorflow_datasets as tfds\n'
         f'data = tfds.builder_from_directory({str(tmp_path / "packed")!r}).as_data_source()["train"]\n'
@@ -189,7 +189,7 @@ def test_bad_packed_sets_get_one_line(tmp_path, faces):
     import tensorflow_datasets as tfds
 
     packed = tmp_path / 'packed'
-    pack.run(Namespace(faces=faces, out=packed, force=False))
+    pack.pack(faces, packed, force=False)
     with pytest.raises(InputError, match='packed: faces of type full, but the config says head'):
         open_source(str(packed), SIZE, 'head')
     for file, data in (('dataset_info.json', b'{'), ('features.json', b''), ('*array_record*', b'12345678' * 9)):

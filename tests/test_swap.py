@@ -25,7 +25,7 @@ from dfjax.data.media.video import read_frames
 from dfjax.data.render import animate, random_identity, render
 from dfjax.errors import InputError
 from dfjax.training import loop, parallel
-from dfjax.training.checkpoint import last_step
+from dfjax.training.workdir import last_step
 
 ROOT = Path(__file__).parents[1]
 SMOKE = f'{ROOT}/configs/faceswap.py:smoke'

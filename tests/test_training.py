@@ -20,8 +20,9 @@ from dfjax.configs.common import build
 from dfjax.errors import InputError
 from dfjax.systems.state import State
 from dfjax.training import loop, parallel
-from dfjax.training.checkpoint import load_params, read_config
+from dfjax.training.checkpoint import load_params
 from dfjax.training.report import sheet
+from dfjax.training.workdir import read_config
 
 
 @pytest.fixture(autouse=True, scope='module')

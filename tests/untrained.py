@@ -8,7 +8,8 @@ import numpy as np
 
 from dfjax.configs.common import build
 from dfjax.systems import load_system
-from dfjax.training.checkpoint import Checkpoints, claim
+from dfjax.training.checkpoint import Checkpoints
+from dfjax.training.workdir import claim
 
 
 def untrained(folder, name, **changes):

@@ -36,6 +36,8 @@ def run(args: argparse.Namespace) -> dict:
 def check_faces(path: Path | str) -> dict:
     """Looks at every picture of a face set.
 
+        check_faces('faces/anna')['unusable']
+
     Args:
         path: the face set.
 

@@ -18,27 +18,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> dict:
-    """Packs as the arguments say; returns the report: 'faces' or 'pictures' and 'labels', 'bytes', 'out'."""
+    """Packs as the arguments say; returns the report."""
+    return pack(args.faces, args.out, size=args.size, force=args.force)
+
+
+def pack(src: Path | str, out: Path | str, *, size: int = 64, force: bool = False) -> dict:
+    """Writes a face set, or pictures with their labels, as a tfds dataset (array_record).
+
+        pack('faces/anna', 'packed/anna')
+
+    Args:
+        src: a face set, a folder of pictures (with a CSV of labels), or rendered people, as render:people:1:2000.
+        out: the dataset's folder, the argument of `tfds.builder_from_directory`.
+        size: side of rendered pictures, pixels.
+        force: replace a dataset that is there.
+
+    Returns:
+        'faces' or 'pictures' and 'labels', 'bytes' written, 'out'.
+
+    Raises:
+        InputError: if there is nothing to pack, a picture is damaged, or `out` exists or cannot be written.
+    """
     from dfjax.data.faceset import ROWS, load_faceset
     from dfjax.data.media.image import IMAGE_SUFFIXES
     from dfjax.errors import InputError
 
-    name = str(args.faces)
+    name = str(src)
     folder = Path(name)
     if not name.startswith('render:') and not _has_pictures_only(folder, ROWS, IMAGE_SUFFIXES):
         faces = load_faceset(folder)
         from dfjax.data.packing import pack_faceset  # after the check: tfds takes a second to import
 
-        size = pack_faceset(faces, args.out, args.force)
-        return {'faces': len(faces), 'bytes': size, 'out': str(args.out)}
-    if args.size < 32:
-        raise InputError(f'--size {args.size}: give 32 or more')
+        return {'faces': len(faces), 'bytes': pack_faceset(faces, out, force), 'out': str(out)}
+    if size < 32:
+        raise InputError(f'--size {size}: give 32 or more')
     from dfjax.data.packing import pack_pictures
     from dfjax.data.pictures import open_pictures
 
-    source = open_pictures(name, args.size)
-    size = pack_pictures(source, args.out, args.force)
-    return {'pictures': len(source), 'labels': list(source.labels), 'bytes': size, 'out': str(args.out)}
+    source = open_pictures(name, size)
+    written = pack_pictures(source, out, force)
+    return {'pictures': len(source), 'labels': list(source.labels), 'bytes': written, 'out': str(out)}
 
 
 def _has_pictures_only(folder: Path, rows: str, suffixes: tuple[str, ...]) -> bool:

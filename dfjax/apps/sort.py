@@ -34,6 +34,8 @@ def run(args: argparse.Namespace) -> dict:
 def sort_faces(path: Path | str, by: str, reverse: bool = False) -> dict:
     """Renames the pictures of a face set to `00000@name`, `00001@name`, ... and draws its contact sheet anew.
 
+        sort_faces('faces/anna', by='blur')
+
     Nothing else changes: `faces.jsonl` knows the plain names, so that sorting can be stopped at any moment.
 
     Args:

@@ -86,8 +86,8 @@ def swap(
     from dfjax.apps.convert import convert, plan_outputs
     from dfjax.data.batches import make_data
     from dfjax.data.faces.analyse import load_analysis
-    from dfjax.training.checkpoint import last_step, read_config
     from dfjax.training.loop import steps_for, train
+    from dfjax.training.workdir import last_step, read_config
 
     began = time.monotonic()
     check_length(minutes, steps)
@@ -121,12 +121,9 @@ def swap(
     state = train(cfg, workdir, data=data, deadline=left and max(left, 1.0), progress=progress)
     trained = time.monotonic()
     report = convert(workdir, into, out, analysis=analysis, colour=colour, force=force, progress=progress)
-    seconds = {
-        'extract': round(extracted - began, 1),
-        'train': round(trained - extracted, 1),
-        'convert': round(time.monotonic() - trained, 1),
-        'total': round(time.monotonic() - began, 1),
-    }
+    ends = {'extract': (began, extracted), 'train': (extracted, trained), 'convert': (trained, time.monotonic())}
+    seconds = {part: round(end - start, 1) for part, (start, end) in ends.items()}
+    seconds['total'] = round(sum(seconds.values()), 1)
     del report['analysis_seconds']
     return report | {'workdir': str(workdir), 'faces': found, 'steps': int(state.step), 'seconds': seconds}
 

@@ -13,7 +13,8 @@ from dfjax.errors import InputError
 from dfjax.inference.foreign.convert import read_nets
 from dfjax.models.translation import MODELS
 from dfjax.systems import SYSTEMS, load_system
-from dfjax.training.checkpoint import load_params, read_config
+from dfjax.training.checkpoint import load_params
+from dfjax.training.workdir import read_config
 
 
 @dataclass(frozen=True, eq=False)

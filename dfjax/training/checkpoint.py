@@ -1,11 +1,7 @@
-"""A run's folder: its config, and its checkpoints.
+"""Checkpoints of a run: W/checkpoints/N/ is the state after N steps (Orbax), all of it but `frozen`.
 
-    W/config.json       every key of the run, its system among them
-    W/checkpoints/N/    the state after N steps (Orbax), all of it but `frozen`; the newest two and the best are kept
-    W/metrics.jsonl, W/tb, W/previews: see `report.py`
-
-A checkpoint appears whole or not at all. When the next one is saved, `seal.json` with a checksum of each of its files
-is added to it: Orbax itself restores a damaged array without a word.
+The newest two and the best are kept. A checkpoint appears whole or not at all. When the next one is saved, `seal.json`
+with a checksum of each of its files is added to it: Orbax itself restores a damaged array without a word.
 """
 
 import contextlib
@@ -21,80 +17,14 @@ from pathlib import Path
 
 import jax
 import orbax.checkpoint as ocp
-from ml_collections import ConfigDict
 
-from dfjax.configs.common import build, flatten
 from dfjax.errors import InputError
 from dfjax.systems import load_system
 from dfjax.systems.state import State
+from dfjax.training.workdir import read_config, saved_steps, say, write_whole
 
 NEWEST = 2
-# What may change when a run goes on: it says how long and how to watch, and not what is learnt.
-FREE_KEYS = {'steps', 'log_every', 'preview_every', 'checkpoint_every', 'parallel'}
 SAVED = ('step', 'params', 'opt', 'ema', 'aux')
-
-
-def say(text: str) -> None:
-    """A line for the person at the terminal; one process speaks for all."""
-    if jax.process_index() == 0:
-        print(text, file=sys.stderr, flush=True)
-
-
-def read_config(workdir: str | Path) -> ConfigDict:
-    """The config of the run in `workdir`.
-
-    Raises:
-        InputError: if there is no run, or its config is not one that this version knows.
-    """
-    path = Path(workdir) / 'config.json'
-    if not path.is_file():
-        raise InputError(f'{workdir}: not a run; it has no config.json')
-    try:
-        stored = json.loads(path.read_text())
-        name = stored['system']
-    except (ValueError, KeyError, TypeError):
-        raise InputError(f'{path}: damaged; write it again from the config that the run was started with') from None
-    try:
-        return build(load_system(name).default_config(), stored)
-    except InputError as error:
-        raise InputError(f'{path}: {error}') from None
-
-
-def check_fits(workdir: str | Path, cfg: ConfigDict) -> None:
-    """Raises InputError if checkpoints of another system or config are in `workdir`."""
-    workdir = Path(workdir).absolute()
-    if any(_steps(workdir)):
-        stored = dict(flatten(read_config(workdir)))
-        asked = dict(flatten(cfg))
-        if stored['system'] != asked['system']:
-            raise InputError(
-                f'{workdir}: a run of system {stored["system"]!r}, not {asked["system"]!r}; give another folder'
-            )
-        differing = [k for k in sorted(stored | asked) if k not in FREE_KEYS and stored.get(k) != asked.get(k)]
-        if differing:
-            changes = ', '.join(f'{k} ({stored.get(k)!r}, now {asked.get(k)!r})' for k in differing)
-            raise InputError(f'{workdir}: a run with another config: {changes}; use that config, or another folder')
-
-
-def last_step(workdir: str | Path) -> int:
-    """The step of the newest checkpoint in a run's folder; 0 if there is none."""
-    return max(_steps(Path(workdir)), default=0)
-
-
-def claim(workdir: str | Path, cfg: ConfigDict) -> None:
-    """Makes `workdir` the folder of the run of `cfg`: writes config.json, or finds that it fits.
-
-    Raises:
-        InputError: as `check_fits`, or if the folder cannot be written.
-    """
-    check_fits(workdir, cfg)
-    workdir = Path(workdir).absolute()
-    if jax.process_index() == 0:
-        try:
-            workdir.mkdir(parents=True, exist_ok=True)
-            _write(workdir / 'config.json', json.dumps(cfg.to_dict(), indent=1, sort_keys=True))
-        except OSError as error:
-            raise InputError(f'{workdir}: cannot be written: {error.strerror}') from None
 
 
 def load_params(workdir: str | Path) -> State:
@@ -210,9 +140,9 @@ class Checkpoints:
         """Adds checksums to the checkpoints that have none."""
         if jax.process_index() != 0:
             return
-        for step in _steps(self.workdir):
+        for step in saved_steps(self.workdir):
             if not (self.folder / str(step) / 'seal.json').exists():
-                _write(self.folder / str(step) / 'seal.json', json.dumps(_checksums(self.folder / str(step))))
+                write_whole(self.folder / str(step) / 'seal.json', json.dumps(_checksums(self.folder / str(step))))
 
     def _unwritable(self, error: Exception) -> InputError:
         full = getattr(error, 'errno', None) == errno.ENOSPC or 'RESOURCE_EXHAUSTED' in str(error)
@@ -249,7 +179,7 @@ def _newest(workdir: Path, shapes: State) -> tuple[tuple[int, State, dict] | Non
         tree, restore_args=ocp.checkpoint_utils.construct_restore_args(tree), partial_restore=True
     )
     damaged = []
-    for step in reversed(_steps(workdir)):
+    for step in reversed(saved_steps(workdir)):
         folder = workdir / 'checkpoints' / str(step)
         fault = _fault(folder)
         if not fault:
@@ -285,12 +215,6 @@ def _fault(folder: Path) -> str:
     return f'is damaged ({wrong[0]})' if wrong else ''
 
 
-def _steps(workdir: Path) -> list[int]:
-    """The steps of the complete checkpoints in a run's folder."""
-    folder = workdir / 'checkpoints'
-    return sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit()) if folder.is_dir() else []
-
-
 def _checksums(folder: Path) -> dict[str, int]:
     files = sorted(p for p in folder.rglob('*') if p.is_file() and p.name != 'seal.json')
     return {str(p.relative_to(folder)): _checksum(p) for p in files}
@@ -302,10 +226,3 @@ def _checksum(path: Path) -> int:
         while block := file.read(1 << 20):
             value = zlib.crc32(block, value)
     return value
-
-
-def _write(path: Path, text: str) -> None:
-    """Writes a file whole or not at all."""
-    part = path.with_name(f'.{path.name}.part')
-    part.write_text(text)
-    part.replace(path)

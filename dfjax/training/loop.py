@@ -23,9 +23,10 @@ from dfjax.data.media.output import FULL
 from dfjax.errors import InputError
 from dfjax.systems import load_system
 from dfjax.systems.state import State
-from dfjax.training.checkpoint import Checkpoints, check_fits, claim, say
+from dfjax.training.checkpoint import Checkpoints
 from dfjax.training.parallel import Meshed, agree, enable_compilation_cache, memory_errors, placement
 from dfjax.training.report import Report
+from dfjax.training.workdir import check_fits, claim, say
 
 SECONDS_PER_DISPATCH = 0.5  # also how long a signal to stop may wait, twice
 PREVIEWED = 8  # at most; examples

@@ -1,0 +1,96 @@
+"""A run's folder and its config: what a run is, and whether it may go on.
+
+W/config.json       every key of the run, its system among them
+W/checkpoints/N/    see `checkpoint.py`
+W/metrics.jsonl, W/tb, W/previews: see `report.py`
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import jax
+from ml_collections import ConfigDict
+
+from dfjax.configs.common import build, flatten
+from dfjax.errors import InputError
+from dfjax.systems import load_system
+
+# What may change when a run goes on: it says how long and how to watch, and not what is learnt.
+FREE_KEYS = {'steps', 'log_every', 'preview_every', 'checkpoint_every', 'parallel'}
+
+
+def say(text: str) -> None:
+    """A line for the person at the terminal; one process speaks for all."""
+    if jax.process_index() == 0:
+        print(text, file=sys.stderr, flush=True)
+
+
+def read_config(workdir: str | Path) -> ConfigDict:
+    """The config of the run in `workdir`.
+
+    Raises:
+        InputError: if there is no run, or its config is not one that this version knows.
+    """
+    path = Path(workdir) / 'config.json'
+    if not path.is_file():
+        raise InputError(f'{workdir}: not a run; it has no config.json')
+    try:
+        stored = json.loads(path.read_text())
+        name = stored['system']
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f'{path}: damaged; write it again from the config that the run was started with') from None
+    try:
+        return build(load_system(name).default_config(), stored)
+    except InputError as error:
+        raise InputError(f'{path}: {error}') from None
+
+
+def check_fits(workdir: str | Path, cfg: ConfigDict) -> None:
+    """Raises InputError if checkpoints of another system or config are in `workdir`."""
+    workdir = Path(workdir).absolute()
+    if any(saved_steps(workdir)):
+        stored = dict(flatten(read_config(workdir)))
+        asked = dict(flatten(cfg))
+        if stored['system'] != asked['system']:
+            raise InputError(
+                f'{workdir}: a run of system {stored["system"]!r}, not {asked["system"]!r}; give another folder'
+            )
+        differing = [k for k in sorted(stored | asked) if k not in FREE_KEYS and stored.get(k) != asked.get(k)]
+        if differing:
+            changes = ', '.join(f'{k} ({stored.get(k)!r}, now {asked.get(k)!r})' for k in differing)
+            raise InputError(f'{workdir}: a run with another config: {changes}; use that config, or another folder')
+
+
+def last_step(workdir: str | Path) -> int:
+    """The step of the newest checkpoint in a run's folder; 0 if there is none."""
+    return max(saved_steps(Path(workdir)), default=0)
+
+
+def claim(workdir: str | Path, cfg: ConfigDict) -> None:
+    """Makes `workdir` the folder of the run of `cfg`: writes config.json, or finds that it fits.
+
+    Raises:
+        InputError: as `check_fits`, or if the folder cannot be written.
+    """
+    check_fits(workdir, cfg)
+    workdir = Path(workdir).absolute()
+    if jax.process_index() == 0:
+        try:
+            workdir.mkdir(parents=True, exist_ok=True)
+            write_whole(workdir / 'config.json', json.dumps(cfg.to_dict(), indent=1, sort_keys=True))
+        except OSError as error:
+            raise InputError(f'{workdir}: cannot be written: {error.strerror}') from None
+
+
+def saved_steps(workdir: Path) -> list[int]:
+    """The steps of the complete checkpoints in a run's folder."""
+    folder = workdir / 'checkpoints'
+    return sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit()) if folder.is_dir() else []
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file whole or not at all."""
+    part = path.with_name(f'.{path.name}.part')
+    part.write_text(text)
+    part.replace(path)
