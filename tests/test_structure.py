@@ -19,8 +19,8 @@ DOCUMENTS = sorted([ROOT / 'README.md', *(ROOT / 'docs').rglob('*.md')])
 
 # Each package may import itself and what stands before it.
 ORDER = ('errors', 'ops', 'data', 'models', 'losses', 'systems', 'configs', 'training', 'inference', 'apps', 'train')
-LINES_OF_A_FILE = 312
-LINES_OF_A_FUNCTION = 62
+LINES_OF_A_FILE = 300
+LINES_OF_A_FUNCTION = 60
 LINES_THAT_SPEAK_FOR_THEMSELVES = 20
 HEAVY = ('jax', 'flax', 'optax', 'orbax', 'grain', 'tensorflow_datasets', 'torch', 'cv2', 'av', 'dlib', 'h5py', 'numpy')
 
