@@ -221,7 +221,7 @@ def test_an_interpolation_is_an_animation_through_the_samples(runs, tmp_path):
 
 
 def test_inversion_comes_nearer_than_chance(runs, picture, tmp_path):
-    report = sample(runs['gan'], 1, tmp_path / 'pair.png', invert=str(picture), whole=True)
+    report = sample(runs['gan'], None, tmp_path / 'pair.png', invert=str(picture), whole=True)
     given, made = np.split(read_image(tmp_path / 'pair.png').astype(float), 2, axis=1)
     np.testing.assert_array_equal(given, read_image(picture))
     assert report['psnr'] == pytest.approx(10 * np.log10(255**2 / ((given - made) ** 2).mean()), abs=0.01)
@@ -258,13 +258,20 @@ def test_a_diffusion_model_keeps_what_is_outside_the_mask_or_little_changed(runs
         ('diffusion', ['--mask', '{picture}'], 'give --init IN'),
         ('diffusion', ['--init', '{picture}', '--whole', '--strength', '0'], 'strength 0'),
         ('diffusion', ['--steps', '0'], '0 steps'),
+        ('diffusion', ['--strength', '0.3'], '--strength is of a picture to begin from: give --init IN'),
+        ('diffusion', ['--guidance', 'nan'], '--guidance nan: give a number'),
+        ('diffusion', ['--init', '{folder}', '--whole'], 'give one picture'),
+        ('diffusion', ['--init', 'render:people:1:3'], 'render:people:1:3: 3 pictures; give one'),
+        ('gan', ['--invert', '{picture}', '-n', '3'], '--invert makes one picture of each given; leave out -n'),
+        ('gan', ['--invert', '{picture}', '--truncation', '1'], 'leave out -n, --interpolate and --truncation'),
+        ('gan', ['--invert', '{picture}', '--interpolate', '2'], 'leave out -n, --interpolate and --truncation'),
         ('gan', ['-o', '{out}.gif'], 'an animation needs --interpolate'),
         ('gan', ['-o', '{out}.txt'], 'an animation is written as'),
         ('gan', ['--interpolate', '-1'], '--interpolate -1'),
     ],
 )
 def test_a_wrong_sample_is_one_line(runs, picture, tmp_path, capsys, system, words, line):
-    words = [word.format(picture=picture, out=tmp_path / 'out') for word in words]
+    words = [word.format(picture=picture, folder=picture.parent, out=tmp_path / 'out') for word in words]
     words = words if '-o' in words else [*words, '-o', str(tmp_path / 'out.png')]
     assert cli.main(['sample', '--run', str(runs[system]), *words]) == 2
     assert line in capsys.readouterr().err.strip().splitlines()[-1]

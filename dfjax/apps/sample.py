@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '.gif, .webp and .mp4 are a walk.'
     )
     parser.add_argument('--run', required=True, metavar='W', help='the folder of a trained vae, gan or diffusion model')
-    parser.add_argument('-n', type=int, default=16, metavar='N', help='how many; default 16')
+    parser.add_argument('-n', type=int, metavar='N', help='how many; default 16, with a mask 1')
     parser.add_argument('-o', '--out', required=True, metavar='OUT', help='a picture, a new folder or an animation')
     parser.add_argument('--seed', type=int, default=0, metavar='N', help='of the noise; default 0')
     parser.add_argument('--truncation', type=float, metavar='T', help='vae, gan: nearer to the mean below 1; default 1')
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--guidance', type=float, metavar='G', help='diffusion: above 1 follows labels more')
     parser.add_argument('--init', metavar='IN', help='diffusion: a picture to begin from')
     parser.add_argument('--strength', type=float, metavar='S', help='of its change, 0 to 1; default 0.5, 1 with a mask')
-    parser.add_argument('--mask', metavar='PICTURE', help='white where --init is to be made anew')
+    parser.add_argument('--mask', metavar='PICTURE', help='white where --init is to be made anew; gives it whole again')
     parser.add_argument('--whole', action='store_true', help='take whole pictures, not the faces in them')
     parser.add_argument('--force', action='store_true', help='replace a file that exists')
 
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> dict:
 
 def sample(
     run,
-    count: int,
+    count: int | None,
     out: Path | str,
     *,
     seed: int = 0,
@@ -68,37 +68,43 @@ def sample(
 
     Args:
         run: the folder of a run of system vae, gan or diffusion, or what `load_run` gave.
-        count: how many, before interpolation.
+        count: how many, before interpolation; None is 16, and 1 with a mask.
         out: a picture's name, an animation's, or a folder's, which has no suffix.
         seed: of the noise.
         truncation: see `from_noise` of the system.
         interpolate: so many pictures between each two, on a spherical path of the noise.
         invert: a picture or folder: of system gan, shows each beside the nearest that the generator makes.
         diffusion: `inference.sampling.diffuse`'s options steps, solver, labels, guidance, strength; and 'init' and
-            'mask', the names of pictures.
+            'mask', the names of pictures. With a mask the result is the picture of 'init', as it was but for the mask.
         whole: take the middle squares of pictures given, not the faces in them.
 
     Returns:
         {'out', 'pictures', 'system'}, and of an inversion 'psnr'.
 
     Raises:
-        InputError: options that the system does not have, numbers out of range, as `diffuse` and the writers.
+        InputError: options that the system does not have or that do not go together, numbers out of range, as
+            `diffuse`, `inference.pictures` and the writers.
     """
     from dfjax.inference.run import load_run
     from dfjax.training.parallel import enable_compilation_cache
 
     enable_compilation_cache()
+    options = dict(diffusion or {})
+    if invert and (count is not None or interpolate or truncation is not None):
+        raise InputError('--invert makes one picture of each given; leave out -n, --interpolate and --truncation')
+    count = (1 if 'mask' in options else 16) if count is None else count
     check_numbers(n=count)
     out = check_out(Path(out), interpolate, force)
     run = load_run(run) if isinstance(run, str | Path) else run
-    options = dict(diffusion or {})
     check_options(run, truncation, interpolate, invert, options)
     if invert:
         made, extra = _inverted(run, invert, whole)
     else:
         made, extra = _sampled(run, count, seed, truncation, interpolate, options, whole, progress), {}
     animated = is_animation(out, interpolate)
-    write_pictures(out, made, 2 if invert else interpolate + 1, animated, run.cfg.system, force)
+    told = {'description': 'made by a trained model', 'details': {'system': run.cfg.system}}
+    told['composite'] = 'init' in options  # a picture altered, not made from nothing
+    write_pictures(out, made, 2 if invert else interpolate + 1, animated, told, force)
     return {'out': str(out), 'pictures': len(made), 'system': run.cfg.system} | extra
 
 
@@ -139,26 +145,33 @@ def check_options(run, truncation: float | None, interpolate: int, invert: str |
         raise InputError(f'--invert: for runs of system gan; {run.path} is one of {system!r}')
     if 'init' in options and interpolate:
         raise InputError('--interpolate is between samples; leave it out with --init')
+    for name in ('strength', 'mask'):
+        if name in options and 'init' not in options:
+            raise InputError(f'--{name} is of a picture to begin from: give --init IN')
+    if not math.isfinite(options.get('guidance', 1.0)):
+        raise InputError(f'--guidance {options["guidance"]:g}: give a number')
 
 
 def _sampled(run, count, seed, truncation, interpolate, options: dict, whole: bool, progress: bool):
-    """uint8 pictures [N, S, S, 3] out of noise."""
-    from dfjax.inference import sampling
+    """uint8 pictures [N, S, S, 3] out of noise; with a mask [N, H, W, 3], whole ones."""
+    import numpy as np
+
+    from dfjax.inference import pictures, sampling
 
     noise = sampling.draw_noise(run, count, seed)
     noise = sampling.interpolated(noise, interpolate) if interpolate else noise
     if run.cfg.system != 'diffusion':
         return sampling.make(run, noise, 1.0 if truncation is None else truncation)
+    part = white = None
     if 'init' in options:
         options['strength'] = options.get('strength', 1.0 if 'mask' in options else 0.5)
-        options['init'] = _pictures(run, options['init'], whole)[0]
+        part = pictures.Part(options['init'], run.cfg.data.size, face_type_for(run, whole))
+        options['init'] = part.seen
     if 'mask' in options:
-        from dfjax.data.media.image import read_image
-        from dfjax.data.pictures import squared
-
-        options['mask'] = squared(read_image(options['mask']), run.cfg.data.size).mean(-1) > 127
+        white, options['mask'] = part.masked(options['mask'])
     with bar('steps', progress) as tick:
-        return sampling.diffuse(run, noise, seed=seed, progress=tick, **options)
+        made = sampling.diffuse(run, noise, seed=seed, progress=tick, **options)
+    return made if white is None else np.stack([part.restored(one, white) for one in made])
 
 
 def _inverted(run, name: str, whole: bool):
@@ -166,23 +179,28 @@ def _inverted(run, name: str, whole: bool):
     import numpy as np
 
     from dfjax.inference.inversion import invert
+    from dfjax.inference.pictures import read_pictures
 
-    given = _pictures(run, name, whole)
+    given = read_pictures(name, run.cfg.data.size, face_type_for(run, whole))
     made = invert(run, given)[1]
     error = ((made.astype(np.float64) - given) ** 2).mean()
     psnr = round(10 * math.log10(255**2 / max(error, 1e-10)), 3)
     return np.stack([given, made], 1).reshape(-1, *given.shape[1:]), {'psnr': psnr}
 
 
-def _pictures(run, name: str, whole: bool):
-    from dfjax.inference.pictures import read_pictures
+def face_type_for(run, whole: bool) -> str | None:
+    """How faces are cut out of the pictures given; None takes their middle squares."""
     from dfjax.inference.vectors import face_type_of
 
-    return read_pictures(name, run.cfg.data.size, None if whole else face_type_of(run.cfg))
+    return None if whole else face_type_of(run.cfg)
 
 
-def write_pictures(out: Path, pictures, columns: int, animated: bool, system: str, force: bool) -> None:
-    """Writes uint8 pictures [N, S, S, 3]: a folder, an animation, or a sheet in rows of `columns` (1: a square)."""
+def write_pictures(out: Path, pictures, columns: int, animated: bool, told: dict, force: bool) -> None:
+    """Writes uint8 pictures [N, H, W, 3]: a folder, an animation, or a sheet in rows of `columns` (1: a square).
+
+    Args:
+        told: what `credentials.sign` says of them.
+    """
     import numpy as np
 
     from dfjax.data.media.animation import write_animation
@@ -191,14 +209,13 @@ def write_pictures(out: Path, pictures, columns: int, animated: bool, system: st
     from dfjax.data.media.signed import signed_path
     from dfjax.training.report import sheet
 
-    how = {'description': 'made by a trained model', 'details': {'system': system}}
     if not out.suffix:
         with atomic_folder(out) as folder:
             for n, picture in enumerate(pictures):
-                with signed_path(folder / f'{n:05d}.png', **how) as part:
+                with signed_path(folder / f'{n:05d}.png', **told) as part:
                     write_image(part, picture)
         return
-    with signed_path(out, force=force, **how) as part:
+    with signed_path(out, force=force, **told) as part:
         if animated:
             write_animation(part, pictures, 24)
         else:
