@@ -26,8 +26,8 @@ def run(src: Path | str | None = None, frames: int = 240, repeats: int = 5) -> d
     import numpy as np
 
     from dfjax.apps.extract import extract_faces
-    from dfjax.data.faces.pool import cores
     from dfjax.data.media.video import VideoWriter, read_frames
+    from dfjax.data.processes import cores
 
     with tempfile.TemporaryDirectory() as folder:
         video, stack = Path(folder) / 'bench.mp4', Path(folder) / 'frames.npy'

@@ -17,10 +17,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from dfjax.data.faces.pool import cores, ended, start_worker
 from dfjax.data.faceset import load_faceset
 from dfjax.data.media.source import iter_frames, kind, media_files
 from dfjax.data.media.video import probe
+from dfjax.data.processes import cores, ended, start_worker
 from dfjax.errors import InputError
 from dfjax.inference.truth import compare_truth
 

@@ -1,6 +1,7 @@
 """Heads to pictures: colour, face mask and landmarks; and the exact truth of a face swap."""
 
-import os
+import json
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -8,6 +9,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from dfjax.data.processes import cores, ended, start_worker
 from dfjax.data.render import features, scene
 from dfjax.data.render.hair import hair_colour
 from dfjax.data.render.head import Head, Moment, face_region, head, moment
@@ -17,6 +19,8 @@ from dfjax.data.render.skin import MAP_SKIN
 from dfjax.data.render.surface import Array, look_up, smoothstep
 from dfjax.data.render.trace import Camera, camera, lit, meet
 from dfjax.errors import InputError
+
+SHARE = 32  # pictures that a process draws at least: fewer are drawn before it is there
 
 
 @dataclass(frozen=True)
@@ -59,14 +63,47 @@ def render(identity: Params, motion: Params, size: int = 256, skin: int = MAP_SK
         np.empty((count, size, size, 3), np.uint8),
     )
 
-    def one(n: int) -> None:
-        i, m = ({k: float(v[n]) for k, v in p.items()} for p in (who, how))
-        out.image[n], out.mask[n], out.landmarks[n], out.parts[n] = _picture(i, m, size, skin)
-
-    one(0)  # alone, so that the threads find the head of a single person prepared
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(one, range(1, count)))
+    workers = min(cores(), count // SHARE)
+    if workers > 1:
+        _by_processes(workers, who, how, size, skin, out)
+    else:
+        for n in range(count):
+            out.image[n], out.mask[n], out.landmarks[n], out.parts[n] = draw(who, how, n, size, skin)
     return out
+
+
+def draw(who: Params, how: Params, n: int, size: int, skin: int) -> tuple[Array, Array, Array, Array]:
+    """The n-th picture, its mask, landmarks and parts, see `Rendered`; who and how are [N]."""
+    i, m = ({k: float(v[n]) for k, v in p.items()} for p in (who, how))
+    return _picture(i, m, size, skin)
+
+
+def _by_processes(workers: int, who: Params, how: Params, size: int, skin: int, out: Rendered) -> None:
+    """Fills `out`, every worker its share of the pictures. Threads would wait for Python's lock most of the time."""
+    pipes = {'stdin': subprocess.PIPE, 'stdout': subprocess.PIPE}
+    processes = [start_worker('dfjax.data.render.worker', **pipes) for _ in range(workers)]
+
+    def share(k: int) -> None:
+        rows, process = slice(k, None, workers), processes[k]
+        job = {'size': size, 'skin': skin}
+        job |= {name: {p: v[rows].tolist() for p, v in t.items()} for name, t in (('who', who), ('how', how))}
+        try:
+            process.stdin.write(json.dumps(job).encode() + b'\n')
+            process.stdin.flush()
+        except BrokenPipeError:
+            raise ended() from None
+        for arrays in zip(*(a[rows] for a in (out.image, out.mask, out.landmarks, out.parts))):
+            for array in arrays:
+                if process.stdout.readinto(memoryview(array).cast('B')) < array.nbytes:
+                    raise ended()
+
+    try:
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(share, range(workers)))
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
 
 
 def truth(
