@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+from dfjax.apps import bench_render
 from dfjax.data import render as heads
 from dfjax.errors import InputError
 
@@ -37,3 +38,8 @@ def test_a_process_that_is_killed_is_one_line(shared, monkeypatch):
     monkeypatch.setattr(drawing, 'start_worker', gone)
     with pytest.raises(InputError, match='was ended, most likely for want of memory'):
         heads.render(WHO, HOW, 96)
+
+
+def test_bench_counts_what_is_drawn():
+    report = bench_render.run(64, 4, 1)
+    assert (report['frames'], report['size']) == (4, 64) and report['fps'] > 0

@@ -15,6 +15,7 @@ TARGETS = {  # name: module, its options, what it measures
     'stargan': ('bench_systems', {'system': 'stargan', 'variant': 'paper'}, 'the same'),
     'extract': ('bench_extract', {}, 'extraction beside bare dlib on all cores'),
     'convert': ('bench_convert', {}, 'frames a second of conversion'),
+    'render': ('bench_render', {}, 'heads a second that are drawn, at 256 px'),
 }
 
 
