@@ -78,9 +78,9 @@ def measure(
         parts = [_share(path, every, stride, targets, 0, 1)]
     else:  # processes: dlib holds Python's lock while it fits landmarks and describes
         parts = _shares(path, every, stride, targets, workers)
-    whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    order = np.argsort(whole.pop('index'))
-    measured = Measured(str(path), len(order), **{name: array[order] for name, array in whole.items()})
+    table = np.concatenate(parts)
+    table = table[np.argsort(table['index'])]
+    measured = Measured(str(path), len(table), table['landmarks'], table['descriptors'], table['detail'])
     if follow is None and not measured.found.any():
         raise InputError(f'{path}: no face was found in it; give a video with a visible face')
     return measured
@@ -94,41 +94,43 @@ def measure_person(path: str | Path, samples: int = 200, workers: int | None = N
     return measure(path, stride=max(1, frames // samples), workers=workers)
 
 
-def _shares(path: str | Path, every: int, stride: int, targets: np.ndarray | None, workers: int) -> list[dict]:
+def _shares(path: str | Path, every: int, stride: int, targets: np.ndarray | None, workers: int) -> list[np.ndarray]:
     """`_share` of every worker, each a process that decodes for itself: cheaper than handing pictures round."""
     with tempfile.TemporaryDirectory() as folder:
         job = {'path': str(path), 'every': every, 'stride': stride, 'workers': workers}
-        np.savez(f'{folder}/job.npz', job=json.dumps(job), targets=np.zeros(0) if targets is None else targets)
+        Path(folder, 'job.json').write_text(json.dumps(job))
+        np.save(f'{folder}/targets.npy', np.zeros(0) if targets is None else targets)
         processes = [start_worker('dfjax.inference.measure', folder, str(n)) for n in range(workers)]
         try:
             codes = [process.wait() for process in processes]
         finally:
             for process in processes:
                 process.kill()
+                process.wait()
         for text in filter(Path.exists, (Path(folder, f'{n}.txt') for n in range(workers))):
             raise InputError(text.read_text())
         if any(codes):
             raise ended()
-        return [dict(np.load(f'{folder}/{n}.npz', allow_pickle=False)) for n in range(workers)]
+        return [np.load(f'{folder}/{n}.npy', allow_pickle=False) for n in range(workers)]
 
 
 def _serve(folder: str, share: str) -> None:
     """A worker process: `_share` of the job in `folder`, written there; or a line that says what the user can mend."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    with np.load(f'{folder}/job.npz', allow_pickle=False) as file:
-        job, targets = json.loads(str(file['job'])), file['targets']
+    job = json.loads(Path(folder, 'job.json').read_text())
+    targets = np.load(f'{folder}/targets.npy', allow_pickle=False)
     try:
-        arrays = _share(**job, targets=targets if len(targets) else None, share=int(share))
+        table = _share(**job, targets=targets if len(targets) else None, share=int(share))
     except InputError as error:
         Path(folder, f'{share}.txt').write_text(str(error))
     else:
-        np.savez(f'{folder}/{share}.npz', **arrays)
+        np.save(f'{folder}/{share}.npy', table)
 
 
 def _share(
     path: str | Path, every: int, stride: int, targets: np.ndarray | None, share: int, workers: int
-) -> dict[str, np.ndarray]:
-    """One worker's frames, every `workers`-th: 'index' [n] of each, and the arrays of `Measured`, [n, ...]."""
+) -> np.ndarray:
+    """One worker's frames, every `workers`-th: rows [n] of 'index' and the fields of `Measured`."""
     cv2.setNumThreads(1)
     detect, landmark, describe = _load_models()
     known, rows = _known_boxes(path), []
@@ -145,10 +147,8 @@ def _share(
             if row % every == 0:
                 descriptor = describe(rgb, points)
         rows.append((row, points, descriptor, detail))
-    # A type of fields, so that there are columns also without rows
     kinds = [('index', int), ('landmarks', np.float32, (68, 2)), ('descriptors', np.float32, 128), ('detail', float)]
-    table = np.array(rows, kinds)
-    return {name: table[name] for name in table.dtype.names}
+    return np.array(rows, kinds)
 
 
 def _known_boxes(path: str | Path) -> dict[str, tuple]:

@@ -109,9 +109,8 @@ class Part:
         if white.shape != self.whole.shape[:2]:
             (h, w), (height, width) = white.shape, self.whole.shape[:2]
             raise InputError(f'{name}: a mask of {w} x {h} pixels, where the picture has {width} x {height}')
-        reach = int(
-            0.5 / np.sqrt(np.linalg.det(self.matrix[:, :2]))
-        )  # of a pixel of `seen`, in whole pixels; + 1 below
+        # How far half a pixel of `seen` reaches, in pixels of the whole picture
+        reach = int(0.5 / np.sqrt(np.linalg.det(self.matrix[:, :2])))
         wide = cv2.dilate(white.astype(np.uint8) * 255, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
         seen = cv2.warpAffine(wide, self.matrix, self.seen.shape[1::-1], borderMode=cv2.BORDER_REPLICATE) > 0
         if not seen.any():
