@@ -56,8 +56,12 @@ def test_depth_follows_from_the_side():
     assert widths(64, 4, 32, 100) == [32, 64, 100]
     assert widths(128, 4, 32, 100) == [32, 64, 100, 100]
     assert widths(256, 4, 32, 512) == [32, 64, 128, 256, 512]
+    assert widths(64, 4, 32, 100, bottom=8) == [32, 64]
+    assert widths(64, 4, 32, 100, bottom=16) == [32]
     with pytest.raises(InputError, match=r'is 16, 32, 64, ... with stem 4, not 96'):
         widths(96, 4, 32, 512)
+    with pytest.raises(InputError, match=r'is 128, 256, 512, ... with stem 4, not 64'):
+        widths(64, 4, 32, 512, bottom=32)
 
 
 @pytest.mark.parametrize(
@@ -66,6 +70,8 @@ def test_depth_follows_from_the_side():
         (vae, {'loss.sobel': 'round'}, 'loss.sobel is one of magnitude, axis, squared, complete'),
         (vae, {'data.size': 96}, 'data.size'),
         (vae, {'model.latent': 0}, 'model.latent'),
+        (vae, {'model.grid': 4, 'model.coarse': 0}, 'model.latent is a multiple of 16 with grid 4, not 8'),
+        (vae, {'model.grid': 8, 'model.latent': 64}, 'model.coarse is 0 with grid 8, not 8'),
         (vae, {'data.size': 16, 'loss.texture': 1.0}, r'data.size is 28 or more with loss.texture, not 16'),
         (
             gan,
@@ -178,6 +184,30 @@ def test_no_frame_leaves_the_range_of_the_data(coder):
     codes = 1000 * jax.random.normal(jax.random.key(0), (8, cfg.model.latent))
     made = np.asarray(vae.decode(cfg, params, codes))
     assert np.abs(made).max() <= 1 and np.abs(made).max() > 0.5
+
+
+def test_samples_are_drawn_from_the_gaussian_of_the_codes(monkeypatch):
+    """A step averages the codes' mean and second moments, and what is drawn has them."""
+    cfg = config('vae', **{'model.latent': 6})
+    batch = batch_of(cfg, 256)
+    flat = jax.random.randint(jax.random.key(2), (256, 1, 1, 3), 0, 256)
+    batch['image'] = jnp.broadcast_to(flat, batch['image'].shape).astype(jnp.uint8)
+    state = jax.jit(lambda key: vae.init(cfg, key))(jax.random.key(0))
+    after, _ = jax.jit(lambda state: vae.step(cfg, state, batch))(state)
+
+    encoder = {'params': state.params['encoder']}
+    mean, log_variance = vae.nets(cfg)['encoder'].apply(encoder, batch['image'] / 127.5 - 1)
+    expected = np.cov(np.asarray(mean).T, bias=True) + np.diag(np.exp(log_variance).mean(0))
+    prior = jax.tree.map(lambda old, new: np.asarray(new - 0.1 * old) / 0.9, *(s.ema['prior'] for s in (state, after)))
+    np.testing.assert_allclose(prior['mean'], mean.mean(0), atol=0.25)  # 4 standard errors
+
+    monkeypatch.setattr(vae, 'decode', lambda cfg, params, codes: codes)
+    noise = jax.random.normal(jax.random.key(3), (20_000, cfg.model.latent))
+    codes = np.asarray(vae.from_noise(cfg, {'prior': prior}, noise))
+    np.testing.assert_allclose(codes.mean(0), prior['mean'], atol=0.05)
+    np.testing.assert_allclose(np.cov(codes.T), expected, atol=0.25)
+    near = np.asarray(vae.from_noise(cfg, {'prior': prior}, noise, truncation=0.5))
+    np.testing.assert_allclose(near - prior['mean'], (codes - prior['mean']) / 2, atol=1e-4)
 
 
 # GAN

@@ -31,42 +31,54 @@ def scaled(x: Tensor, size: int) -> Tensor:
 class Encoder(nn.Module):
     """As `dfjax.models.vae.Encoder`; `size` is the side of its pictures."""
 
-    def __init__(self, size: int, latent: int, stem: int, width: int, most: int, residuals: int, coarse: int):
+    def __init__(
+        self, size: int, latent: int, stem: int, width: int, most: int, residuals: int, coarse: int, grid: int
+    ):
         super().__init__()
-        plan = widths(size, stem, width, most)
+        plan = widths(size, stem, width, most, grid or BOTTOM)
         layers, channels = unshuffle(stem), 3 * stem**2
         for i, width in enumerate(plan):
             layers += [nn.Conv2d(channels, width, 3, 2 if i else 1, padding=1), nn.LeakyReLU(0.1, True)]
             layers += [Residual(width) for _ in range(residuals)]
             channels = width
-        self.body, self.coarse = nn.Sequential(*layers), coarse
-        self.mean, self.log_variance = (nn.Linear(BOTTOM**2 * channels + coarse**2 * 3, latent) for _ in range(2))
+        self.body, self.coarse, self.grid = nn.Sequential(*layers), coarse, grid
+        shape = (channels, latent // grid**2) if grid else (BOTTOM**2 * channels + coarse**2 * 3, latent)
+        self.mean, self.log_variance = (nn.Linear(*shape) for _ in range(2))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         small = [scaled(x, self.coarse)] if self.coarse else []
-        x = torch.cat([part.permute(0, 2, 3, 1).flatten(1) for part in (self.body(x), *small)], 1)  # NHWC order
-        return self.mean(x).float(), self.log_variance(x).float().clamp(-12, 6)
+        x = [part.permute(0, 2, 3, 1) for part in (self.body(x), *small)]  # NHWC order
+        x = x[0] if self.grid else torch.cat([part.flatten(1) for part in x], 1)
+        return self.mean(x).flatten(1).float(), self.log_variance(x).flatten(1).float().clamp(-12, 6)
 
 
 class Decoder(nn.Module):
     """As `dfjax.models.vae.Decoder`."""
 
-    def __init__(self, size: int, latent: int, stem: int, width: int, most: int, residuals: int, coarse: int):
+    def __init__(
+        self, size: int, latent: int, stem: int, width: int, most: int, residuals: int, coarse: int, grid: int
+    ):
         super().__init__()
-        *rest, self.channels = widths(size, stem, width, most)
-        self.unfold = nn.Linear(latent, BOTTOM**2 * self.channels)
+        *rest, self.channels = widths(size, stem, width, most, grid or BOTTOM)
+        if grid:
+            self.unfold = nn.Conv2d(latent // grid**2, self.channels, 3, padding=1)
+        else:
+            self.unfold = nn.Linear(latent, BOTTOM**2 * self.channels)
         layers, channels = [], self.channels
         for width in reversed(rest):
             layers += [Upscale(channels, width), *(Residual(width) for _ in range(residuals))]
             channels = width
         self.body = nn.Sequential(*layers, nn.Conv2d(channels, 3 * stem**2, 3, padding=1), *shuffle(stem))
-        self.size, self.coarse = size, coarse
+        self.size, self.coarse, self.grid = size, coarse, grid
         if coarse:
             self.small = nn.Linear(latent, coarse**2 * 3)
 
     def forward(self, z: Tensor) -> Tensor:
-        x = F.leaky_relu(self.unfold(z), 0.1).view(-1, BOTTOM, BOTTOM, self.channels).permute(0, 3, 1, 2)
-        x = self.body(x)
+        if self.grid:
+            x = self.unfold(z.view(len(z), self.grid, self.grid, -1).permute(0, 3, 1, 2))
+        else:
+            x = self.unfold(z).view(-1, BOTTOM, BOTTOM, self.channels).permute(0, 3, 1, 2)
+        x = self.body(F.leaky_relu(x, 0.1))
         if self.coarse:
             x = x + scaled(self.small(z).view(-1, self.coarse, self.coarse, 3).permute(0, 3, 1, 2), self.size)
         return torch.tanh(x.float())

@@ -8,7 +8,9 @@ A squared error alone makes blurred pictures, because the mean of all sharp ones
 the gradient says how sharp a place is, whatever its exact outline. Two more terms, off by default, sharpen further:
 `texture`, a perceptual distance by fixed filters, and `gan`, a patch discriminator.
 
-The code's mean and the decoder are what inference uses: `encode` and `decode`.
+The code's mean and the decoder are what inference uses: `encode` and `decode`. Where beta is small codes are not
+N(0, I), and what is drawn from that decodes to noise. So their mean and second moments are averaged along with the
+parameters, as `ema['prior']`, and samples are drawn from the gaussian that has them.
 """
 
 import jax
@@ -36,7 +38,7 @@ def default_config() -> ConfigDict:
     cfg.steps = 20_000
     cfg.batch_size = 16
     cfg.data = dict(source='render:people:1:4096', labels=[], size=64, crop=0, resident_bytes=2**30)
-    cfg.model = dict(latent=32, stem=4, width=96, most=256, residuals=1, coarse=16)
+    cfg.model = dict(latent=32, stem=4, width=96, most=256, residuals=1, coarse=16, grid=0)
     cfg.discriminator = dict(width=32, layers=3, norm='instance')
     cfg.flip = 0.5  # probability that a picture is mirrored
     cfg.loss = dict(
@@ -83,6 +85,7 @@ def init(cfg: ConfigDict, rng: jax.Array) -> State:
     }
     opt = {'nets': optimizer(cfg).init(params)}
     ema = jax.tree.map(jnp.copy, params)
+    ema['prior'] = {'mean': jnp.zeros(cfg.model.latent), 'square': jnp.eye(cfg.model.latent)}
     if cfg.loss.gan:
         params['discriminator'] = net['discriminator'].init(keys[2], picture)['params']
         opt['discriminator'] = optimizer(cfg).init(params['discriminator'])
@@ -100,14 +103,17 @@ def decode(cfg: ConfigDict, params: dict, codes: jax.Array) -> jax.Array:
 
 
 def generate(cfg: ConfigDict, params: dict, pictures: jax.Array, keys: jax.Array, step: jax.Array) -> tuple:
-    """The loss terms, figures of the code, and the reconstructions [B, S, S, 3]."""
+    """The loss terms; figures of the code and its moments, over all devices; the reconstructions [B, S, S, 3]."""
     net, w = nets(cfg), cfg.loss
     mean, log_variance = net['encoder'].apply({'params': params['encoder']}, pictures)
     noise = jax.vmap(lambda key: jax.random.normal(key, mean.shape[1:]))(keys)
-    made = decode(cfg, params, mean + jnp.exp(0.5 * log_variance) * noise)
+    z = mean + jnp.exp(0.5 * log_variance) * noise  # [B, latent]
+    made = decode(cfg, params, z)
 
     nats = gaussian_kl(mean, log_variance).mean(0)  # [latent]
-    whole = mean_over_devices(cfg, jax.lax.stop_gradient(nats))
+    seen = {'nats': nats, 'mean': z.mean(0), 'square': jnp.matmul(z.T, z, precision='highest') / len(z)}
+    seen = mean_over_devices(cfg, jax.lax.stop_gradient(seen))
+    whole = seen.pop('nats')
     pressed = jnp.where(whole > w.free_bits, nats, w.free_bits)
     beta = w.beta * jnp.minimum(1.0, step / w.warmup) if w.warmup else w.beta
     terms = {
@@ -118,7 +124,7 @@ def generate(cfg: ConfigDict, params: dict, pictures: jax.Array, keys: jax.Array
         terms['sobel'] = w.gamma * sobel_distance(made, pictures, w.sobel)
     if w.texture:
         terms['texture'] = w.texture * texture_distance(made, pictures)
-    return terms, {'nats': whole.sum(), 'active': (whole > ACTIVE).sum().astype(jnp.float32)}, made
+    return terms, {'nats': whole.sum(), 'active': (whole > ACTIVE).sum().astype(jnp.float32)}, seen, made
 
 
 def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
@@ -136,16 +142,16 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     judge = lambda p, x: net['discriminator'].apply({'params': p}, x)
 
     def loss(params: dict) -> tuple[jax.Array, tuple]:
-        terms, figures, made = generate(cfg, params, pictures, draws[:, 1], state.step)
+        terms, *rest, made = generate(cfg, params, pictures, draws[:, 1], state.step)
         if cfg.loss.gan:
             terms['g/adv'] = -cfg.loss.gan * judge(discriminator, made).mean()
-        return sum(terms.values()), (terms, figures, made)
+        return sum(terms.values()), (terms, *rest, made)
 
-    grads, (terms, figures, made) = jax.grad(loss, has_aux=True)(params)
+    grads, (terms, figures, moments, made) = jax.grad(loss, has_aux=True)(params)
     updates, opt['nets'] = optimizer(cfg).update(mean_over_devices(cfg, grads), opt['nets'], params)
     params = optax.apply_updates(params, updates)
     decay = jnp.minimum(cfg.ema, (1.0 + state.step) / (10.0 + state.step))
-    ema = jax.tree.map(lambda e, p: e + (1 - decay) * (p - e), state.ema, params)
+    ema = jax.tree.map(lambda e, p: e + (1 - decay) * (p - e), state.ema, params | {'prior': moments})
 
     # Discriminator
     if cfg.loss.gan:
@@ -159,12 +165,18 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
 
 
 def from_noise(cfg: ConfigDict, params: dict, noise: jax.Array, truncation: float = 1.0) -> jax.Array:
-    """Pictures [B, S, S, 3] of codes drawn from N(0, truncation^2): noise [B, latent] is from N(0, 1)."""
-    return decode(cfg, params, truncation * noise)
+    """Pictures [B, S, S, 3] of codes like those seen in training: noise [B, latent] is from N(0, 1), `truncation` says
+    how far from their mean."""
+    prior = params['prior']
+    covariance = prior['square'] - jnp.outer(prior['mean'], prior['mean'])
+    # A running average is of few pictures: a thousandth of the variance keeps the root real
+    covariance += 1e-3 * jnp.diag(jnp.diag(covariance))
+    root = jnp.linalg.cholesky(covariance)
+    return decode(cfg, params, prior['mean'] + truncation * noise @ root.T)
 
 
 def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:
-    """For each example the picture, its reconstruction, and a sample of the prior: [3B, S, S, 3]."""
+    """For each example the picture, its reconstruction, and a sample: [3B, S, S, 3]."""
     real = batch['image'].astype(jnp.float32) / 127.5 - 1
     again = decode(cfg, state.ema, encode(cfg, state.ema, real))
     noise = jax.random.normal(jax.random.key(cfg.seed), (len(real), cfg.model.latent))
