@@ -219,14 +219,12 @@ def test_the_cross_entropy_of_labels_that_exclude_each_other():
 # The light generator
 
 
-def test_the_light_generator_leaves_what_its_mask_leaves():
-    net = LightGenerator(width=4, blocks=1, blend=True)
+def test_the_light_generator_adds_to_the_picture():
+    net = LightGenerator(width=4, blocks=1, add=True)
     x = np.random.default_rng(0).uniform(-1, 1, (1, 8, 12, 3)).astype(np.float32)
     params = net.init(jax.random.key(0), x)['params']
-    last = params['last']
-    off = last['bias'].reshape(2, 2, 4).at[..., 3].set(-30.0).reshape(-1)  # the mask of every pixel
-    left = net.apply({'params': params | {'last': last | {'bias': off}}}, x)
-    np.testing.assert_allclose(left, x, atol=1e-5)
+    nothing = {'kernel': 0 * params['last']['kernel'], 'bias': jnp.full(12, 0.25)}
+    np.testing.assert_allclose(net.apply({'params': params | {'last': nothing}}, x), x + 0.25, atol=1e-6)
     assert float(jnp.abs(net.apply({'params': params}, x) - x).max()) > 0.1
 
 

@@ -3,8 +3,12 @@
 Where a kernel is larger than the picture, in height or width, XLA exchanges the two, which leaves a reversed window,
 and its CPU backend computes that by a plain loop, 30 to 60 times slower than its neighbours. The input gradient of a
 convolution is a convolution of what came out: so this strikes backwards wherever an *output* is smaller than the
-kernel, and 5x5 with stride 2 from 8x8 to 4x4 takes most of a training step. There zeros are added until the output is
-as large as the kernel, and what they give is cut off.
+kernel, and 5x5 with stride 2 from 8x8 to 4x4 takes most of a training step. The second derivative of any convolution
+with a stride, as in a gradient penalty, has windows as large as the picture, and is 5 times slower than need be.
+
+There the pixels under the kernel are put side by side, and one product of matrices does it: its derivatives of any
+order are products of matrices too (5x5, 8x8 to 4x4, 128 to 256 channels, 16 pictures: 15 ms with its gradients instead
+of 107; with those of a gradient penalty 33 ms instead of 333).
 
 The choice is made when a function is traced, by shape and `jax.default_backend()`: accelerators get the plain
 convolution. Only differentiable JAX operations are used, so derivatives of any order and mode exist.
@@ -30,6 +34,7 @@ class Conv(nn.Module):
         kernel_size: side of the kernel.
         strides: step of the kernel.
         use_bias: whether a bias is added.
+        twice: whether it is differentiated twice, which decides what is fast.
         dtype: computation type; parameters stay float32.
     """
 
@@ -37,6 +42,7 @@ class Conv(nn.Module):
     kernel_size: int
     strides: int = 1
     use_bias: bool = True
+    twice: bool = False
     dtype: jnp.dtype = jnp.float32
     kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
     bias_init: nn.initializers.Initializer = nn.initializers.zeros_init()
@@ -45,20 +51,19 @@ class Conv(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         k = self.kernel_size
         kernel = self.param('kernel', self.kernel_init, (k, k, x.shape[-1], self.features))
-        y = conv(x.astype(self.dtype), kernel.astype(self.dtype), self.strides, (k - 1) // 2)
+        y = conv(x.astype(self.dtype), kernel.astype(self.dtype), self.strides, (k - 1) // 2, self.twice)
         if self.use_bias:
             y = y + self.param('bias', self.bias_init, (self.features,)).astype(self.dtype)
         return y
 
 
-def conv(x: jax.Array, kernel: jax.Array, stride: int = 1, pad: int = 0) -> jax.Array:
+def conv(x: jax.Array, kernel: jax.Array, stride: int = 1, pad: int = 0, twice: bool = False) -> jax.Array:
     """[B, H, W, I] by kernel [k, k, I, O], `pad` zeros on every side: [B, (H + 2 pad - k) // stride + 1, ..., O]."""
-    k, sides = kernel.shape[0], x.shape[1:3]
-    out = [(n + 2 * pad - k) // stride + 1 for n in sides]
-    small = min(out) < k and jax.default_backend() == 'cpu'
-    if small:
-        room = [(max(o, k) - 1) * stride + k for o in out]  # what an output of max(o, k) is made of
-        x = jnp.pad(x, ((0, 0), *((pad, r - n - pad) for r, n in zip(room, sides)), (0, 0)))
-        x, pad = lax.optimization_barrier(x), 0  # else XLA moves the zeros back into the convolution
-    y = lax.conv_general_dilated(x, kernel, (stride, stride), [(pad, pad)] * 2, dimension_numbers=_LAYOUT)
-    return lax.optimization_barrier(y)[:, : out[0], : out[1]] if small else y  # and here in its gradient
+    k = kernel.shape[0]
+    h, w = ((n + 2 * pad - k) // stride + 1 for n in x.shape[1:3])
+    if jax.default_backend() == 'cpu' and (min(h, w) < k or (twice and stride > 1)):
+        x = jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+        rows, columns = ([slice(i, i + stride * (n - 1) + 1, stride) for i in range(k)] for n in (h, w))
+        patches = jnp.concatenate([x[:, row, column] for row in rows for column in columns], -1)  # [B, h, w, k*k*I]
+        return patches @ kernel.reshape(-1, kernel.shape[-1])
+    return lax.conv_general_dilated(x, kernel, (stride, stride), [(pad, pad)] * 2, dimension_numbers=_LAYOUT)

@@ -50,8 +50,8 @@ class LightGenerator(nn.Module):
         norm: inside them, see `normalise`.
         outputs: channels out.
         dropout: rate inside the blocks, in training.
-        blend: whether the picture is changed where a mask says so, and is left as it was elsewhere (Pumarola et al.
-            2018); needs as many channels in as out.
+        add: whether what is made is added to the picture (Shen & Liu 2017), which then is there from the start, and may
+            leave the range a little; needs as many channels in as out.
         axis: see `normalise`.
     """
 
@@ -60,7 +60,7 @@ class LightGenerator(nn.Module):
     norm: str = 'none'
     outputs: int = 3
     dropout: float = 0.0
-    blend: bool = False
+    add: bool = False
     dtype: jnp.dtype = jnp.float32
     axis: str | None = None
 
@@ -76,10 +76,5 @@ class LightGenerator(nn.Module):
             x = LightBlock(self.norm, self.dropout, self.dtype, self.axis, name=f'block_{i}')(x, c, train)
         x = pixel_shuffle(nn.relu(conv(2 * self.width, 'up')(x)), 2)  # [B, H/2, W/2, width / 2]
         x = jnp.concatenate([x, space_to_depth(picture, 2).astype(x.dtype)], -1)
-        x = conv((self.outputs + self.blend) * 4, 'last', LAST)(x)
-        x = pixel_shuffle(x, 2).astype(jnp.float32)  # [B, H, W, outputs, and the mask]
-        made = jnp.tanh(x[..., : self.outputs])
-        if not self.blend:
-            return made
-        mask = nn.sigmoid(x[..., self.outputs :])
-        return mask * made + (1 - mask) * picture
+        x = pixel_shuffle(conv(self.outputs * 4, 'last', LAST)(x), 2).astype(jnp.float32)  # [B, H, W, outputs]
+        return picture + x if self.add else jnp.tanh(x)

@@ -18,7 +18,7 @@ class Generator(nn.Module):
     Attributes:
         labels: K.
         width, blocks, outputs: see `ResNet`, or `LightGenerator`.
-        kind: 'resnet', the original's, or 'light', with a mask of what is changed.
+        kind: 'resnet', the original's, or 'light', which adds to the picture.
     """
 
     labels: int = 5
@@ -34,7 +34,7 @@ class Generator(nn.Module):
             raise InputError(f'{c.shape[-1]} labels were given to a generator of {self.labels}')
         if self.kind == 'light':
             shape = dict(width=self.width, blocks=self.blocks, outputs=self.outputs)
-            return LightGenerator(**shape, norm='instance', blend=True, dtype=self.dtype, name='net')(x, c)
+            return LightGenerator(**shape, norm='instance', add=True, dtype=self.dtype, name='net')(x, c)
         if self.kind != 'resnet':
             raise InputError(f"config key 'model.g.kind' is 'resnet' or 'light' in StarGAN, not {self.kind!r}")
         maps = jnp.broadcast_to(c[:, None, None], (*x.shape[:3], self.labels))
@@ -73,7 +73,7 @@ class Discriminator(nn.Module):
         if (h, w) != (self.size, self.size):
             raise InputError(f'pictures of {w}x{h} were given to a discriminator of {self.size}x{self.size}')
         for i in range(self.layers):
-            conv = Conv(self.width * 2**i, 4, 2, dtype=self.dtype, kernel_init=INIT, name=f'down_{i}')
+            conv = Conv(self.width * 2**i, 4, 2, twice=True, dtype=self.dtype, kernel_init=INIT, name=f'down_{i}')
             x = nn.leaky_relu(conv(x), 0.01)
         source = Conv(1, 3, use_bias=False, dtype=self.dtype, kernel_init=INIT, name='source')(x)
         # Over the whole map: [h, h, C, K], as a convolution of that size has it
