@@ -30,6 +30,8 @@ FLAG = '--config.'
 FROM_ONE = {'steps', 'batch_size', 'size', 'input_size'}
 FROM_ONE |= {'stem', 'width', 'widths', 'most', 'latent', 'code', 'bottom', 'kernel', 'shuffle', 'times'}
 BELOW_ONE = {'ema', 'b1', 'b2'}
+SHARES = {'flip', 'all', 'each', 'constant', 'dropout'}
+SEEDS = 2**31
 CHOICES = {'dtype': DTYPES, 'optimizer.schedule': SCHEDULES}  # by the whole key
 
 
@@ -161,6 +163,8 @@ def _in_range(key: str, value: Any, default: Any) -> Any:
         if not value >= least or (name in BELOW_ONE and value >= 1):
             end = ' and below 1' if name in BELOW_ONE else ''
             raise InputError(f'config key {key!r} is {least} or more{end}, not {value}')
+        if (name in SHARES and value > 1) or (name == 'seed' and value >= SEEDS):
+            raise InputError(f'config key {key!r} is from 0 to {1 if name in SHARES else SEEDS - 1}, not {value}')
     if value not in CHOICES.get(key, (value,)):
         raise InputError(f'config key {key!r} is one of {", ".join(CHOICES[key])}, not {value!r}')
     return value

@@ -154,6 +154,8 @@ def test_a_mistake_in_a_config_file_is_one_line_that_says_where(line, said, tmp_
         ('optimizer.lr=NaN', "'optimizer.lr' is 0 or more, not nan"),
         ('ema=7', "'ema' is 0 or more and below 1, not 7.0"),
         ('loss.l1=-1', "'loss.l1' is 0 or more, not -1.0"),
+        ('augment.flip=7', "'augment.flip' is from 0 to 1, not 7.0"),
+        ('seed=4294967296', "'seed' is from 0 to 2147483647, not 4294967296"),
         ('model.encoder.stem=0', "'model.encoder.stem' is 1 or more, not 0"),
         ('model.encoder.widths=[8,0]', "'model.encoder.widths' is 1 or more, not 0"),
         ('input_size=33', 'config key input_size is a multiple of model.encoder.stem, 4, not 33'),
