@@ -1,5 +1,6 @@
 """The command line: help with an example, bad input in one line, the report, the cost of starting."""
 
+import argparse
 import json
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dfjax.apps import cli
+from dfjax.apps import bench, bench_systems, cli
 from dfjax.errors import InputError
 
 # Modules that `dfjax --help` may load beyond a bare interpreter's; JAX alone would be hundreds.
@@ -177,3 +178,11 @@ def test_help_of_a_verb_imports_no_jax(name):
     )
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == '[]'
+
+
+def test_the_batch_size_of_a_bench(monkeypatch):
+    monkeypatch.setattr(bench_systems, 'run', lambda system, variant, changes=None: (system, changes))
+    assert bench.run(argparse.Namespace(target='stargan', batch_size=10)) == ('stargan', {'batch_size': 10})
+    assert bench.run(argparse.Namespace(target='vae', batch_size=None)) == ('vae', None)
+    with pytest.raises(InputError, match='--batch-size does not go with extract'):
+        bench.run(argparse.Namespace(target='extract', batch_size=10))

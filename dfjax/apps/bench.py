@@ -3,6 +3,8 @@
 import argparse
 import importlib
 
+from dfjax.errors import InputError
+
 EXAMPLE = 'dfjax bench faceswap --json'
 
 TARGETS = {  # name: module, its options, what it measures
@@ -23,9 +25,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     listing = '\n'.join(f'  {name:<18} {text}' for name, (_, _, text) in TARGETS.items())
     parser.epilog = f'targets:\n{listing}\n\nExample: {EXAMPLE}'
     parser.add_argument('target', choices=list(TARGETS), metavar='TARGET', help='what to measure')
+    parser.add_argument(
+        '--batch-size', type=int, metavar='N', help="examples a step, where the run's own take minutes (vae to stargan)"
+    )
 
 
 def run(args: argparse.Namespace) -> dict:
-    """Measures the target; returns its report."""
+    """Measures the target; returns its report.
+
+    Raises:
+        InputError: if the target has no batches; as its module.
+    """
     module, options, _ = TARGETS[args.target]
+    if args.batch_size is not None:
+        if 'system' not in options:
+            raise InputError(f'--batch-size does not go with {args.target}')
+        options = options | {'changes': {'batch_size': args.batch_size}}
     return importlib.import_module(f'dfjax.apps.{module}').run(**options)
