@@ -36,7 +36,7 @@ VARIANTS = {
         'ema': 0.9,
     },
     # 40 minutes on two CPU cores. The penalty is on the gradient of the sum over the patches, of which the adversarial
-    # term is the mean: one patch makes the critic strong beside the labels, which a generator else satisfies by stripes.
+    # term is the mean: one patch makes the critic strong beside the labels, which a generator else meets by stripes.
     'laptop': {
         'steps': 3000,
         'batch_size': 32,
