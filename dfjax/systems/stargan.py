@@ -240,4 +240,4 @@ def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:
     rows = [real]
     for k in range(batch['label'].shape[1]):
         rows.append(nets(cfg)['g'].apply(variables, real, told(cfg, *turned(cfg, batch['label'], k))))
-    return jnp.stack(rows, 1).reshape(-1, *real.shape[1:])
+    return jnp.clip(jnp.stack(rows, 1), -1, 1).reshape(-1, *real.shape[1:])  # the light generator may leave them
