@@ -35,7 +35,7 @@ VARIANTS = {
         'optimizer': {'lr_g': 5e-4, 'lr_d': 5e-4},
         'ema': 0.9,
     },
-    # 40 minutes on two CPU cores. The penalty is on the gradient of the sum over the patches, of which the adversarial
+    # 72 minutes on one CPU core. The penalty is on the gradient of the sum over the patches, of which the adversarial
     # term is the mean: one patch makes the critic strong beside the labels, which a generator else meets by stripes.
     'laptop': {
         'steps': 3000,

@@ -33,7 +33,7 @@ VARIANTS = {
         'flip': 0.0,
         'optimizer.warmup': 5,
     },
-    # A quarter of an hour on two CPU cores. Few steps keep more of a picture in a wide code, spread over a grid.
+    # 24 minutes on one CPU core. Few steps keep more of a picture in a wide code, spread over a grid.
     'laptop': LAPTOP,
     # The same without the loss on edges.
     'plain': LAPTOP | {'loss.gamma': 0.0},

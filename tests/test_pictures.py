@@ -129,7 +129,7 @@ def test_a_face_set_of_another_type_than_is_asked_for_is_refused(tmp_path):
             open_pictures(name, SIZE, 'whole_face')
 
 
-# videos
+# rendered people
 
 
 def test_labels_of_people_are_balanced_and_independent():

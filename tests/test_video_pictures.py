@@ -67,6 +67,3 @@ def test_streams_of_videos(tmp_path):
     assert len(made) == 3 and near([int(made[1][side]['image'].mean()) for side in 'ab'], [90, 90])
     plain = open_streams('labelled', section(source=f'{a}+{b}', labels=()))['']
     assert near(values(plain), [20, 90, 160, 60, 130, 200])
-
-
-# rendered people

@@ -6,8 +6,8 @@ by `space_to_depth` and leave by `pixel_shuffle`, so that every convolution has 
 The code is of the whole picture, by dense layers: few numbers say much. Beside the convolutions a coarse picture goes
 straight into it and comes straight out of it: colours, light and outlines are learnt in the first steps, and detail is
 left to the rest (at equal time 24.5 dB instead of 22.6). Or the code is spread over a `grid`, every place with numbers
-of its own: what is learnt of one place serves all, so detail is learnt in a fraction of the steps (after 500 of them
-25.6 dB instead of 23.3).
+of its own: what is learnt of one place serves all, so detail is learnt sooner (29.2 dB after 3600 steps, where 512
+numbers of the whole picture gave 26.8 after 4800).
 """
 
 import flax.linen as nn
