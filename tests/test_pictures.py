@@ -179,6 +179,12 @@ def test_labels_of_several_sources_are_joined_by_masks(tmp_path):
     assert (rows['label'][3:] == np.stack([truth['smile'], np.zeros(6), truth['beard']], 1)).all()
 
 
+def test_faces_of_different_types_are_not_joined(tmp_path):
+    faces = write_faces(tmp_path / 'faces', count=3)
+    with pytest.raises(InputError, match=f'faces of one type are needed.*{PEOPLE} has whole_face.*{faces} has full'):
+        open_streams('labelled', section(source=f'{PEOPLE}+{faces}', labels=()))
+
+
 def test_no_labels_are_no_columns():
     assert open_streams('labelled', section(source=PEOPLE, labels=()))[''][0]['label'].shape == (0,)
 

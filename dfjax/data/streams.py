@@ -102,10 +102,15 @@ class Labelled:
     A label that a source does not know is 0 there, and so is `known`.
 
     Raises:
-        InputError: if no source knows a label, or all pictures have it, or none.
+        InputError: if sources are faces of different types; if no source knows a label, or all pictures have it, or
+            none.
     """
 
     def __init__(self, sources: Sequence[Pictures], labels: Sequence[str]):
+        kinds = {source.face_type: source.name for source in sources if hasattr(source, 'face_type')}
+        if len(kinds) > 1:
+            said = ', '.join(f'{name} has {kind}' for kind, name in kinds.items())
+            raise InputError(f'faces of one type are needed, but {said}; extract again with one --face-type')
         self.name, self.sources = '+'.join(source.name for source in sources), sources
         self.ends = np.cumsum([len(source) for source in sources])
         self.table, self.known = (np.zeros((self.ends[-1], len(labels)), np.float32) for _ in range(2))
