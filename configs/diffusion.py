@@ -36,6 +36,7 @@ VARIANTS = {
         'data.resident_bytes': 2**32,
         'data.labels': ['male', 'young', 'glasses', 'beard', 'smile', 'mouth_open'],
         'model': {'stem': 2, 'widths': [192, 384, 384], 'blocks': 3, 'attention': [16, 8], 'embedding': 768},
+        'prediction': 'v',
         'optimizer.lr': 2e-4,
         'optimizer.warmup': 2000,
         'ema': 0.9998,

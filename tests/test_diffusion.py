@@ -63,12 +63,12 @@ def test_the_picture_comes_back_from_the_target(prediction):
 
 
 @pytest.mark.parametrize('prediction', diffusion.PREDICTIONS)
-def test_min_snr_weighs_errors_of_the_picture_alike_under_both_predictions(prediction):
+def test_min_snr_weighs_errors_of_the_picture_alike_under_all_predictions(prediction):
     """An error e of the picture is an error of the prediction; its weighted square is min(SNR, 5) e^2."""
     table = diffusion.alpha_bar('cosine', 100)
     t, e = 40, 0.1
     a, s = np.sqrt(table[t]), np.sqrt(1 - table[t])
-    shift = e * (a / s if prediction == 'epsilon' else 1 / s)  # |d prediction / d x0| at fixed x
+    shift = e * {'x': 1, 'v': 1 / s, 'epsilon': a / s}[prediction]  # |d prediction / d x0| at fixed x
     weighted = diffusion.weight(prediction, table, 5.0)[t] * shift**2
     np.testing.assert_allclose(weighted, min(table[t] / (1 - table[t]), 5.0) * e**2, rtol=1e-9)
     assert (diffusion.weight(prediction, table, 0.0) == 1).all()

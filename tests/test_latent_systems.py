@@ -90,7 +90,7 @@ def test_depth_follows_from_the_side():
         (gan, {'loss.kind': 'round'}, 'loss.kind is one of relativistic, nonsaturating'),
         (gan, {'model.kind': 'round'}, 'model.kind is one of modern, classic'),
         (diffusion, {'schedule': 'round'}, 'schedule is one of cosine, linear'),
-        (diffusion, {'prediction': 'round'}, 'prediction is one of v, epsilon'),
+        (diffusion, {'prediction': 'round'}, 'prediction is one of x, v, epsilon'),
     ],
 )
 def test_a_wrong_key_is_one_line(system, change, line):

@@ -269,7 +269,7 @@ class Diffusion(Trainer):
         pictures, draws = batch['image'], draws or self.draws(batch)
         t, noise = draws['t'], draws['noise']
         a, s = (v[t][:, None, None, None] for v in (self.a, self.s))
-        wanted = noise if self.cfg.prediction == 'epsilon' else a * noise - s * pictures
+        wanted = diffusion.target(self.cfg.prediction, pictures, noise, a, s)
         with self.autocast():
             out = self.net(a * pictures + s * noise, (t + 1) / self.cfg.times, draws['labels'])
         error = (out - wanted).square().mean((1, 2, 3))
@@ -286,4 +286,4 @@ class Diffusion(Trainer):
         with self.autocast():
             out = self.net(x, t, 0 * batch['label'])
         a, s = self.a[middle], self.s[middle]
-        return ((x - s * out) / a if self.cfg.prediction == 'epsilon' else a * x - s * out).clamp(-1, 1)
+        return diffusion.clean(self.cfg.prediction, out, x, a, s).clamp(-1, 1)

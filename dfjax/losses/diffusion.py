@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 SCHEDULES = ('cosine', 'linear')
-PREDICTIONS = ('v', 'epsilon')
+PREDICTIONS = ('x', 'v', 'epsilon')
 
 
 def alpha_bar(schedule: str, steps: int) -> np.ndarray:
@@ -39,13 +39,19 @@ def amplitudes(table: np.ndarray, t: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def target(prediction: str, x0: jax.Array, noise: jax.Array, a: jax.Array, s: jax.Array) -> jax.Array:
-    """What the net is to predict: the noise ('epsilon'), or 'v' = a noise - s x0 (Salimans & Ho 2022)."""
-    return noise if prediction == 'epsilon' else a * noise - s * x0
+    """What the net is to predict.
+
+    Args:
+        prediction: the picture ('x'), the noise ('epsilon'), or 'v' = a noise - s x0 (Salimans & Ho 2022). Noise has
+            to pass through the net for the latter two, which takes as many channels as there are pixels in a square of
+            the stem, and more; a picture is simpler (Li & He 2025).
+    """
+    return {'x': x0, 'v': a * noise - s * x0, 'epsilon': noise}[prediction]
 
 
 def clean(prediction: str, out: jax.Array, x: jax.Array, a: jax.Array, s: jax.Array) -> jax.Array:
     """The picture x0 that a prediction stands for."""
-    return (x - s * out) / a if prediction == 'epsilon' else a * x - s * out
+    return {'x': out, 'v': a * x - s * out, 'epsilon': (x - s * out) / a}[prediction]
 
 
 def weight(prediction: str, table: np.ndarray, most: float) -> np.ndarray:
@@ -57,7 +63,7 @@ def weight(prediction: str, table: np.ndarray, most: float) -> np.ndarray:
     if not most:
         return np.ones_like(table)
     snr = table / (1 - table)
-    return np.minimum(snr, most) / (snr if prediction == 'epsilon' else snr + 1)
+    return np.minimum(snr, most) / {'x': 1, 'v': snr + 1, 'epsilon': snr}[prediction]
 
 
 def bits_at(table: np.ndarray, t: jax.Array, x0: jax.Array, guess: jax.Array) -> jax.Array:

@@ -1,8 +1,8 @@
 """A diffusion model (Ho et al. 2020): a net that guesses the picture under noise, from which pictures are made.
 
-Prediction of v or of the noise, weighted by min-SNR; a cosine or linear schedule (`losses.diffusion`). Labels are a
-condition of -1 (no), 0 (not known) and 1 (yes) each: they are dropped at random, all of them or one by one, so that one
-net knows every combination, and guidance without a classifier is possible (Ho & Salimans 2022).
+Prediction of the picture, of v or of the noise, weighted by min-SNR; a cosine or linear schedule (`losses.diffusion`).
+Labels are a condition of -1 (no), 0 (not known) and 1 (yes) each: they are dropped at random, all of them or one by
+one, so that one net knows every combination, and guidance without a classifier is possible (Ho & Salimans 2022).
 
     guess = denoiser(cfg, params, labels, guidance=2.0)             for `inference.samplers.sample`
     bits = bound(cfg, params, pictures, key)                        likelihood, an upper bound in bits a value
@@ -30,17 +30,17 @@ def default_config() -> ConfigDict:
     """64 px, for two CPU cores and an hour."""
     cfg = common_config()
     cfg.system = 'diffusion'
-    cfg.steps = 6000
-    cfg.batch_size = 32
+    cfg.steps = 8000
+    cfg.batch_size = 16
     cfg.data = dict(source='render:people:1:4096', labels=[], size=64, crop=0, resident_bytes=2**30)
-    cfg.model = dict(stem=4, widths=[128, 256], blocks=1, attention=[8], embedding=256)
+    cfg.model = dict(stem=4, widths=[64, 128, 256], blocks=1, attention=[8], embedding=256)
     cfg.times = 1000  # of the noise
     cfg.schedule = 'cosine'  # one of losses.diffusion.SCHEDULES
-    cfg.prediction = 'v'  # one of losses.diffusion.PREDICTIONS
+    cfg.prediction = 'x'  # one of losses.diffusion.PREDICTIONS
     cfg.snr = 5.0  # the most that an error of the picture counts, min-SNR; 0 weighs no time
     cfg.drop = dict(all=0.1, each=0.3)  # how often all labels, and otherwise each of them, are not told
     cfg.flip = 0.5  # probability that a picture is mirrored
-    cfg.optimizer = dict(lr=5e-4, schedule='cosine', warmup=200, b1=0.9, b2=0.99, clip=1.0)
+    cfg.optimizer = dict(lr=8e-4, schedule='cosine', warmup=200, b1=0.9, b2=0.99, clip=1.0)
     cfg.ema = 0.998
     return cfg
 
