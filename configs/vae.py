@@ -14,9 +14,10 @@ from dfjax.configs.common import build
 from dfjax.systems import vae
 
 LAPTOP = {
-    'steps': 3600,
+    'steps': 2400,
     'model': {'latent': 768, 'width': 128, 'coarse': 0, 'grid': 8},
-    'loss.gamma': 0.15,
+    'loss.beta': 0.02,
+    'loss.gamma': 0.35,
 }
 
 VARIANTS = {

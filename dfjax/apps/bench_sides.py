@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ROUNDS = 7
 FEWEST = 3  # rounds, where they take long
 SECONDS_A_TURN = 4.0  # many times what the workers of a DataLoader hold ready
-SECONDS = 300.0  # for the turns of both sides, about
+SECONDS = 120.0  # for the turns of both sides, about
 
 
 class Turns(NamedTuple):
