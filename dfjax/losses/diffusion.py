@@ -10,6 +10,8 @@ import numpy as np
 
 SCHEDULES = ('cosine', 'linear')
 PREDICTIONS = ('x', 'v', 'epsilon')
+BLUR = 0.04  # about how much a net that predicts pictures errs, however little noise there is
+WIDE = 0.2  # about how much guesses err through much noise
 
 
 def alpha_bar(schedule: str, steps: int) -> np.ndarray:
@@ -66,8 +68,29 @@ def weight(prediction: str, table: np.ndarray, most: float) -> np.ndarray:
     return np.minimum(snr, most) / {'x': 1, 'v': snr + 1, 'epsilon': snr}[prediction]
 
 
+def refined(guess: jax.Array, x: jax.Array, a: jax.Array, s: jax.Array) -> jax.Array:
+    """The mean of a guess of x0 that errs by BLUR and of x / a, which errs by s / a, each by its precision.
+
+    A net that predicts pictures blurs what is there to be seen where there is hardly any noise, and the bound counts
+    that most. Not for samplers: what they have made so far is no such x, and its faults would stay (Frechet distance
+    0.037 instead of 0.030).
+    """
+    return (BLUR**2 * a * x + s**2 * guess) / (BLUR**2 * a**2 + s**2)
+
+
+def bound_times(table: np.ndarray) -> np.ndarray:
+    """With what chance each time is drawn for the bound: float64 [T], 0 at time 0.
+
+    In proportion to what it adds, if a guess errs by as much as there is noise, and by WIDE at most: every draw says
+    about as much then, where few of uniform ones say almost all.
+    """
+    snr = table / (1 - table)
+    share = np.concatenate([[0.0], (snr[:-1] - snr[1:]) / (snr[1:] + 1 / WIDE**2)])
+    return share / share.sum()
+
+
 def bits_at(table: np.ndarray, t: jax.Array, x0: jax.Array, guess: jax.Array) -> jax.Array:
-    """The bound's part at times t >= 1, each counted T - 1 times: its mean over uniform t is an unbiased estimate.
+    """The bound's part at times t >= 1, over their chance: its mean over `bound_times` is an unbiased estimate.
 
     KL(q(x_{t-1} | x_t, x0) || p(x_{t-1} | x_t)) with the variance of q is half the gain in SNR from t to t - 1, times
     the squared error of the guess (Kingma et al. 2021, eq. 14).
@@ -80,9 +103,9 @@ def bits_at(table: np.ndarray, t: jax.Array, x0: jax.Array, guess: jax.Array) ->
         [B], bits a value of the picture.
     """
     snr = table / (1 - table)
-    gain = jnp.asarray(np.concatenate([[0.0], snr[:-1] - snr[1:]]), jnp.float32)[t]
-    nats = 0.5 * gain * ((x0 - guess) ** 2).mean((1, 2, 3))
-    return (len(table) - 1) * nats / np.log(2)
+    gain = np.concatenate([[0.0], (snr[:-1] - snr[1:]) / bound_times(table)[1:]])
+    nats = 0.5 * jnp.asarray(gain, jnp.float32)[t] * ((x0 - guess) ** 2).mean((1, 2, 3))
+    return nats / np.log(2)
 
 
 def bits_of_ends(table: np.ndarray, x0: jax.Array, noise: jax.Array) -> jax.Array:

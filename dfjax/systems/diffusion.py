@@ -117,10 +117,13 @@ def bound(cfg: ConfigDict, params: dict, pictures: jax.Array, key: jax.Array, la
     keys = jax.random.split(key, 3)
     # One time a stratum: less variance, the same mean.
     place = (jax.random.permutation(keys[0], count) + jax.random.uniform(keys[1], (count,))) / count
-    t = 1 + (place * (cfg.times - 1)).astype(jnp.int32)
+    ends = jnp.asarray(np.cumsum(losses.bound_times(levels)), jnp.float32)
+    t = jnp.clip(jnp.searchsorted(ends, place, side='right'), 1, cfg.times - 1)
     noise, first = jax.random.normal(keys[2], (2, *pictures.shape))
     a, s = losses.amplitudes(levels, t)
-    seen = guess(cfg, params, a * pictures + s * noise, t, _labels(cfg, labels, count))
+    x = a * pictures + s * noise
+    seen = guess(cfg, params, x, t, _labels(cfg, labels, count))
+    seen = losses.refined(seen, x, a, s) if cfg.prediction == 'x' else seen
     return losses.bits_at(levels, t, pictures, seen) + losses.bits_of_ends(levels, pictures, first)
 
 
