@@ -26,7 +26,7 @@ VARIANTS = {
         'optimizer.lr': 2e-3,
         'optimizer.warmup': 5,
     },
-    # An hour on two CPU cores: the default.
+    # An hour on one CPU core: the default.
     'laptop': {},
     # 64 px from pixels to pixels, with labels, on one GPU.
     'gpu': {

@@ -27,7 +27,7 @@ SHOWN = (0.2, 0.4, 0.6, 0.8)  # shares of all noise times that a preview shows t
 
 
 def default_config() -> ConfigDict:
-    """64 px, for two CPU cores and an hour."""
+    """64 px, for one CPU core and an hour."""
     cfg = common_config()
     cfg.system = 'diffusion'
     cfg.steps = 8000
