@@ -27,9 +27,9 @@ def untrained(folder, name, **changes):
 
 
 def latent_runs(folder):
-    """One of each latent system, by name."""
-    small = {'data.source': 'render:people:1:24'}
-    return {name: untrained(folder / name, name, **small) for name in ('vae', 'gan', 'diffusion')}
+    """One of each latent system, by name. Through little noise the diffusion model guesses what it sees."""
+    small, own = {'data.source': 'render:people:1:24'}, {'diffusion': {'prediction': 'v'}}
+    return {name: untrained(folder / name, name, **small, **own.get(name, {})) for name in ('vae', 'gan', 'diffusion')}
 
 
 def smooth_picture(h, w, seed=0):
