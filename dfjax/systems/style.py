@@ -32,6 +32,8 @@ from dfjax.systems.state import State, common_config, compute_dtype, mean_over_d
 BATCH = 'labelled'
 KINDS = ('light', 'resnet')
 MULTIPLE = 4  # of the sides that both nets keep
+# Pixels of reflection that the net sees around a picture (Johnson et al. 2016). Beside zeros it paints rows of dots.
+MARGIN = 8
 MOVE = 3  # pixels, each way, that pictures are moved for `stable`
 
 
@@ -120,17 +122,18 @@ def apply_style(cfg: ConfigDict, params: dict, pictures: jax.Array, whole: dict 
     """
     h, w = pictures.shape[1:3]
     variables = {'params': params['net']} | (whole or {})
-    return net(cfg).apply(variables, _even(pictures))[:, :h, :w]
+    made = net(cfg).apply(variables, _framed(pictures))
+    return made[:, MARGIN : MARGIN + h, MARGIN : MARGIN + w]
 
 
 def statistics(cfg: ConfigDict, params: dict, pictures: jax.Array) -> dict:
     """By what the net normalises pictures [B, H, W, 3] in [-1, 1]: arrays [B, 1, 1, C], none where it does not."""
-    return net(cfg).apply({'params': params['net']}, _even(pictures), mutable=[WHOLE])[1]
+    return net(cfg).apply({'params': params['net']}, _framed(pictures), mutable=[WHOLE])[1]
 
 
-def _even(pictures: jax.Array) -> jax.Array:
-    """The pictures with their reflection beyond them, up to sides that the net takes."""
-    edges = [(0, -n % MULTIPLE) for n in pictures.shape[1:3]]
+def _framed(pictures: jax.Array) -> jax.Array:
+    """The pictures with their reflection around them, MARGIN wide, and more up to sides that the net takes."""
+    edges = [(MARGIN, MARGIN + -n % MULTIPLE) for n in pictures.shape[1:3]]
     return jnp.pad(pictures, ((0, 0), *edges, (0, 0)), mode='reflect')
 
 
@@ -168,7 +171,7 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
 
     # The net
     def loss(params: dict) -> tuple[jax.Array, dict]:
-        made, again = jnp.split(net(cfg).apply({'params': params}, jnp.concatenate([pictures, others])), 2)
+        made, again = jnp.split(apply_style(cfg, {'net': params}, jnp.concatenate([pictures, others])), 2)
         style, content = extract(frozen['vgg'], made, count)
         inside = slice(MOVE, -MOVE)
         change = (jax.vmap(moved)(made, moves) - again)[:, inside, inside]
