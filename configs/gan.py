@@ -26,7 +26,7 @@ VARIANTS = {
         'loss.sigma': 0.0,
         'optimizer.warmup': 5,
     },
-    # An hour on two CPU cores: the default.
+    # An hour on one CPU core: the default.
     'laptop': {},
     # 128 px on one GPU.
     'gpu': {
