@@ -30,7 +30,7 @@ VARIANTS = {
         'model': {'width': 16, 'blocks': 1},
         'optimizer.warmup': 5,
     },
-    # A quarter of an hour on two CPU cores: the default.
+    # Half an hour on one CPU core: the default.
     'laptop': {},
     # 256 px on one GPU.
     'gpu': {

@@ -38,7 +38,7 @@ MOVE = 3  # pixels, each way, that pictures are moved for `stable`
 
 
 def default_config() -> ConfigDict:
-    """For two CPU cores and a quarter of an hour; for pictures of any size."""
+    """For one CPU core and half an hour; for pictures of any size."""
     cfg = common_config()
     cfg.system = 'style'
     cfg.steps = 1500
