@@ -45,8 +45,8 @@ def target(prediction: str, x0: jax.Array, noise: jax.Array, a: jax.Array, s: ja
 
     Args:
         prediction: the picture ('x'), the noise ('epsilon'), or 'v' = a noise - s x0 (Salimans & Ho 2022). Noise has
-            to pass through the net for the latter two, which takes as many channels as there are pixels in a square of
-            the stem, and more; a picture is simpler (Li & He 2025).
+            to pass through the net for the latter two, which takes as many channels as a square of the stem has
+            values, and more; a picture is simpler (Li & He 2025).
     """
     return {'x': x0, 'v': a * noise - s * x0, 'epsilon': noise}[prediction]
 
