@@ -64,6 +64,27 @@ def test_value_and_gradients_equal_xla(side, channels, features, k, stride, twic
         close(a, b)
 
 
+@pytest.mark.parametrize(
+    'k, stride, side', [(3, 1, 16), (7, 1, (13, 12)), (4, 2, 14), (4, 2, 13), (3, 2, 15), (1, 1, 6)]
+)
+def test_without_padding(k, stride, side):
+    x, kernel = draw(2, side, 6, 8, k)
+    y, pull = jax.vjp(lambda x, w: truth(x, w, stride, 0), x, kernel)
+    ours, our_pull = jax.vjp(lambda x, w: conv(x, w, stride), x, kernel)
+    close(ours, y)
+    slope = jnp.asarray(np.random.default_rng(1).normal(size=y.shape), jnp.float32)
+    for a, b in zip(our_pull(slope), pull(slope)):
+        close(a, b)
+
+
+@pytest.mark.parametrize('k', [1, 3, 7])
+def test_reflection_is_linens(k):
+    x, _ = draw(2, (12, 10), 6, 8, k)
+    linen, ours = nn.Conv(8, (k, k), padding='REFLECT'), Conv(8, k, pad='reflect')
+    params = linen.init(jax.random.key(0), x)
+    close(ours.apply(params, x), linen.apply(params, x))
+
+
 @pytest.mark.parametrize('k, stride', [(3, 1), (5, 1), (5, 2), (3, 2), (4, 2), (1, 1)])
 def test_drop_in_for_linen(k, stride):
     x, _ = draw(2, (12, 10), 6, 8, k)

@@ -14,9 +14,9 @@ from functools import lru_cache
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from dfjax.models import vgg
+from dfjax.models.conv import conv
 from dfjax.ops.image import band_matrix
 
 TAPS, PERIOD, SIGMA = 7, 4.0, 1.6  # of the gratings, and their gaussian window, in pixels
@@ -26,7 +26,6 @@ MIXED = 64  # channels of the second layer
 LEAST = 16  # pixels a side of the smallest octave
 COLOURS = np.array([[1, 1, 1], [1, -1, 0], [1, 1, -2]]) / np.sqrt([[3], [2], [6]])
 GAIN = 3.0  # by which contrasts are raised at most, to take on others' colours
-_LAYOUT = ('NHWC', 'HWIO', 'NHWC')
 
 
 def octaves(side: int) -> int:
@@ -55,9 +54,9 @@ def bank(pictures: jax.Array, count: int) -> tuple[list[jax.Array], list[jax.Arr
     `extract`."""
     style, content = [], []
     for _ in range(count):
-        waves = conv(pictures, gratings())
+        waves = mirrored_conv(pictures, gratings())
         first = jnp.concatenate([jax.nn.relu(waves), jax.nn.relu(-waves)], -1)  # [B, H, W, 62]
-        second = jax.nn.relu(conv(pooled(first), mixing()))  # [B, H/2, W/2, MIXED]
+        second = jax.nn.relu(mirrored_conv(pooled(first), mixing()))  # [B, H/2, W/2, MIXED]
         style += [first, second]
         content.append(second)
         pictures = halved(pictures)
@@ -105,11 +104,11 @@ def recoloured(pictures: jax.Array, wanted: jax.Array) -> jax.Array:
     return jnp.clip(opponent @ COLOURS.astype(np.float32), -1, 1)
 
 
-def conv(x: jax.Array, kernel: np.ndarray) -> jax.Array:
+def mirrored_conv(x: jax.Array, kernel: np.ndarray) -> jax.Array:
     """[B, H, W, I] by kernel [k, k, I, O], the picture mirrored at its edges: [B, H, W, O]."""
     edge = kernel.shape[0] // 2
     x = jnp.pad(x, ((0, 0), (edge, edge), (edge, edge), (0, 0)), mode='reflect')
-    return lax.conv_general_dilated(x, kernel, (1, 1), 'VALID', dimension_numbers=_LAYOUT)
+    return conv(x, kernel)
 
 
 def pooled(x: jax.Array) -> jax.Array:

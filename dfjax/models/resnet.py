@@ -27,10 +27,10 @@ class Block(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        bias = self.norm == 'instance'
+        options = {'use_bias': self.norm == 'instance', 'pad': self.pad, 'dtype': self.dtype, 'kernel_init': INIT}
         y = x
         for i in range(2):
-            y = padded_conv(x.shape[-1], 3, self.pad, bias, self.dtype, f'conv_{i}')(y)
+            y = Conv(x.shape[-1], 3, name=f'conv_{i}', **options)(y)
             y = normalise(y, self.norm, f'norm_{i}', train, self.dtype, self.axis)
             if i == 0:
                 y = Dropout(self.dropout, self.axis)(nn.relu(y), train)
@@ -66,23 +66,18 @@ class ResNet(nn.Module):
         h, w = x.shape[1:3]
         if min(h, w) < 8:  # a quarter of it must have 2 pixels, to be reflected and to have a variance
             raise InputError(f'pictures of {w}x{h} are too small for a residual generator; it needs 8 pixels a side')
-        bias = self.norm == 'instance'  # the others have their own
+        options = {'dtype': self.dtype, 'kernel_init': INIT}
+        inside = options | {'use_bias': self.norm == 'instance'}  # the others have their own
         after = lambda x, name: nn.relu(normalise(x, self.norm, f'{name}_norm', train, self.dtype, self.axis))
-        halve = lambda c, name: Conv(c, self.resample, 2, use_bias=bias, dtype=self.dtype, kernel_init=INIT, name=name)
-        double = lambda c, name: UpConv(c, self.resample, use_bias=bias, dtype=self.dtype, kernel_init=INIT, name=name)
+        halve = lambda c, name: Conv(c, self.resample, 2, name=name, **inside)
+        double = lambda c, name: UpConv(c, self.resample, name=name, **inside)
 
-        x = after(padded_conv(self.width, 7, self.pad, bias, self.dtype, 'first')(x), 'first')
+        x = after(Conv(self.width, 7, pad=self.pad, name='first', **inside)(x), 'first')
         for i in range(2):
             x = after(halve(self.width * 2 ** (i + 1), f'down_{i}')(x), f'down_{i}')  # [B, H/4, W/4, 4 width] at last
         for i in range(self.blocks):
             x = Block(self.norm, self.pad, self.dropout, self.dtype, self.axis, name=f'block_{i}')(x, train)
         for i in range(2):
             x = after(double(self.width * 2 ** (1 - i), f'up_{i}')(x), f'up_{i}')  # [B, H, W, width] at last
-        x = padded_conv(self.outputs, 7, self.pad, self.norm != 'affine', self.dtype, 'last')(x)
+        x = Conv(self.outputs, 7, use_bias=self.norm != 'affine', pad=self.pad, name='last', **options)(x)
         return jnp.tanh(x.astype(jnp.float32))
-
-
-def padded_conv(features: int, size: int, pad: str, bias: bool, dtype: jnp.dtype, name: str) -> nn.Conv:
-    """A convolution that keeps the side, with the picture's reflection or zeros around it."""
-    padding = {'reflect': 'REFLECT', 'zeros': 'SAME'}[pad]
-    return nn.Conv(features, (size, size), padding=padding, use_bias=bias, dtype=dtype, kernel_init=INIT, name=name)

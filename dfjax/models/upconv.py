@@ -64,6 +64,9 @@ def upconv(x: jax.Array, kernel: jax.Array) -> jax.Array:
         row = []
         for j, left in _PARITIES[k]:
             taps = kernel[i, j]  # [1 or 2, 1 or 2, I, O]
-            row.append(lax.conv_general_dilated(x, taps, (1, 1), [above, left], dimension_numbers=_LAYOUT))
+            if taps.shape[:2] == (1, 1):
+                row.append(x @ taps[0, 0])
+            else:
+                row.append(lax.conv_general_dilated(x, taps, (1, 1), [above, left], dimension_numbers=_LAYOUT))
         rows.append(jnp.stack(row, 3))  # [B, H, W, 2, O]
     return jnp.stack(rows, 2).reshape(b, 2 * h, 2 * w, o)
