@@ -22,10 +22,11 @@ def by_definition(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize('backend', ['cpu', 'gpu'])
 @pytest.mark.parametrize('k', [3, 4])
 @pytest.mark.parametrize('side', [(1, 1), (1, 3), (4, 4), (5, 2)])
-def test_value_and_gradient(k, side, backend, monkeypatch):
+@pytest.mark.parametrize('features', [1, 40])  # fewer than pixels, and more
+def test_value_and_gradient(features, k, side, backend, monkeypatch):
     monkeypatch.setattr(jax, 'default_backend', lambda: backend)  # the way of computing it is chosen by name
     rng = np.random.default_rng(k)
-    x, kernel = rng.normal(size=(2, *side, 3)), rng.normal(size=(k, k, 3, 5))
+    x, kernel = rng.normal(size=(2, *side, 3)), rng.normal(size=(k, k, 3, features))
     y, pull = jax.vjp(upconv, jnp.float32(x), jnp.float32(kernel))
     np.testing.assert_allclose(y, by_definition(x, kernel), atol=1e-5)
     slope = rng.normal(size=y.shape)

@@ -6,6 +6,11 @@ ones. So there the even and odd pixels of either axis are a convolution each, in
     4x4    out[2m] = x[m-1] w[3] + x[m] w[1]     out[2m+1] = x[m] w[2] + x[m+1] w[0]
     3x3    out[2m] = x[m] w[1]                   out[2m+1] = x[m] w[2] + x[m+1] w[0]
 
+That slices the kernel, which takes longer than the products where there are fewer pixels than channels. There every
+tap of the kernel is a product with the whole picture, the kernel as it lies in memory, and the sixteen pictures are
+added up, each spread and shifted to its place (8x8 from 1024 channels to 512: 9 ms instead of 24; 2x2: 1.4 instead of
+16).
+
 Accelerators get the plain one. The choice is made when a function is traced, by `jax.default_backend()`.
 """
 
@@ -59,6 +64,12 @@ def upconv(x: jax.Array, kernel: jax.Array) -> jax.Array:
         return lax.conv_general_dilated(
             x, kernel[::-1, ::-1], (1, 1), [edge, edge], lhs_dilation=(2, 2), dimension_numbers=_LAYOUT
         )
+    if b * h * w < o:
+        pixels = jnp.broadcast_to(x.reshape(1, b * h * w, -1), (k * k, b * h * w, x.shape[-1]))
+        taps = (pixels @ kernel.reshape(k * k, -1, o)).reshape(k, k, b, h, w, o)  # out[2m + i - 1] has x[m] w[i]
+        spread = [[(0, 0, 0), (i - 1, 2 - i, 1), (j - 1, 2 - j, 1), (0, 0, 0)] for i in range(k) for j in range(k)]
+        zero = jnp.zeros((), x.dtype)
+        return sum(lax.pad(tap, zero, places) for tap, places in zip(taps.reshape(-1, b, h, w, o), spread))
     rows = []
     for i, above in _PARITIES[k]:
         row = []
