@@ -47,10 +47,25 @@ def test_a_middle_square_is_seen_and_put_back(tmp_path):
     white, seen = part.masked(mask_of(tmp_path / 'mask.png', whole.shape, np.s_[:30, :50]))
     assert white.sum() == 30 * 50 and white[:30, :50].all()
     assert seen[:10, :11].all() and seen.sum() <= 11 * 13  # the 34 columns of it that are in the square, by thirds
+    white = np.zeros((96, 128), bool)
+    white[:60, :90] = True
     made = part.restored(255 - part.seen, white)
     np.testing.assert_array_equal(made[~white], whole[~white])
-    np.testing.assert_array_equal(made[:30, :16], whole[:30, :16])  # outside the square
-    assert np.abs(made[2:28, 18:48] - (255.0 - whole[2:28, 18:48])).mean() < 4
+    np.testing.assert_array_equal(made[:40, :16], whole[:40, :16])  # outside the square
+    assert np.abs(made[2:40, 36:70] - (255.0 - whole[2:40, 36:70])).mean() < 4  # away from the edges
+
+
+def test_no_edge_shows_where_what_was_made_is_darker(tmp_path):
+    whole = smooth_picture(96, 96)
+    write_image(tmp_path / 'in.png', whole)
+    part = Part(tmp_path / 'in.png', SIZE, None)
+    white = np.zeros((96, 96), bool)
+    white[24:72, 24:72] = True
+    darker = np.clip(part.seen.astype(int) - 30, 0, 255).astype(np.uint8)
+    made = part.restored(darker, white).astype(float)
+    np.testing.assert_array_equal(made[~white], whole[~white])
+    assert np.abs(made - whole)[24:26, 30:66].mean() < 6  # the first rows inside
+    assert 24 < (whole - made)[46:50, 46:50].mean() < 32  # as it was made
 
 
 def test_a_scratch_thinner_than_a_pixel_of_the_run_is_seen(tmp_path):

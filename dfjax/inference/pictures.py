@@ -14,6 +14,8 @@ from dfjax.errors import InputError
 from dfjax.inference.editor import feathered, middle, shrunk
 from dfjax.inference.paste import paste
 
+EDGE = 2.0  # pixels of the run: standard deviation of the blur by which colours are matched at the edge of a mask
+
 
 def read_pictures(name: Path | str, size: int, face_type: str | None) -> np.ndarray:
     """The pictures of a file, of a folder of pictures or of a `render:` name, as a run takes them.
@@ -119,11 +121,18 @@ class Part:
         return white, seen
 
     def restored(self, made: np.ndarray, white: np.ndarray) -> np.ndarray:
-        """The whole picture with `made`, uint8 [size, size, 3], in it where `white` [H, W]; the rest keeps its bits."""
+        """The whole picture with `made`, uint8 [size, size, 3], in it where `white` [H, W]; the rest keeps its bits.
+
+        Along the edge of `white` it takes the colours of the picture beside it, fading out in some pixels of the run.
+        """
         done = self.whole.copy()
         if self._face:
             paste(done, made.astype(np.float32), feathered(len(made)), self.matrix)
         else:
             square = middle(done.shape)
             done[square] = shrunk(made, square[0].stop - square[0].start)
-        return np.where(white[..., None], done, self.whole)
+        blur = lambda x: cv2.GaussianBlur(x, (0, 0), EDGE / np.sqrt(np.linalg.det(self.matrix[:, :2])))
+        known = 1 - white.astype(np.float32)[..., None]
+        error = blur(known * (self.whole.astype(np.float32) - done))
+        done = done + error / np.maximum(blur(known)[..., None], 0.5)  # the mean error on the edge itself, less inside
+        return np.where(white[..., None], np.clip(np.rint(done), 0, 255).astype(np.uint8), self.whole)
