@@ -18,6 +18,8 @@ from dfjax.models.denoiser import GROUPS, Block
 from dfjax.models.vae import BOTTOM, widths
 from dfjax.ops.image import pixel_shuffle, space_to_depth
 
+FINE = 8  # channels of the layer at full resolution, without which a grid of the stem's squares shows
+
 
 class Generator(nn.Module):
     """Noise [B, latent] -> [B, size, size, 3].
@@ -25,7 +27,7 @@ class Generator(nn.Module):
     Attributes:
         size: side of the pictures.
         latent: dimensions of noise and style.
-        stem: side of the squares of pixels that the last convolution writes at once.
+        stem: side of the squares of pixels that are written at once; one convolution more sees across their edges.
         width: channels on that grid; doubled on every coarser one.
         most: greatest number of channels.
 
@@ -49,7 +51,8 @@ class Generator(nn.Module):
         self.start = self.param('start', nn.initializers.normal(1.0), (BOTTOM, BOTTOM, bottom))
         self.blocks = [Block(width, self.dtype) for width in (bottom, *reversed(rest))]
         self.ups = [Upscale(width, self.dtype) for width in reversed(rest)]
-        self.pixels = Conv(3 * self.stem**2, 3, dtype=self.dtype)
+        self.squares = Conv(FINE * self.stem**2, 3, dtype=self.dtype)
+        self.pixels = Conv(3, 3, dtype=self.dtype)
 
     def mapping(self, z: jax.Array, train: bool = False) -> jax.Array:
         """[B, latent] -> styles [B, latent]; only the direction of the noise counts."""
@@ -63,9 +66,9 @@ class Generator(nn.Module):
         x = jnp.broadcast_to(self.start.astype(self.dtype), (len(style), *self.start.shape))
         for i, block in enumerate(self.blocks):
             x = block(self.ups[i - 1](x) if i else x, style)
-        x = self.pixels(nn.leaky_relu(x, 0.2))
-        x = pixel_shuffle(x, self.stem) if self.stem > 1 else x  # [B, S, S, 3]
-        return jnp.tanh(x.astype(jnp.float32))
+        x = self.squares(nn.leaky_relu(x, 0.2))
+        x = pixel_shuffle(x, self.stem) if self.stem > 1 else x  # [B, S, S, FINE]
+        return jnp.tanh(self.pixels(nn.leaky_relu(x, 0.2)).astype(jnp.float32))
 
     def __call__(self, z: jax.Array, train: bool = False) -> jax.Array:
         return self.synthesis(self.mapping(z, train), train)
@@ -82,7 +85,8 @@ class Discriminator(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         plan = widths(x.shape[1], self.stem, self.width, self.most)
-        x = space_to_depth(x, self.stem) if self.stem > 1 else x  # [B, S/stem, S/stem, 3*stem^2]
+        x = nn.leaky_relu(Conv(FINE, 3, dtype=self.dtype)(x), 0.2)  # [B, S, S, FINE]
+        x = space_to_depth(x, self.stem) if self.stem > 1 else x  # [B, S/stem, S/stem, FINE*stem^2]
         for i, width in enumerate(plan):
             x = nn.leaky_relu(Conv(width, 3, 2 if i else 1, dtype=self.dtype)(x), 0.2)
             x = Residual(self.dtype)(x)

@@ -33,7 +33,8 @@ BATCH = 'labelled'
 KINDS = ('light', 'resnet')
 MULTIPLE = 4  # of the sides that both nets keep
 # Pixels of reflection that the net sees around a picture (Johnson et al. 2016). Beside zeros it paints rows of dots.
-MARGIN = 8
+# Half as many do in training, and spare it a fifth of the work.
+MARGIN = 16
 MOVE = 3  # pixels, each way, that pictures are moved for `stable`
 
 
@@ -50,7 +51,7 @@ def default_config() -> ConfigDict:
     cfg.model = dict(kind='light', width=96, blocks=4, norm='instance')  # kind: one of KINDS
     cfg.flip = 0.5  # probability that a picture is mirrored
     cfg.noise = 0.05  # standard deviation of the noise for `stable`
-    cfg.loss = dict(style=1.0, content=0.1, smooth=0.005, stable=1.0)
+    cfg.loss = dict(style=1.0, content=0.1, smooth=0.005, stable=5.0)
     cfg.optimizer = dict(lr=2e-3, schedule='cosine', warmup=50, b1=0.9, b2=0.99, clip=1.0)
     cfg.ema = 0.99
     return cfg
@@ -114,26 +115,29 @@ def style_picture(cfg: ConfigDict) -> np.ndarray:
     return squared(read_image(cfg.style), cfg.style_size)
 
 
-def apply_style(cfg: ConfigDict, params: dict, pictures: jax.Array, whole: dict | None = None) -> jax.Array:
+def apply_style(
+    cfg: ConfigDict, params: dict, pictures: jax.Array, whole: dict | None = None, margin: int = MARGIN
+) -> jax.Array:
     """Pictures [B, H, W, 3] in [-1, 1], of any sides from 8 pixels on, repainted.
 
     Args:
         whole: what `statistics` says of the pictures that these are tiles of, if they are.
+        margin: pixels of reflection around them.
     """
     h, w = pictures.shape[1:3]
     variables = {'params': params['net']} | (whole or {})
-    made = net(cfg).apply(variables, _framed(pictures))
-    return made[:, MARGIN : MARGIN + h, MARGIN : MARGIN + w]
+    made = net(cfg).apply(variables, _framed(pictures, margin))
+    return made[:, margin : margin + h, margin : margin + w]
 
 
 def statistics(cfg: ConfigDict, params: dict, pictures: jax.Array) -> dict:
     """By what the net normalises pictures [B, H, W, 3] in [-1, 1]: arrays [B, 1, 1, C], none where it does not."""
-    return net(cfg).apply({'params': params['net']}, _framed(pictures), mutable=[WHOLE])[1]
+    return net(cfg).apply({'params': params['net']}, _framed(pictures, MARGIN), mutable=[WHOLE])[1]
 
 
-def _framed(pictures: jax.Array) -> jax.Array:
-    """The pictures with their reflection around them, MARGIN wide, and more up to sides that the net takes."""
-    edges = [(MARGIN, MARGIN + -n % MULTIPLE) for n in pictures.shape[1:3]]
+def _framed(pictures: jax.Array, margin: int) -> jax.Array:
+    """The pictures with their reflection around them, `margin` wide, and more up to sides that the net takes."""
+    edges = [(margin, margin + -n % MULTIPLE) for n in pictures.shape[1:3]]
     return jnp.pad(pictures, ((0, 0), *edges, (0, 0)), mode='reflect')
 
 
@@ -171,7 +175,8 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
 
     # The net
     def loss(params: dict) -> tuple[jax.Array, dict]:
-        made, again = jnp.split(apply_style(cfg, {'net': params}, jnp.concatenate([pictures, others])), 2)
+        both = jnp.concatenate([pictures, others])
+        made, again = jnp.split(apply_style(cfg, {'net': params}, both, margin=MARGIN // 2), 2)
         style, content = extract(frozen['vgg'], made, count)
         inside = slice(MOVE, -MOVE)
         change = (jax.vmap(moved)(made, moves) - again)[:, inside, inside]
