@@ -21,7 +21,7 @@ def by_definition(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize('backend', ['cpu', 'gpu'])
 @pytest.mark.parametrize('k', [3, 4])
-@pytest.mark.parametrize('side', [(1, 1), (1, 3), (4, 4), (5, 2)])
+@pytest.mark.parametrize('side', [(1, 1), (1, 3), (5, 2)])
 @pytest.mark.parametrize('features', [1, 40])  # fewer than pixels, and more
 def test_value_and_gradient(features, k, side, backend, monkeypatch):
     monkeypatch.setattr(jax, 'default_backend', lambda: backend)  # the way of computing it is chosen by name
