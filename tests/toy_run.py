@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 def start(*words: str, devices: int = 1) -> subprocess.Popen:
     """This file in a process with so many simulated devices."""
     env = os.environ | {'PYTHONPATH': f'{HERE}:{HERE.parent}'}
-    env['XLA_FLAGS'] = f'--xla_force_host_platform_device_count={devices}'
+    env['XLA_FLAGS'] = f'{env.get("XLA_FLAGS", "")} --xla_force_host_platform_device_count={devices}'
     command = [sys.executable, __file__, *map(str, words)]
     return subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
 
