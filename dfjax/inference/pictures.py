@@ -131,8 +131,9 @@ class Part:
         else:
             square = middle(done.shape)
             done[square] = shrunk(made, square[0].stop - square[0].start)
+        changed = white[..., None] & (done != self.whole).any(-1, keepdims=True)  # not what the run does not see
         blur = lambda x: cv2.GaussianBlur(x, (0, 0), EDGE / np.sqrt(np.linalg.det(self.matrix[:, :2])))
         known = 1 - white.astype(np.float32)[..., None]
         error = blur(known * (self.whole.astype(np.float32) - done))
         done = done + error / np.maximum(blur(known)[..., None], 0.5)  # the mean error on the edge itself, less inside
-        return np.where(white[..., None], np.clip(np.rint(done), 0, 255).astype(np.uint8), self.whole)
+        return np.where(changed, np.clip(np.rint(done), 0, 255).astype(np.uint8), self.whole)
