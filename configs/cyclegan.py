@@ -30,9 +30,9 @@ VARIANTS = {
         'optimizer.lr': 5e-4,
         'ema': 0.9,
     },
-    # 40 minutes on two CPU cores: photographs by day and cartoons by night, of different people.
+    # Half an hour on two CPU cores: photographs by day and cartoons by night, of different people.
     'laptop': {
-        'steps': 5000,
+        'steps': 3000,
         'batch_size': 8,
         'data.a': 'render:people:1:2000',
         'data.b': 'render:people:2:2000:cartoon',
