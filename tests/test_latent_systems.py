@@ -222,6 +222,14 @@ def test_truncation_goes_from_the_mean_style_to_the_style():
     np.testing.assert_allclose(style[0.25] - style[0.0], (style[1.0] - style[0.0]) / 4, atol=1e-6)
 
 
+@pytest.mark.parametrize('kind', gan.MODELS)
+def test_pictures_differ_by_their_noise_from_the_start(kind):
+    cfg = config('gan', **{'model.kind': kind})
+    noise = jax.random.normal(jax.random.key(1), (32, cfg.model.latent))
+    made = jax.jit(lambda key: gan.from_noise(cfg, gan.init(cfg, key).ema, noise))(jax.random.key(0))
+    assert np.std(made, 0).mean() > 0.5 * np.std(made)
+
+
 def test_the_classic_generator_makes_a_picture_the_same_alone_and_in_a_batch():
     """So batch norm uses what it has seen in training, which a step changes."""
     small = {'model': {'kind': 'classic', 'latent': 8, 'width': 4}, 'loss': {'r1': 0.0, 'r2': 0.0}}

@@ -48,7 +48,8 @@ class Generator(nn.Module):
             wrong = f'{self.width} and {self.most}'
             raise InputError(f'config keys model.width and model.most are multiples of {GROUPS}, not {wrong}')
         self.layers = [nn.Dense(self.latent, dtype=self.dtype) for _ in range(2)]
-        self.start = self.param('start', nn.initializers.normal(1.0), (BOTTOM, BOTTOM, bottom))
+        # Blocks begin as the identity: from a constant, all pictures would begin alike, and could stay so.
+        self.start = nn.Dense(BOTTOM * BOTTOM * bottom, dtype=self.dtype)
         self.blocks = [Block(width, self.dtype) for width in (bottom, *reversed(rest))]
         self.ups = [Upscale(width, self.dtype) for width in reversed(rest)]
         self.squares = Conv(FINE * self.stem**2, 3, dtype=self.dtype)
@@ -63,7 +64,7 @@ class Generator(nn.Module):
 
     def synthesis(self, style: jax.Array, train: bool = False) -> jax.Array:
         """Styles [B, latent] -> [B, size, size, 3]."""
-        x = jnp.broadcast_to(self.start.astype(self.dtype), (len(style), *self.start.shape))
+        x = self.start(style).reshape(len(style), BOTTOM, BOTTOM, -1)
         for i, block in enumerate(self.blocks):
             x = block(self.ups[i - 1](x) if i else x, style)
         x = self.squares(nn.leaky_relu(x, 0.2))
