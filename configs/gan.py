@@ -26,7 +26,7 @@ VARIANTS = {
         'loss.sigma': 0.0,
         'optimizer.warmup': 5,
     },
-    # The default. 0.95 seconds a step on one CPU core.
+    # The default. A second a step on one CPU core, 0.6 on two.
     'laptop': {},
     # 128 px on one GPU.
     'gpu': {
