@@ -121,6 +121,18 @@ def test_if_all_are_damaged_one_line_says_so_and_nothing_is_touched(run):
     assert before == {p: p.read_bytes() for p in (run / 'checkpoints').rglob('*') if p.is_file()}
 
 
+def test_parameters_of_another_structure_are_one_line(run, monkeypatch):
+    init = toy.init
+
+    def nested(cfg, rng):
+        state = init(cfg, rng)
+        return state.replace(params=jax.tree.map(lambda leaf: {'kernel': leaf}, state.params))
+
+    monkeypatch.setattr(toy, 'init', nested)
+    with pytest.raises(InputError, match=r'no checkpoint can be read: .* cannot be read'):
+        load_params(run)
+
+
 def test_a_half_written_checkpoint_is_not_seen(run, whole):
     shutil.copytree(run / 'checkpoints' / '20', run / 'checkpoints' / '30.orbax-checkpoint-tmp')
     assert int(load_params(run).step) == 20

@@ -188,7 +188,7 @@ def _newest(workdir: Path, shapes: State) -> tuple[tuple[int, State, dict] | Non
                     position = reader.restore(folder / 'meta')['data']
                 with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
                     restored = reader.restore(folder / 'state', args=arguments)
-            except (ValueError, OSError, KeyError) as error:
+            except (ValueError, OSError, KeyError, TypeError) as error:  # TypeError: a dict where an array was
                 fault = f'cannot be read ({str(error).splitlines()[0][:100]})'
             except Exception as error:
                 if type(error) is not Exception:  # the bare class is what Orbax raises for arrays that it cannot read
