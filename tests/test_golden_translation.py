@@ -75,7 +75,7 @@ def test_stargan_losses():
     real, source, target = data['x_real'], data['c_org'], data['c_trg']
     fake = jax.jit(g_apply)(g_variables, real, target)
 
-    def d_loss(variables):
+    def d_loss(variables, _):
         out_real, classes = d_apply(variables, real)
         out_fake, _ = d_apply(variables, fake)
         terms = {
@@ -87,9 +87,9 @@ def test_stargan_losses():
         total = sum(terms.values()) + 9 * terms['d_loss_gp']
         return total, terms | {'d_loss': total, 'd_loss_cls_softmax': cross_entropy(classes, data['class_index'])}
 
-    def g_loss(variables):
+    def g_loss(variables, judge):
         fake = g_apply(variables, real, target)
-        out, classes = d_apply(d_variables, fake)
+        out, classes = d_apply(judge, fake)
         terms = {
             'g_loss_fake': loss(out, True),
             'g_loss_cls': binary_cross_entropy(classes, target),
@@ -99,7 +99,7 @@ def test_stargan_losses():
         return total, terms | {'g_loss': total}
 
     for side, function, variables in (('d', d_loss, d_variables), ('g', g_loss, g_variables)):
-        gradient, terms = jax.jit(jax.grad(function, has_aux=True))(variables)
+        gradient, terms = jax.jit(jax.grad(function, has_aux=True))(variables, d_variables)
         for output, value in terms.items():
             golden.check(name, output, value)
         long_name = {'d': 'stargan_discriminator', 'g': 'stargan_generator'}[side]

@@ -7,19 +7,20 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
 import pytest
+from flax.serialization import msgpack_restore, msgpack_serialize
 from ml_collections import ConfigDict
 
 from dfjax.configs.common import build, flatten
-from dfjax.data.batches import make_data
+from dfjax.data.batches import Resident, make_data
 from dfjax.systems import SYSTEMS, load_system
 from dfjax.systems.state import State, common_config
 from dfjax.training import loop
-from dfjax.training.parallel import strong
+from dfjax.training.parallel import placement, strong
+from dfjax.training.workdir import read_config
 
 STEPS = 4  # of the runs that are compared
 
@@ -103,55 +104,89 @@ def test_the_preview_is_pictures(smoke):
     assert float(abs(pictures).max()) <= 1.001
 
 
-def test_a_run_that_goes_on_ends_with_the_same_bits(smoke, tmp_path):
-    cfg = smoke_config(smoke.cfg.system, steps=STEPS, checkpoint_every=STEPS // 2)
-    whole = loop.train(cfg, tmp_path, data=smoke.data, progress=False)
-    shutil.rmtree(tmp_path / 'checkpoints' / str(STEPS))
-    again = loop.train(cfg, tmp_path, data=smoke.data, progress=False)
-    rows = [json.loads(line)['step'] for line in (tmp_path / 'metrics.jsonl').read_text().splitlines()]
-    assert rows[-1] == STEPS
-    for one, other in zip(jax.tree.leaves(whole), jax.tree.leaves(again), strict=True):
+@pytest.fixture(scope='module')
+def whole(smoke, tmp_path_factory):
+    """A run of STEPS that was never stopped: (state, folder)."""
+    folder = tmp_path_factory.mktemp(smoke.cfg.system)
+    cfg = smoke_config(smoke.cfg.system, steps=STEPS, checkpoint_every=STEPS // 2, log_every=1)
+    return loop.train(cfg, folder, data=smoke.data, progress=False), folder
+
+
+def test_a_run_that_goes_on_ends_with_the_same_bits(smoke, whole):
+    state, folder = whole
+    shutil.rmtree(folder / 'checkpoints' / str(STEPS))
+    again = loop.train(read_config(folder), folder, data=smoke.data, progress=False)
+    assert [row['step'] for row in rows(folder)][-1] == STEPS
+    for one, other in zip(jax.tree.leaves(state), jax.tree.leaves(again), strict=True):
         if jax.dtypes.issubdtype(one.dtype, jax.dtypes.prng_key):
             one, other = jax.random.key_data(one), jax.random.key_data(other)
         np.testing.assert_array_equal(one, other)
 
 
+# The backend is known by its name only, so a CPU can trace and run what an accelerator would: plain convolutions, loops
+# where a CPU has none, and computing in bfloat16.
+@pytest.mark.parametrize(
+    ('dtype', 'tolerance'), [pytest.param('float32', 1e-3, marks=pytest.mark.slow), ('auto', 0.05)]
+)
+def test_an_accelerators_step_gives_the_same_numbers(smoke, dtype, tolerance, monkeypatch):
+    monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
+    cfg = smoke_config(smoke.cfg.system, dtype=dtype)
+    step = jax.jit(lambda state, batch: strong(smoke.module.step(cfg, state, batch)))
+    state, path = smoke.start, []
+    for _ in range(cfg.steps):
+        state, metrics = step(state, smoke.batch)
+        path.append(jax.device_get(metrics))
+    first = smoke.path[0][1]
+    assert set(path[0]) == set(first)
+    for name in set(first) - {'active'}:  # a count
+        assert abs(path[0][name] - first[name]) < tolerance * abs(first['total']), name
+    totals = [metrics['total'] for metrics in path]
+    assert np.mean(totals[-3:]) < 0.9 * np.mean(totals[:3]), totals
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(state.params)} == {'float32'}
+
+
 # With pmap a system sums over the devices itself; with jit the compiler does, which the toy's tests (test_multihost.py)
 # check at every run.
 @pytest.mark.parametrize('way', ['pmap', pytest.param('jit', marks=pytest.mark.slow)])
-def test_eight_devices_give_the_numbers_of_one(smoke, way, tmp_path):
-    name = smoke.cfg.system
+def test_eight_devices_give_the_numbers_of_one(smoke, whole, way, tmp_path):
+    name, (state, folder) = smoke.cfg.system, whole
     env = os.environ | {'PYTHONPATH': str(Path(__file__).parents[1])}
     env['XLA_FLAGS'] = f'{env["XLA_FLAGS"]} --xla_force_host_platform_device_count=8'
-    done = subprocess.run([sys.executable, __file__, name, way, tmp_path], env=env, capture_output=True, text=True)
+    file = tmp_path / 'file'
+    file.write_bytes(msgpack_serialize(smoke.data.feed(STEPS)))
+    done = subprocess.run([sys.executable, __file__, name, way, file], env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    one = loop.train(smoke_config(name, steps=STEPS, log_every=1), tmp_path / 'one', data=smoke.data, progress=False)
-    totals = {}
-    for run in ('one', way):
-        lines = (tmp_path / run / 'metrics.jsonl').read_text().splitlines()
-        totals[run] = [json.loads(line)['total'] for line in lines]
-    with np.load(tmp_path / f'{way}.npz') as file:
-        # Of the optimiser's state, its averaged gradients; Adam makes a full step of a tiny gradient's noise.
-        opt = [file[f'opt{i}'] for i in range(len(jax.tree.leaves(one.opt)))]
-        params = [file[f'params{i}'] for i in range(len(jax.tree.leaves(one.params)))]
-    assert distance(opt, one.opt) < 2e-3 * distance(opt)
-    assert distance(params, one.params) < 0.1 * distance(params, smoke.start.params)
-    np.testing.assert_allclose(totals[way], totals['one'], rtol=1e-4)
+    found = msgpack_restore(file.read_bytes())
+    # Of the optimiser's state, its averaged gradients; Adam makes a full step of a tiny gradient's noise.
+    opt, params = jax.tree.leaves(state.opt), jax.tree.leaves(state.params)
+    assert distance(found['opt'], opt) < 2e-3 * distance(opt)
+    assert distance(found['params'], params) < 0.1 * distance(params, jax.tree.leaves(smoke.start.params))
+    totals = {row['step']: row['total'] for row in rows(folder)}
+    np.testing.assert_allclose(found['totals'], [totals[step + 1] for step in range(STEPS)], rtol=1e-4)
 
 
-def distance(one: list[np.ndarray], other: Any = None) -> float:
-    """Between two trees as vectors; from the origin if there is one only."""
-    others = [0 * leaf for leaf in one] if other is None else jax.tree.leaves(other)
-    return float(np.sqrt(sum(np.sum((a - np.asarray(b)) ** 2.0) for a, b in zip(one, others, strict=True))))
+def rows(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / 'metrics.jsonl').read_text().splitlines()]
 
 
-def eight_devices(name: str, way: str, folder: Path) -> None:
-    """Runs one way, in a process of its own."""
+def distance(one: list[np.ndarray], other: list[np.ndarray] | None = None) -> float:
+    """Between two lists of arrays as vectors; from the origin if there is one only."""
+    others = other or [0] * len(one)
+    return float(np.sqrt(sum(np.sum((np.asarray(a) - np.asarray(b)) ** 2.0) for a, b in zip(one, others, strict=True))))
+
+
+def eight_devices(name: str, way: str, file: Path) -> None:
+    """STEPS on a file's data one way, in a process of its own; the file holds what came of it afterwards."""
     assert jax.device_count() == 8
-    state = loop.train(smoke_config(name, steps=STEPS, log_every=1, parallel=way), folder / way, progress=False)
-    parts = {'opt': jax.tree.leaves(state.opt), 'params': jax.tree.leaves(state.params)}
-    kept = {f'{name}{i}': leaf for name, leaves in parts.items() for i, leaf in enumerate(leaves)}
-    np.savez(folder / f'{way}.npz', **kept)
+    cfg = smoke_config(name, steps=STEPS, parallel=way)
+    place = placement(cfg, load_system(name), Resident(msgpack_restore(file.read_bytes()), cfg.seed, cfg.batch_size))
+    state, totals = place.init(), []
+    nothing = place.zeros(state)
+    for _ in range(STEPS):
+        state, tally = place.advance(state, nothing, place.feed(1), 1)
+        totals.append(place.read(tally)['sum']['total'])
+    parts = {name: jax.device_get(jax.tree.leaves(place.local(getattr(state, name)))) for name in ('opt', 'params')}
+    file.write_bytes(msgpack_serialize(parts | {'totals': totals}))
 
 
 if __name__ == '__main__':
