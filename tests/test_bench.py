@@ -281,6 +281,25 @@ def test_every_target_reports_every_figure(name, hasty, monkeypatch):
     assert bench.TARGETS[name][1]['system'] == name
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize('name', CHANGES)
+def test_pytorchs_side_compiles_as_on_a_gpu(name, monkeypatch):
+    from dfjax.apps.bench_torch_systems import TRAINERS
+    from dfjax.apps.bench_torch_train import Trainer, to_device
+
+    monkeypatch.setattr(Trainer, 'fast', lambda self, function: torch.compile(function))
+    monkeypatch.setattr(Trainer, 'autocast', lambda self: torch.autocast('cpu', torch.bfloat16))
+    cfg = small_system(name, **CHANGES[name])
+    module = importlib.import_module(f'dfjax.systems.{name}')
+    trainer = TRAINERS[name](cfg, 'cpu')
+    batch = to_device(bench_systems.Ours(cfg, module, bench_systems.synthetic(cfg, module.BATCH)).arrays(), 'cpu')
+    trainer.step(batch)
+    with torch.compiler.set_stance('fail_on_recompile'):
+        terms = trainer.step(batch)
+    assert all(np.isfinite(value.item()) for value in terms.values())
+    trainer.inference(batch)(1)
+
+
 def test_the_loaders_pictures_are_the_sets_own():
     from dfjax.apps.bench_torch_train import Examples
 

@@ -25,7 +25,7 @@ def shuffle(stem: int) -> list[nn.Module]:
 
 
 def scaled(x: Tensor, size: int) -> Tensor:
-    return F.interpolate(x, (size, size), mode='bilinear', antialias=True)
+    return F.interpolate(x.float(), (size, size), mode='bilinear', antialias=True)
 
 
 class Encoder(nn.Module):
@@ -89,7 +89,7 @@ def edges(x: Tensor) -> Tensor:
     smooth, slope = torch.tensor([1.0, 2.0, 1.0]), torch.tensor([-1.0, 0.0, 1.0])
     kernels = torch.stack([torch.outer(smooth, slope), torch.outer(slope, smooth)])[:, None].to(x)  # [2, 1, 3, 3]
     b, c, h, w = x.shape
-    around = F.pad(x, (1, 1, 1, 1), 'replicate').reshape(b * c, 1, h + 2, w + 2)
+    around = F.pad(x.reshape(b * c, 1, h, w), (1, 1, 1, 1), 'replicate')
     dx, dy = F.conv2d(around, kernels).view(b, c, 2, h, w).unbind(2)
     return (dx**2 + dy**2 + 1e-4).sqrt()
 
