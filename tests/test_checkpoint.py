@@ -121,16 +121,27 @@ def test_if_all_are_damaged_one_line_says_so_and_nothing_is_touched(run):
     assert before == {p: p.read_bytes() for p in (run / 'checkpoints').rglob('*') if p.is_file()}
 
 
-def test_parameters_of_another_structure_are_one_line(run, monkeypatch):
+@pytest.mark.parametrize(
+    ('change', 'name'),
+    [
+        (lambda net: {'w': {'kernel': net['w']}, 'v': net['v']}, 'net.w'),
+        (lambda net: net | {'v': net['v'][:, :-1]}, 'net.v'),
+        (lambda net: net | {'u': net['v']}, 'net.u'),
+    ],
+)
+def test_parameters_of_another_model_are_one_line(change, name, run, monkeypatch):
     init = toy.init
 
-    def nested(cfg, rng):
+    def other(cfg, rng):
         state = init(cfg, rng)
-        return state.replace(params=jax.tree.map(lambda leaf: {'kernel': leaf}, state.params))
+        return state.replace(params={'net': change(state.params['net'])})
 
-    monkeypatch.setattr(toy, 'init', nested)
-    with pytest.raises(InputError, match=r'no checkpoint can be read: .* cannot be read'):
-        load_params(run)
+    monkeypatch.setattr(toy, 'init', other)
+    kept = sorted(path.name for path in (run / 'checkpoints').iterdir())
+    for attempt in (lambda: load_params(run), lambda: train(run)):
+        with pytest.raises(InputError, match=rf'trained with another version of the model \({name} is not the same\)'):
+            attempt()
+    assert sorted(path.name for path in (run / 'checkpoints').iterdir()) == kept
 
 
 def test_a_half_written_checkpoint_is_not_seen(run, whole):

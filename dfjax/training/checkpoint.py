@@ -17,6 +17,7 @@ from pathlib import Path
 
 import jax
 import orbax.checkpoint as ocp
+from flax.traverse_util import flatten_dict
 
 from dfjax.errors import InputError
 from dfjax.systems import load_system
@@ -172,7 +173,7 @@ def _newest(workdir: Path, shapes: State) -> tuple[tuple[int, State, dict] | Non
     """(step, state, position of the data) of the newest good checkpoint; the damaged ones after it, with their faults.
 
     Raises:
-        InputError: if there are checkpoints, and none can be read.
+        InputError: if there are checkpoints, and none can be read; if one is of another model.
     """
     tree = {name: getattr(shapes, name) for name in SAVED if getattr(shapes, name) != {}}
     arguments = ocp.args.PyTreeRestore(
@@ -183,12 +184,17 @@ def _newest(workdir: Path, shapes: State) -> tuple[tuple[int, State, dict] | Non
         folder = workdir / 'checkpoints' / str(step)
         fault = _fault(folder)
         if not fault:
+            if other := _other(folder, shapes):  # Orbax passes over parameters that only one of them has
+                raise InputError(
+                    f'{workdir}: it was trained with another version of the model ({other} is not the same); '
+                    'train it anew, in another folder'
+                )
             try:
                 with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as reader:
                     position = reader.restore(folder / 'meta')['data']
                 with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
                     restored = reader.restore(folder / 'state', args=arguments)
-            except (ValueError, OSError, KeyError, TypeError) as error:  # TypeError: a dict where an array was
+            except (ValueError, OSError, KeyError, TypeError) as error:  # TypeError: an optimiser of another kind
                 fault = f'cannot be read ({str(error).splitlines()[0][:100]})'
             except Exception as error:
                 if type(error) is not Exception:  # the bare class is what Orbax raises for arrays that it cannot read
@@ -201,6 +207,15 @@ def _newest(workdir: Path, shapes: State) -> tuple[tuple[int, State, dict] | Non
         faults = '; '.join(f'{path} {fault}' for path, fault in damaged)
         raise InputError(f'no checkpoint can be read: {faults}; bring back a copy, or use another folder')
     return None, damaged
+
+
+def _other(folder: Path, shapes: State) -> str:
+    """The first parameter that a checkpoint or the model has and the other has not, or not in this size; '' if none."""
+    with contextlib.suppress(Exception), ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
+        trees = reader.metadata(folder / 'state').item_metadata.tree['params'], shapes.params
+        there, here = ({'.'.join(k): v.shape for k, v in flatten_dict(tree).items()} for tree in trees)
+        return min((name for name in there.keys() | here if there.get(name) != here.get(name)), default='')
+    return ''  # which is damaged
 
 
 def _fault(folder: Path) -> str:
