@@ -289,7 +289,7 @@ def test_pytorchs_side_compiles_as_on_a_gpu(name, monkeypatch):
 
     monkeypatch.setattr(Trainer, 'fast', lambda self, function: torch.compile(function))
     monkeypatch.setattr(Trainer, 'autocast', lambda self: torch.autocast('cpu', torch.bfloat16))
-    cfg = small_system(name, **CHANGES[name])
+    cfg = small_system(name)
     module = importlib.import_module(f'dfjax.systems.{name}')
     trainer = TRAINERS[name](cfg, 'cpu')
     batch = to_device(bench_systems.Ours(cfg, module, bench_systems.synthetic(cfg, module.BATCH)).arrays(), 'cpu')

@@ -194,7 +194,7 @@ def _newest(workdir: Path, shapes: State) -> tuple[tuple[int, State, dict] | Non
                     position = reader.restore(folder / 'meta')['data']
                 with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
                     restored = reader.restore(folder / 'state', args=arguments)
-            except (ValueError, OSError, KeyError, TypeError) as error:  # TypeError: an optimiser of another kind
+            except (ValueError, OSError, KeyError, TypeError) as error:  # TypeError: a dict where an array was
                 fault = f'cannot be read ({str(error).splitlines()[0][:100]})'
             except Exception as error:
                 if type(error) is not Exception:  # the bare class is what Orbax raises for arrays that it cannot read
@@ -215,7 +215,7 @@ def _other(folder: Path, shapes: State) -> str:
         trees = reader.metadata(folder / 'state').item_metadata.tree['params'], shapes.params
         there, here = ({'.'.join(k): v.shape for k, v in flatten_dict(tree).items()} for tree in trees)
         return min((name for name in there.keys() | here if there.get(name) != here.get(name)), default='')
-    return ''  # which is damaged
+    return ''  # it cannot be read, as restoring it will say
 
 
 def _fault(folder: Path) -> str:
