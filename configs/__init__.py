@@ -1,1 +1,1 @@
-"""Named runs: `get_config(variant)` of each system. Imported as `dfjax.configs`."""
+"""Named runs: `get_config(variant)` of each system. `dfjax.config.load_config` reads them by path."""

@@ -9,7 +9,7 @@ extract`), or a dataset of tfds, as horse2zebra:trainA and horse2zebra:trainB.
 
 from ml_collections import ConfigDict
 
-from dfjax.configs.common import build
+from dfjax.config import build
 from dfjax.systems import cyclegan
 
 VARIANTS = {

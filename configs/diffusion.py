@@ -8,7 +8,7 @@
 
 from ml_collections import ConfigDict
 
-from dfjax.configs.common import build
+from dfjax.config import build
 from dfjax.systems import diffusion
 
 VARIANTS = {

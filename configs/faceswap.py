@@ -9,7 +9,7 @@ or `render:SEED:COUNT`. `dfjax swap` does the extraction, this run and the conve
 
 from ml_collections import ConfigDict
 
-from dfjax.configs.common import build
+from dfjax.config import build
 from dfjax.models.autoencoder import ORIGINAL
 from dfjax.systems import faceswap
 

@@ -8,7 +8,7 @@ augmentation off: `--config.augment.translate=0 --config.augment.cutout=0`.
 
 from ml_collections import ConfigDict
 
-from dfjax.configs.common import build
+from dfjax.config import build
 from dfjax.systems import gan
 
 VARIANTS = {

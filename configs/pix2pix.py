@@ -3,13 +3,13 @@
     python -m train.main --config configs/pix2pix.py:laptop --workdir runs/pix2pix --config.data.source=pictures/facades
 
 `data.source` is a folder of pictures side by side, or pair:DOMAIN:NAME, which makes `a` of the pictures of NAME as they
-come: edges, grey, mask, landmarks (`dfjax/data/domains.py`). Two folders with equal names are `data.a` and `data.b`
-instead, with `--config.data.source=`.
+come: edges, grey, mask, landmarks (`dfjax/data/sets/conditions.py`). Two folders with equal names are `data.a` and
+`data.b` instead, with `--config.data.source=`.
 """
 
 from ml_collections import ConfigDict
 
-from dfjax.configs.common import build
+from dfjax.config import build
 from dfjax.systems import pix2pix
 
 # For two CPU cores: see models/light.py.

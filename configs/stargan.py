@@ -11,7 +11,7 @@ names of folders do, are `--config.loss.exclusive=true`, or the groups in which 
 
 from ml_collections import ConfigDict
 
-from dfjax.configs.common import build
+from dfjax.config import build
 from dfjax.systems import stargan
 
 CELEBA = ['Black_Hair', 'Blond_Hair', 'Brown_Hair', 'Male', 'Young']

@@ -2,7 +2,7 @@
 
     python -m train.main --config configs/style.py:laptop --workdir runs/night --config.style=pattern:strokes
 
-`style` is a picture or one of `dfjax/data/patterns.py`; `data.source`, the pictures to be repainted, is as in
+`style` is a picture or one of `dfjax/data/render/patterns.py`; `data.source`, the pictures to be repainted, is as in
 `configs/vae.py`. Then:
 
     dfjax stylize --run runs/night anna.mp4 -o out.mp4
@@ -13,7 +13,7 @@ or Keras's: `--config.features=vgg19.npz`.
 
 from ml_collections import ConfigDict
 
-from dfjax.configs.common import build
+from dfjax.config import build
 from dfjax.systems import style
 
 VARIANTS = {

@@ -10,7 +10,7 @@ rendered people. The twin without the loss on edges, for `dfjax evaluate --run r
 
 from ml_collections import ConfigDict
 
-from dfjax.configs.common import build
+from dfjax.config import build
 from dfjax.systems import vae
 
 LAPTOP = {

@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 
-from dfjax.data.faces.record import Face
-from dfjax.data.faceset import ROWS, FaceSetWriter
+from dfjax.data.faces.face import Face
+from dfjax.data.faces.faceset import ROWS, FaceSetWriter
 
 SIZE, COUNT = 48, 6
 # A frontal face in units of the picture's side: jaw, brows, nose, eyes, mouth, as the 68 landmarks go.

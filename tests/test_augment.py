@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
-from dfjax.configs.common import build
+from dfjax.config import build
 from dfjax.data import augment
 from dfjax.ops.geometry import umeyama
 from dfjax.ops.skin import extended

@@ -10,8 +10,8 @@ import pytest
 from fake_faces import write_faces
 from ml_collections import ConfigDict
 
-from dfjax.data import rendered
 from dfjax.data.batches import Resident, make_data, shuffled
+from dfjax.data.sets import rendered
 from dfjax.errors import InputError
 
 RESIDENT, STREAMED = 2**30, 0

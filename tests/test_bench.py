@@ -14,8 +14,11 @@ import numpy as np
 import pytest
 from flax import traverse_util
 
-from dfjax.apps import bench, bench_faceswap, bench_sides, bench_systems
-from dfjax.configs.common import build
+from dfjax.apps import bench
+from dfjax.apps.bench import faceswap as bench_faceswap
+from dfjax.apps.bench import sides as bench_sides
+from dfjax.apps.bench import systems as bench_systems
+from dfjax.config import build
 from dfjax.systems import faceswap
 
 torch = pytest.importorskip('torch', reason='the bench extra is not installed')
@@ -113,7 +116,9 @@ def fill(net, values: list[dict]) -> None:
 
 @pytest.mark.parametrize('variant', ['laptop', 'paper'])
 def test_loss_and_gradients_equal_pytorch(variant, hasty, monkeypatch):
-    from dfjax.apps import bench_torch, bench_torch_loop, bench_torch_train
+    from dfjax.apps.bench.torch import faceswap as bench_torch
+    from dfjax.apps.bench.torch import loop as bench_torch_loop
+    from dfjax.apps.bench.torch import train as bench_torch_train
 
     cfg = small(variant)
     monkeypatch.setattr(bench_faceswap, 'FACES', 4)
@@ -138,7 +143,7 @@ def test_loss_and_gradients_equal_pytorch(variant, hasty, monkeypatch):
 
 
 def test_no_strength_makes_the_worker_give_the_face_back():
-    from dfjax.apps.bench_torch_loop import Pairs
+    from dfjax.apps.bench.torch.loop import Pairs
 
     cfg = bench_faceswap.config('laptop', 'cpu')
     cfg = build(cfg, {'augment': {k: 0.0 for k in cfg.augment}})
@@ -182,7 +187,7 @@ CHANGES = {  # of the smoke variants: the benches' structure and nothing by chan
 
 def small_system(name: str, **changes):
     changes = {'flip': 0.0, 'batch_size': 4, **CHANGES[name], **changes}
-    return build(importlib.import_module(f'dfjax.configs.{name}').get_config('smoke'), changes)
+    return build(importlib.import_module(f'configs.{name}').get_config('smoke'), changes)
 
 
 def drawn(cfg, batch: dict, step: int) -> dict:
@@ -222,8 +227,8 @@ def movement(old: Iterable[np.ndarray], new: Iterable[np.ndarray]) -> np.ndarray
     'name, changes', [*((name, {}) for name in CHANGES), ('vae', {'model': {'residuals': 1, 'coarse': 8, 'grid': 0}})]
 )
 def test_steps_and_inference_equal_pytorchs(name, changes, hasty):
-    from dfjax.apps.bench_torch_systems import TRAINERS
-    from dfjax.apps.bench_torch_train import to_device
+    from dfjax.apps.bench.torch.systems import TRAINERS
+    from dfjax.apps.bench.torch.train import to_device
 
     cfg, rng = small_system(name, **changes), np.random.default_rng(0)
     module = importlib.import_module(f'dfjax.systems.{name}')
@@ -284,8 +289,8 @@ def test_every_target_reports_every_figure(name, hasty, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize('name', CHANGES)
 def test_pytorchs_side_compiles_as_on_a_gpu(name, monkeypatch):
-    from dfjax.apps.bench_torch_systems import TRAINERS
-    from dfjax.apps.bench_torch_train import Trainer, to_device
+    from dfjax.apps.bench.torch.systems import TRAINERS
+    from dfjax.apps.bench.torch.train import Trainer, to_device
 
     monkeypatch.setattr(Trainer, 'fast', lambda self, function: torch.compile(function))
     monkeypatch.setattr(Trainer, 'autocast', lambda self: torch.autocast('cpu', torch.bfloat16))
@@ -301,7 +306,7 @@ def test_pytorchs_side_compiles_as_on_a_gpu(name, monkeypatch):
 
 
 def test_the_loaders_pictures_are_the_sets_own():
-    from dfjax.apps.bench_torch_train import Examples
+    from dfjax.apps.bench.torch.train import Examples
 
     rng = np.random.default_rng(0)
     pictures = {side: {'image': rng.integers(0, 256, (2, 8, 8, 3), np.uint8)} for side in 'ab'}

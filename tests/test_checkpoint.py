@@ -14,7 +14,7 @@ import pytest
 import toy_run
 import toy_system as toy
 
-from dfjax.configs.common import build
+from dfjax.config import build
 from dfjax.errors import InputError
 from dfjax.training import checkpoint, loop, report, workdir
 from dfjax.training.checkpoint import Checkpoints, load_params

@@ -3,7 +3,7 @@
 import pytest
 from ml_collections import ConfigDict
 
-from dfjax.configs.common import build, flatten, load_config, parse_overrides
+from dfjax.config import build, flatten, load_config, parse_overrides
 from dfjax.errors import InputError
 from train.main import main
 
@@ -11,7 +11,7 @@ DEFAULT = ConfigDict(
     dict(steps=100, rate=1e-3, flip=False, name='x', widths=(1, 2), limit=None, model=dict(width=3, deep=dict(a=1)))
 )
 FILE = """
-from dfjax.configs.common import build
+from dfjax.config import build
 from dfjax.systems import vae
 VARIANTS = {'small': {'steps': 5}, 'large': {'steps': 500}}
 def get_config(variant='small'):

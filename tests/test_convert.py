@@ -12,18 +12,18 @@ import pytest
 from fake_faces import FACE, write_faces
 from test_paste import smooth_frame
 
+from configs.faceswap import get_config
 from dfjax.apps.convert import convert
-from dfjax.configs.faceswap import get_config
 from dfjax.data.faces.align import align_matrices, crop
 from dfjax.data.faces.analyse import Analysis
-from dfjax.data.faces.record import Face
+from dfjax.data.faces.face import Face
 from dfjax.data.media.credentials import read_credentials
 from dfjax.data.media.image import read_image, write_image
 from dfjax.data.media.video import VideoWriter, probe, read_frames
 from dfjax.errors import InputError
-from dfjax.inference import detail
+from dfjax.inference import sharpen as detail
 from dfjax.inference.run import Run, load_run
-from dfjax.inference.swapper import GROUP, Swapper
+from dfjax.inference.swap import GROUP, Swapper
 from dfjax.systems import faceswap
 from dfjax.training.checkpoint import Checkpoints
 from dfjax.training.workdir import claim

@@ -17,7 +17,7 @@ from scipy.io import wavfile
 
 from dfjax import __version__
 from dfjax.apps import verify
-from dfjax.data.media import signer
+from dfjax.data.media import signing_key as signer
 from dfjax.data.media.credentials import read_credentials, sign
 from dfjax.data.media.video import VideoWriter, transform_video
 from dfjax.errors import InputError

@@ -7,7 +7,7 @@ import pytest
 from scipy import integrate, stats
 
 from dfjax.errors import InputError
-from dfjax.inference import samplers
+from dfjax.inference import solvers as samplers
 from dfjax.losses import diffusion
 
 MEANS, SPREADS, SHARES = np.array([-0.6, 0.5]), np.array([0.1, 0.2]), np.array([0.3, 0.7])

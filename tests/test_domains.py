@@ -5,10 +5,10 @@ import pytest
 from fake_faces import write_faces
 from ml_collections import ConfigDict
 
-from dfjax.data.domains import BACKGROUND, DOMAINS, PARTS, domain_picture
+from dfjax.data.kinds import open_streams
 from dfjax.data.media.image import write_image
-from dfjax.data.pictures import open_pictures
-from dfjax.data.streams import open_streams
+from dfjax.data.sets.conditions import BACKGROUND, DOMAINS, PARTS, domain_picture
+from dfjax.data.sets.images import open_pictures
 from dfjax.errors import InputError
 
 SIZE, PEOPLE = 64, 'render:people:3:4'
@@ -131,7 +131,7 @@ def test_bad_domains_get_one_line(tmp_path):
 
 
 def test_large_sets_are_kept_and_damaged_ones_drawn_again(tmp_path, monkeypatch):
-    from dfjax.data import rendered
+    from dfjax.data.sets import rendered
 
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
     monkeypatch.setattr(rendered, 'CACHED', 3)

@@ -13,8 +13,8 @@ from dfjax.apps.extract import extract_faces
 from dfjax.data.media.video import VideoWriter, read_frames
 from dfjax.data.render import animate, random_identity, render
 from dfjax.errors import InputError
-from dfjax.inference.measure import Measured, choose_box, compare, evaluate, expression, face_detail, measure
-from dfjax.inference.truth import compare_truth, ssim_map
+from dfjax.evaluation.reference import compare_truth, ssim_map
+from dfjax.evaluation.swap import Measured, choose_box, compare, evaluate, expression, face_detail, measure
 
 REAL = Path(__file__).parents[2] / 'shared' / 'data' / 'faces'
 needs_real = pytest.mark.skipif(not (REAL / 'a.mp4').is_file(), reason='the shared videos are not here')
@@ -254,7 +254,7 @@ def test_a_script_may_measure_without_a_main_guard(tmp_path):
     source = write(tmp_path / 'who.mp4', list(render(random_identity(3), animate(3, 4), 192).image))
     script = tmp_path / 'script.py'
     script.write_text(
-        'from dfjax.inference.measure import measure\n'
+        'from dfjax.evaluation.swap import measure\n'
         f'print("found", measure({str(source)!r}, every=4, workers=2).found.sum())\n'
     )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=300)

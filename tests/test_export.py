@@ -11,8 +11,8 @@ from test_import import critic, drawn, star_critic
 from dfjax.apps.cli import main
 from dfjax.errors import InputError
 from dfjax.inference.export import load_exported
-from dfjax.inference.foreign.convert import import_run
-from dfjax.inference.net import apply_net, open_net
+from dfjax.inference.importing import import_run
+from dfjax.inference.nets import apply_net, open_net
 from dfjax.inference.run import load_run
 
 # JAX and NumPy alone: dfjax cannot even be imported.

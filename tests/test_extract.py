@@ -13,9 +13,9 @@ from dfjax.apps import extract
 from dfjax.data.faces import analyse as analysis
 from dfjax.data.faces.align import ALIGNED, template
 from dfjax.data.faces.detect import overlap
+from dfjax.data.faces.faceset import load_faceset
 from dfjax.data.faces.identity import descriptor_distance
-from dfjax.data.faces.pool import Pool
-from dfjax.data.faceset import load_faceset
+from dfjax.data.faces.workers import Pool
 from dfjax.data.media.image import read_image, write_image
 from dfjax.data.media.video import VideoWriter, read_frames
 from dfjax.errors import InputError

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dfjax.data.faces import files
+from dfjax.data.faces import dlib_models as files
 from dfjax.data.faces.analyse import bounded
 from dfjax.data.faces.detect import BOX_SIDE, YUNET_SIDE, load_detector, overlap
 from dfjax.data.faces.identity import descriptor_distance, load_descriptor

@@ -13,9 +13,9 @@ from skimage.transform import SimilarityTransform
 from dfjax.data.faces.align import ALIGNED, FACE_TYPES, MEAN_FACE, align_matrices, crop, template
 from dfjax.data.faces.analyse import Analysis, load_analysis
 from dfjax.data.faces.brows import MIDDLE, find_brows
+from dfjax.data.faces.face import Face
 from dfjax.data.faces.identity import choose_person, clusters
 from dfjax.data.faces.mask import face_outline, hull_polygon, rasterise
-from dfjax.data.faces.record import Face
 from dfjax.data.faces.track import MAX_GAP, SIGMA, Tracker, bridge, smooth, smooth_points
 from dfjax.data.faces.warp import apply, apply_inverse, similarity
 from dfjax.errors import InputError

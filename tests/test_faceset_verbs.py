@@ -12,10 +12,11 @@ import pytest
 from fake_faces import COUNT, SIZE, edit_row, picture, write_faces
 
 from dfjax.apps import check, pack, sort
-from dfjax.data import packing, render
-from dfjax.data.faceset import ROWS, load_faceset
+from dfjax.data import render
+from dfjax.data.faces.faceset import ROWS, load_faceset
 from dfjax.data.media.image import write_image
-from dfjax.data.sources import load_arrays, open_source
+from dfjax.data.sets import pack as packing
+from dfjax.data.sets.faces import load_arrays, open_source
 from dfjax.errors import InputError
 
 

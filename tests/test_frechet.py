@@ -5,8 +5,8 @@ import pytest
 from scipy.linalg import sqrtm
 
 from dfjax.data.faces.align import ALIGNED, template
-from dfjax.data.pictures import open_pictures
-from dfjax.inference.frechet import descriptors, frechet, gaussian_distance, standard_landmarks
+from dfjax.data.sets.images import open_pictures
+from dfjax.evaluation.frechet import descriptors, frechet, gaussian_distance, standard_landmarks
 
 
 def gaussian(seed: int, size: int, rank: int | None = None) -> tuple[np.ndarray, np.ndarray]:

@@ -7,12 +7,12 @@ import jax
 import numpy as np
 import pytest
 
-from dfjax.inference.foreign.convert import model_of, read_net
-from dfjax.inference.foreign.layers import expected
-from dfjax.inference.foreign.tables import NETS
+from dfjax.inference.importing import model_of, read_net
 from dfjax.losses.gan import adversarial, gradient_penalty
 from dfjax.losses.labels import binary_cross_entropy, cross_entropy
 from dfjax.models.translation import nets
+from dfjax.weights.layers import expected
+from dfjax.weights.tables import NETS
 
 
 @pytest.fixture(autouse=True)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from dfjax.configs.common import build
+from dfjax.config import build
 from dfjax.errors import InputError
-from dfjax.inference.foreign.convert import model_of, read_net
+from dfjax.inference.importing import model_of, read_net
 from dfjax.models import translation
 from dfjax.models.light import LightGenerator
 from dfjax.models.norm import Dropout
@@ -22,7 +22,7 @@ from dfjax.systems import cyclegan, load_system, stargan
 
 
 def smoke(name: str, **changes) -> ConfigDict:
-    return build(importlib.import_module(f'dfjax.configs.{name}').get_config('smoke'), changes)
+    return build(importlib.import_module(f'configs.{name}').get_config('smoke'), changes)
 
 
 # Schedules and augmentation

@@ -11,8 +11,8 @@ import torch_files as tf
 
 from dfjax.apps.cli import main
 from dfjax.errors import InputError
-from dfjax.inference.foreign.convert import import_run
-from dfjax.inference.net import apply_net, open_net
+from dfjax.inference.importing import import_run
+from dfjax.inference.nets import apply_net, open_net
 from dfjax.inference.run import load_run
 
 RNG = np.random.default_rng(5)
@@ -72,7 +72,7 @@ def like_the_recipe(name: str, shape: tuple) -> np.ndarray:
 @pytest.mark.parametrize('system, net, kind, arguments, side, expected', CASES)
 def test_other_geometries_against_torch(system, net, kind, arguments, side, expected, tmp_path):
     torch = pytest.importorskip('torch')
-    from dfjax.apps import bench_torch_translation as originals
+    from dfjax.apps.bench.torch import translation as originals
 
     module = getattr(originals, kind)(*arguments)
     for name, value in module.state_dict().items():

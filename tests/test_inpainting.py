@@ -10,7 +10,7 @@ from dfjax.data.media.credentials import read_credentials
 from dfjax.data.media.image import read_image, squared, write_image
 from dfjax.data.render import random_people, render
 from dfjax.errors import InputError
-from dfjax.inference.pictures import Part
+from dfjax.inference.crops import Part
 
 SIZE = 32
 

@@ -11,11 +11,11 @@ import torch_files as tf
 from ml_collections import ConfigDict
 
 from dfjax.apps.cli import main
-from dfjax.configs.common import build
+from dfjax.config import build
 from dfjax.data.media.image import read_image, write_image
 from dfjax.errors import InputError
-from dfjax.inference import figures_stargan
-from dfjax.inference.foreign.convert import import_run
+from dfjax.evaluation import stargan as figures_stargan
+from dfjax.inference.importing import import_run
 from dfjax.inference.run import Run, load_run
 from dfjax.inference.translate import wanted_labels
 from dfjax.losses.labels import binary_cross_entropy
@@ -30,7 +30,7 @@ def config(labels: int, **changes) -> ConfigDict:
     model = {'model.g.labels': labels + len(groups), 'model.d.labels': labels}
     tiny = {'data.size': 16, 'model.size': 16, 'model.g.width': 4, 'model.d.width': 4, 'batch_size': 24}
     return build(
-        importlib.import_module('dfjax.configs.stargan').get_config('smoke'),
+        importlib.import_module('configs.stargan').get_config('smoke'),
         tiny | model | {'data.labels': names} | changes,
     )
 

@@ -13,12 +13,12 @@ from array_record.python.array_record_module import ArrayRecordReader
 from ml_collections import ConfigDict
 
 from dfjax.apps.cli import main
-from dfjax.data.labels import read_labels
+from dfjax.data.kinds import open_streams
 from dfjax.data.media.image import write_image
 from dfjax.data.media.video import VideoWriter
-from dfjax.data.pictures import open_pictures
-from dfjax.data.streams import open_streams
-from dfjax.data.tfrecord import convert_dataset, masked_crc, read_records
+from dfjax.data.sets.images import open_pictures
+from dfjax.data.sets.labels import read_labels
+from dfjax.data.sets.tfrecord import convert_dataset, masked_crc, read_records
 from dfjax.errors import InputError
 
 NAMES = ['a/1.jpg', 'a/2.jpg', 'a/3.jpg', 'b/4.jpg']
@@ -217,7 +217,7 @@ def test_converted_sets_are_read_without_tensorflow(folder, tmp_path):
         'import sys\n'
         'from dfjax.apps.cli import main\n'
         f'assert main(["data", "convert", {str(folder / "usual")!r}, {str(out)!r}]) == 0\n'
-        'from dfjax.data.pictures import open_pictures\n'
+        'from dfjax.data.sets.images import open_pictures\n'
         f'assert len(open_pictures({str(out)!r}, 32).labels["Male"]) == 5\n'
         'assert "tensorflow" not in sys.modules\n'
     )

@@ -4,8 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from dfjax.data.faces.shape import mean_shape
-from dfjax.ops import landmarks as ops
+from dfjax.data.faces.canonical import mean_shape
+from dfjax.ops import expression as ops
 
 
 @pytest.fixture(scope='module')

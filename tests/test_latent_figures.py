@@ -7,11 +7,14 @@ import pytest
 from untrained import latent_runs, smooth_picture
 
 from dfjax.apps import cli
-from dfjax.configs.common import build
+from dfjax.config import build
 from dfjax.data.media.image import write_image
 from dfjax.data.render.people import LABELS
 from dfjax.errors import InputError
-from dfjax.inference import figures_diffusion, figures_vae, heldout, vectors
+from dfjax.evaluation import diffusion as figures_diffusion
+from dfjax.evaluation import held_out as heldout
+from dfjax.evaluation import vae as figures_vae
+from dfjax.inference import attributes as vectors
 from dfjax.inference.latents import Latents
 from dfjax.inference.run import load_run
 
@@ -66,7 +69,7 @@ def test_held_out_pictures_are_of_other_seeds(runs):
     cfg = load_run(runs['vae']).cfg
     assert heldout.held_out_name(cfg, 9) == 'render:people:1000001:9'
     assert heldout.held_out_name(cfg, 9, 2) == 'render:people:3000001:9'
-    plain = build(importlib.import_module('dfjax.configs.vae').get_config('smoke'), {'data.source': 'some/folder'})
+    plain = build(importlib.import_module('configs.vae').get_config('smoke'), {'data.source': 'some/folder'})
     with pytest.raises(InputError, match='give --data NAME'):
         heldout.held_out_name(plain, 9)
 

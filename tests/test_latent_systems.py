@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from dfjax.configs.common import build
+from dfjax.config import build
 from dfjax.errors import InputError
 from dfjax.losses.latent import sobel_distance
 from dfjax.models.vae import widths
@@ -21,7 +21,7 @@ CLASSIC = {'model.kind': 'classic'}
 
 
 def config(name, variant='smoke', **changes):
-    return build(importlib.import_module(f'dfjax.configs.{name}').get_config(variant), changes)
+    return build(importlib.import_module(f'configs.{name}').get_config(variant), changes)
 
 
 def batch_of(cfg, count=4, fill=0):

@@ -17,7 +17,7 @@ from dfjax.data.media.encode import VideoWriter
 from dfjax.data.media.image import read_image, write_image
 from dfjax.data.media.video import read_frames
 from dfjax.errors import InputError
-from dfjax.inference import vectors
+from dfjax.inference import attributes as vectors
 from dfjax.inference.latents import Latents
 from dfjax.inference.run import load_run
 

@@ -8,12 +8,14 @@ from fake_faces import write_faces
 from ml_collections import ConfigDict
 from scipy import stats
 
+from dfjax.data.kinds import Labelled
 from dfjax.data.media.image import write_image
-from dfjax.data.streams import Labelled
 from dfjax.errors import InputError
-from dfjax.inference import heldout, latents, vectors
-from dfjax.inference.editor import Editor, feathered
-from dfjax.inference.pictures import read_pictures
+from dfjax.evaluation import held_out as heldout
+from dfjax.inference import attributes as vectors
+from dfjax.inference import latents
+from dfjax.inference.crops import read_pictures
+from dfjax.inference.edit import Editor, feathered
 
 SIZE, LATENT = 8, 4
 

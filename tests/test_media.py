@@ -12,8 +12,8 @@ from PIL import Image, ImageOps
 from scipy.io import wavfile
 
 from dfjax.data.media.image import read_image, write_image
+from dfjax.data.media.inputs import iter_frames, kind
 from dfjax.data.media.output import atomic_folder, atomic_path, check_output
-from dfjax.data.media.source import iter_frames, kind
 from dfjax.data.media.video import VideoWriter
 from dfjax.data.media.wav import read_wav, write_wav
 from dfjax.errors import InputError

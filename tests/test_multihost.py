@@ -9,7 +9,7 @@ import pytest
 import toy_run
 import toy_system as toy
 
-from dfjax.configs.common import build
+from dfjax.config import build
 from dfjax.errors import InputError
 from dfjax.training import loop
 from train import multihost

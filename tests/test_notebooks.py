@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from dfjax.data.faceset import load_faceset
+from dfjax.data.faces.faceset import load_faceset
 from dfjax.data.media.credentials import read_credentials
 from dfjax.data.media.image import read_image
 from dfjax.data.media.video import probe

@@ -8,7 +8,8 @@ import scipy.linalg
 from skimage.color import rgb2lab
 
 from dfjax.data.faces.align import crop
-from dfjax.inference import detail, paste
+from dfjax.inference import paste
+from dfjax.inference import sharpen as detail
 from dfjax.ops.skin import skin
 
 

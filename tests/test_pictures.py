@@ -9,13 +9,13 @@ from fake_faces import write_faces
 from ml_collections import ConfigDict
 
 from dfjax.data.batches import make_data
-from dfjax.data.faceset import load_faceset
+from dfjax.data.faces.faceset import load_faceset
+from dfjax.data.kinds import open_streams
 from dfjax.data.media.image import squared, write_image
-from dfjax.data.packing import pack_faceset
-from dfjax.data.pictures import open_pictures
 from dfjax.data.render.people import LABELS, random_people
-from dfjax.data.sources import load_arrays
-from dfjax.data.streams import open_streams
+from dfjax.data.sets.faces import load_arrays
+from dfjax.data.sets.images import open_pictures
+from dfjax.data.sets.pack import pack_faceset
 from dfjax.errors import InputError
 
 SIZE = 32
@@ -89,7 +89,7 @@ def test_pictures_that_cannot_be_read_are_left_out_and_named(tmp_path, capsys):
 
 def test_pictures_beyond_memory_are_read_again(tmp_path, monkeypatch):
     write(tmp_path, {'1.png': 10, '2.png': 20, '3.png': 30})
-    monkeypatch.setattr('dfjax.data.pictures.KEPT_BYTES', 4000)  # of 3072 a picture
+    monkeypatch.setattr('dfjax.data.sets.images.KEPT_BYTES', 4000)  # of 3072 a picture
     source = open_pictures(str(tmp_path), SIZE)
     assert values(source) == [10, 20, 30]
     (tmp_path / '2.png').unlink()

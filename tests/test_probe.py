@@ -5,8 +5,8 @@ import pytest
 
 from dfjax.data.media.image import write_image
 from dfjax.errors import InputError
-from dfjax.inference import probe as module
-from dfjax.inference.probe import accuracy, predict, probe_of, train_probe
+from dfjax.evaluation import classifier as module
+from dfjax.evaluation.classifier import accuracy, predict, probe_of, train_probe
 
 SIZE, STEPS = 16, 30
 

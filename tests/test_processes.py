@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from dfjax.apps import bench_render
+from dfjax.apps.bench import render as bench_render
 from dfjax.data import render as heads
 from dfjax.errors import InputError
 

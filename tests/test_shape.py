@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.interpolate import RBFInterpolator
 
-from dfjax.data.faces.shape import mean_features, mean_shape, straighten
+from dfjax.data.faces.canonical import mean_features, mean_shape, straighten
 from dfjax.ops import thinplate
 from dfjax.ops.image import gaussian_blur, grid_sample
 

@@ -3,11 +3,11 @@
 import jax
 import numpy as np
 
-from dfjax.configs import vae
-from dfjax.configs.common import build
+from configs import vae
+from dfjax.config import build
 from dfjax.data.batches import Streamed, make_data
-from dfjax.data.packing import pack_pictures
-from dfjax.data.pictures import open_pictures
+from dfjax.data.sets.images import open_pictures
+from dfjax.data.sets.pack import pack_pictures
 from dfjax.training import loop
 
 

@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 from untrained import smooth_picture, untrained
 
+from configs.style import get_config
 from dfjax.apps import cli
 from dfjax.apps.stylize import stylize, stylize_by_run
-from dfjax.configs.common import build
-from dfjax.configs.style import get_config
+from dfjax.config import build
 from dfjax.data.media.credentials import read_credentials
 from dfjax.data.media.encode import VideoWriter
 from dfjax.data.media.image import read_image, write_image
 from dfjax.data.media.video import read_frames
-from dfjax.data.patterns import PATTERNS, pattern
+from dfjax.data.render.patterns import PATTERNS, pattern
 from dfjax.errors import InputError
-from dfjax.inference.figures_style import change_ratio
+from dfjax.evaluation.style import change_ratio
 from dfjax.inference.run import load_run
-from dfjax.inference.stylise import Stylist, minimise, resized, stylise
+from dfjax.inference.style import Stylist, minimise, resized, stylise
 from dfjax.losses import style as losses
 from dfjax.models import features
 from dfjax.systems import style as system
@@ -208,7 +208,7 @@ def test_a_video_keeps_its_frames_and_its_sound_and_is_signed(trained, tmp_path)
 
 def test_change_ratio_of_a_net_that_changes_nothing(trained, monkeypatch):
     frames = [np.roll(smooth_picture(32, 32), n, 1) for n in range(4)]
-    monkeypatch.setattr('dfjax.inference.figures_style.Stylist', lambda run: lambda frames: [f // 2 for f in frames])
+    monkeypatch.setattr('dfjax.evaluation.style.Stylist', lambda run: lambda frames: [f // 2 for f in frames])
     assert change_ratio(load_run(trained), frames) == pytest.approx(0.5, abs=0.01)
 
 

@@ -15,9 +15,9 @@ from untrained import smooth_picture
 
 from dfjax.apps import cli
 from dfjax.errors import InputError
-from dfjax.inference.stylise import stylise
-from dfjax.inference.vgg_files import BLOCKS, read_features
+from dfjax.inference.style import stylise
 from dfjax.models import features, vgg
+from dfjax.weights.vgg import BLOCKS, read_features
 
 RNG = np.random.default_rng(0)
 

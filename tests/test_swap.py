@@ -17,7 +17,7 @@ from dfjax.apps import extract as extract_verb
 from dfjax.apps.cli import main
 from dfjax.apps.swap import swap
 from dfjax.data.faces import analyse as analysis
-from dfjax.data.faceset import load_faceset
+from dfjax.data.faces.faceset import load_faceset
 from dfjax.data.media.credentials import COMPOSITE, read_credentials
 from dfjax.data.media.encode import VideoWriter
 from dfjax.data.media.image import write_image

@@ -14,7 +14,7 @@ import pytest
 from flax.serialization import msgpack_restore, msgpack_serialize
 from ml_collections import ConfigDict
 
-from dfjax.configs.common import build, flatten
+from dfjax.config import build, flatten
 from dfjax.data.batches import Resident, make_data
 from dfjax.systems import SYSTEMS, load_system
 from dfjax.systems.state import State, common_config
@@ -49,7 +49,7 @@ class Smoke:
 
 
 def smoke_config(name: str, **changes) -> ConfigDict:
-    return build(importlib.import_module(f'dfjax.configs.{name}').get_config('smoke'), changes)
+    return build(importlib.import_module(f'configs.{name}').get_config('smoke'), changes)
 
 
 @pytest.fixture(scope='module', params=SYSTEMS)
@@ -58,7 +58,7 @@ def smoke(request):
 
 
 def test_the_config_has_the_keys_of_all_and_four_variants(smoke):
-    configs = importlib.import_module(f'dfjax.configs.{smoke.cfg.system}')
+    configs = importlib.import_module(f'configs.{smoke.cfg.system}')
     assert {'smoke', 'laptop', 'gpu', 'paper'} <= set(configs.VARIANTS)
     for variant in configs.VARIANTS:
         cfg = dict(flatten(configs.get_config(variant)))

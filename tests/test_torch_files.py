@@ -10,7 +10,7 @@ import pytest
 import torch_files as tf
 
 from dfjax.errors import InputError
-from dfjax.inference.foreign.tensors import read_checkpoint
+from dfjax.weights.torch_files import read_checkpoint
 
 RNG = np.random.default_rng(0)
 WEIGHTS = {

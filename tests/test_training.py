@@ -16,7 +16,7 @@ import pytest
 import toy_system as toy
 from ml_collections import ConfigDict
 
-from dfjax.configs.common import build
+from dfjax.config import build
 from dfjax.errors import InputError
 from dfjax.systems.state import State
 from dfjax.training import loop, parallel

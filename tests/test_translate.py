@@ -11,13 +11,15 @@ from ml_collections import ConfigDict
 
 from dfjax.apps.cli import main
 from dfjax.apps.translate import parse_labels, translate
-from dfjax.configs.common import build
+from dfjax.config import build
 from dfjax.data.media.credentials import read_credentials
 from dfjax.data.media.image import read_image, write_image
 from dfjax.data.media.video import VideoWriter, read_frames
 from dfjax.data.media.video import probe as probe_video
 from dfjax.errors import InputError
-from dfjax.inference import figures_cyclegan, figures_pix2pix, figures_stargan
+from dfjax.evaluation import cyclegan as figures_cyclegan
+from dfjax.evaluation import pix2pix as figures_pix2pix
+from dfjax.evaluation import stargan as figures_stargan
 from dfjax.inference.run import Run
 from dfjax.inference.tiles import fade, starts
 from dfjax.inference.translate import Translator, label_names, wanted_labels
@@ -29,7 +31,7 @@ PLAIN = {'kind': 'light', 'width': 4, 'blocks': 1, 'norm': 'none', 'dropout': 0.
 
 
 def config(name: str, **changes) -> ConfigDict:
-    return build(importlib.import_module(f'dfjax.configs.{name}').get_config('smoke'), changes)
+    return build(importlib.import_module(f'configs.{name}').get_config('smoke'), changes)
 
 
 def fresh(name: str, folder, **changes) -> Run:

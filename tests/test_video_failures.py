@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from test_video import chirp, make, same, scene
 
-from dfjax.data.media.overlap import Behind, ahead
+from dfjax.data.media.threads import Behind, ahead
 from dfjax.data.media.video import VideoWriter, probe, read_frames, transform_video
 from dfjax.errors import InputError
 

@@ -3,9 +3,9 @@
 import numpy as np
 from test_pictures import SIZE, section, values, write
 
+from dfjax.data.kinds import open_streams
 from dfjax.data.media.video import VideoWriter
-from dfjax.data.pictures import open_pictures
-from dfjax.data.streams import open_streams
+from dfjax.data.sets.images import open_pictures
 
 
 def film(path, values: list[int], height: int = 64, width: int = 96):
@@ -37,9 +37,9 @@ def test_frames_are_spread_over_long_videos_and_bounded(tmp_path, monkeypatch):
     write(tmp_path / 'set', {'zoo.png': 250})
     read = lambda: values(open_pictures(str(tmp_path / 'set'), SIZE))
     assert near(read(), [*truth, *truth[:2], 250])
-    monkeypatch.setattr('dfjax.data.pictures.FRAMES', 14)  # 7 a video
+    monkeypatch.setattr('dfjax.data.sets.images.FRAMES', 14)  # 7 a video
     assert near(read(), [*truth[::4], *truth[:2], 250])
-    monkeypatch.setattr('dfjax.data.pictures.KEPT_BYTES', 6 * SIZE * SIZE * 3)  # 3 a video
+    monkeypatch.setattr('dfjax.data.sets.images.KEPT_BYTES', 6 * SIZE * SIZE * 3)  # 3 a video
     assert near(read(), [*truth[::8], *truth[:2], 250])
 
 

@@ -50,7 +50,7 @@ def main() -> None:
     import jax
     import toy_system as toy
 
-    from dfjax.configs.common import build
+    from dfjax.config import build
     from dfjax.training import loop, parallel
 
     advance = parallel.Meshed.advance

@@ -6,7 +6,7 @@ import cv2
 import jax
 import numpy as np
 
-from dfjax.configs.common import build
+from dfjax.config import build
 from dfjax.systems import load_system
 from dfjax.training.checkpoint import Checkpoints
 from dfjax.training.workdir import claim
@@ -14,7 +14,7 @@ from dfjax.training.workdir import claim
 
 def untrained(folder, name, **changes):
     """A run of system `name` at its start, or near it: fresh parameters, moved a little so that nothing is zero."""
-    cfg = build(importlib.import_module(f'dfjax.configs.{name}').get_config('smoke'), changes)
+    cfg = build(importlib.import_module(f'configs.{name}').get_config('smoke'), changes)
     claim(folder, cfg)
     init = jax.jit(lambda key: load_system(name).init(cfg, key), compiler_options={'xla_backend_optimization_level': 0})
     state = init(jax.random.key(0))

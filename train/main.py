@@ -31,7 +31,7 @@ def run(words: list[str]) -> None:
         InputError: as `load_config`, `initialize` and `train`.
     """
     args, rest = parser().parse_known_args(words)
-    from dfjax.configs.common import load_config
+    from dfjax.config import load_config
     from dfjax.training.loop import train
     from train.multihost import initialize
 

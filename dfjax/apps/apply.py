@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> dict:
 
     from dfjax.data.media.output import atomic_path
     from dfjax.errors import InputError
-    from dfjax.inference.net import apply_net, open_net
+    from dfjax.inference.nets import apply_net, open_net
     from dfjax.inference.run import load_run
     from dfjax.training.parallel import enable_compilation_cache
 

@@ -51,16 +51,16 @@ def check_faces(path: Path | str) -> dict:
     """
     import numpy as np
 
-    from dfjax.data import measures
-    from dfjax.data.faceset import load_faceset, picture_files
+    from dfjax.data.faces import quality
+    from dfjax.data.faces.faceset import load_faceset, picture_files
 
     faces = load_faceset(path)
     reasons = {file.name: ['no line in faces.jsonl'] for file in picture_files(faces.path)}
     looks = look_at(faces)
     sharp = [look['sharpness'] for look in looks if 'sharpness' in look]
     limit = max(MIN_SHARPNESS, MIN_RELATIVE * np.median(sharp)) if sharp else MIN_SHARPNESS
-    poses = measures.pose(np.stack([row.landmarks for row in faces.rows]))
-    distances = measures.identity_distance(faces.descriptors())
+    poses = quality.pose(np.stack([row.landmarks for row in faces.rows]))
+    distances = quality.identity_distance(faces.descriptors())
     for row, look, (yaw, pitch, _), distance in zip(faces.rows, looks, poses, distances):
         enlarged = float(np.sqrt(abs(np.linalg.det(row.matrix[:, :2]))))
         look |= {'yaw': yaw, 'pitch': pitch, 'distance': distance, 'enlarged': enlarged}
@@ -73,8 +73,8 @@ def look_at(faces) -> list[dict]:
     """For each face of a set 'sharpness' and 'brightness' of its picture, or 'error': why it cannot be used at all."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from dfjax.data import measures
-    from dfjax.data.faceset import example
+    from dfjax.data.faces import quality
+    from dfjax.data.faces.faceset import example
     from dfjax.data.media.image import read_image
     from dfjax.errors import InputError
 
@@ -87,7 +87,7 @@ def look_at(faces) -> list[dict]:
         if (height, width) != (faces.size, faces.size):
             return {'error': f'wrong size ({width}x{height}, the face set has {faces.size}x{faces.size})'}
         mask = example(picture, row.landmarks, row.polygon, None, faces.size)['mask']
-        return {'sharpness': measures.sharpness(picture, mask), 'brightness': measures.brightness(picture, mask)}
+        return {'sharpness': quality.sharpness(picture, mask), 'brightness': quality.brightness(picture, mask)}
 
     with ThreadPoolExecutor() as pool:
         return list(pool.map(look, faces.rows))

@@ -7,6 +7,7 @@ and it imports JAX only when it runs, so that help is instant.
 import argparse
 import importlib
 import json
+import keyword
 import os
 import signal
 import sys
@@ -50,7 +51,7 @@ def build_parser(verb: str | None = None) -> argparse.ArgumentParser:
         parser.add_argument('--version', action='version', version=f'dfjax {__version__}')
         parser.add_argument('verb', metavar='VERB', choices=list(VERBS), help='what to do')
         return parser
-    module = importlib.import_module(f'dfjax.apps.{verb}')
+    module = importlib.import_module(f'dfjax.apps.{module_name(verb)}')
     parser = argparse.ArgumentParser(
         prog=f'dfjax {verb}',
         description=VERBS[verb][0].upper() + VERBS[verb][1:] + '.',
@@ -60,6 +61,11 @@ def build_parser(verb: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument('--json', action='store_true', help='print the report as one line of JSON')
     parser.set_defaults(verb=module.run)
     return parser
+
+
+def module_name(verb: str) -> str:
+    """The module of a verb: its name, or with an underscore where Python has taken that (`import`)."""
+    return f'{verb}_' if keyword.iskeyword(verb) else verb
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -85,9 +85,9 @@ def convert(
         InputError: as `load_run`, `analyse`, Swapper and the readers and writers do; `out` of another kind.
     """
     from dfjax.data.faces.analyse import analyse
-    from dfjax.inference.detail import run_gains
     from dfjax.inference.run import load_run
-    from dfjax.inference.swapper import Swapper
+    from dfjax.inference.sharpen import run_gains
+    from dfjax.inference.swap import Swapper
     from dfjax.training.parallel import enable_compilation_cache
 
     enable_compilation_cache()
@@ -185,7 +185,7 @@ def write_outputs(job, plan: dict[Path, str], out: Path, many: bool, force: bool
 def _fault(src: Path) -> str | None:
     """What is wrong with a picture or video, read to its end; None if nothing is."""
     from dfjax.data.media.image import read_image
-    from dfjax.data.media.source import kind
+    from dfjax.data.media.inputs import kind
     from dfjax.data.media.video import read_frames
 
     try:
@@ -204,8 +204,8 @@ def plan_outputs(video: Path | str, out: Path | str, force: bool) -> dict[Path, 
     from dfjax.data.media.credentials import SIGNED_SUFFIXES
     from dfjax.data.media.encode import WRITTEN_SUFFIXES
     from dfjax.data.media.image import IMAGE_SUFFIXES
+    from dfjax.data.media.inputs import kind, media_files
     from dfjax.data.media.output import check_output
-    from dfjax.data.media.source import kind, media_files
 
     video, out, what = Path(video), Path(out), kind(video)
     if what == 'faceset':
@@ -224,7 +224,7 @@ def plan_outputs(video: Path | str, out: Path | str, force: bool) -> dict[Path, 
 
 def _name(file: Path) -> str:
     """The name of a folder's file when it is written: of a type that can be written and can hold credentials."""
-    from dfjax.data.media.source import kind
+    from dfjax.data.media.inputs import kind
 
     suffix = '.png' if kind(file) == 'image' else '.mp4'
     return file.name if file.suffix.lower() in ('.jpg', '.jpeg', suffix) else f'{file.name}{suffix}'
@@ -234,7 +234,7 @@ def _convert_file(job: Job, src: Path, dst: Path, progress: Callable[[], None]) 
     """Converts one picture or video to `dst`, a new file, and signs it."""
     from dfjax.data.media.credentials import sign
     from dfjax.data.media.image import read_image, write_image
-    from dfjax.data.media.source import kind
+    from dfjax.data.media.inputs import kind
     from dfjax.data.media.video import transform_video
 
     if kind(src) == 'image':

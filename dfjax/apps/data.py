@@ -17,6 +17,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict:
     """Converts as the arguments say; returns the report: 'records', 'out'."""
-    from dfjax.data.tfrecord import convert_dataset
+    from dfjax.data.sets.tfrecord import convert_dataset
 
     return {'records': convert_dataset(args.source, args.out, args.force), 'out': str(args.out)}

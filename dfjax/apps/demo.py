@@ -40,10 +40,10 @@ def demo(out: Path | str, *, minutes: float | None = 2.5, steps: int | None = No
     import jax
 
     from dfjax.apps.swap import check_length, swap
-    from dfjax.configs import faceswap
+    from dfjax.config import config_file
     from dfjax.data.media.output import atomic_folder
-    from dfjax.inference.measure import evaluate
-    from dfjax.inference.truth import compare_truth
+    from dfjax.evaluation.reference import compare_truth
+    from dfjax.evaluation.swap import evaluate
 
     began = time.monotonic()
     check_length(minutes, steps)
@@ -59,7 +59,7 @@ def demo(out: Path | str, *, minutes: float | None = 2.5, steps: int | None = No
         minutes=minutes,
         steps=steps,
         colour='none',
-        config=f'{faceswap.__file__}:quick' if jax.default_backend() == 'cpu' else None,
+        config=f'{config_file("faceswap")}:quick' if jax.default_backend() == 'cpu' else None,
     )
     figures = evaluate(names['swap'], names['video'], names['face'], names['truth'], names['mask'], every=4)
     untouched = compare_truth(names['video'], names['truth'], names['mask'])

@@ -76,7 +76,7 @@ def vectors_of(run, data: str | None = None, names: Sequence[str] = (), progress
     Raises:
         InputError: as `inference.vectors.open_labelled` and `Vectors.index`.
     """
-    from dfjax.inference import vectors
+    from dfjax.inference import attributes as vectors
     from dfjax.inference.latents import Latents
 
     kept = None if data else vectors.load(run)
@@ -148,10 +148,10 @@ def edit(
         InputError: as `load_run`, `vectors_of` and `plan_outputs`; an attribute that there is not.
     """
     from dfjax.data.faces.analyse import analyse
-    from dfjax.inference.editor import Editor
+    from dfjax.inference.attributes import face_type_of
+    from dfjax.inference.edit import Editor
     from dfjax.inference.latents import Latents
     from dfjax.inference.run import load_run
-    from dfjax.inference.vectors import face_type_of
     from dfjax.training.parallel import enable_compilation_cache
 
     enable_compilation_cache()

@@ -38,11 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> dict:
-    """The figures; see `dfjax.inference.measure.compare` and `dfjax.inference.figures_*`."""
+    """The figures; see `dfjax.evaluation.swap.compare` and `dfjax.inference.figures_*`."""
     if args.run:
         options = {name: getattr(args, name) for name in ('data', 'samples', 'against', 'steps', 'solver')}
         return evaluate_run(args.run, **{name: value for name, value in options.items() if value is not None})
-    from dfjax.inference.measure import evaluate
+    from dfjax.evaluation.swap import evaluate
 
     for name in ('swap', 'input', 'face'):
         if not getattr(args, name):

@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> dict:
     """Exports as the arguments say; see `dfjax.inference.export.export_net`."""
     from dfjax.errors import InputError
     from dfjax.inference.export import export_net
-    from dfjax.inference.net import open_net
+    from dfjax.inference.nets import open_net
     from dfjax.inference.run import load_run
 
     if args.size is not None and args.size < 1:

@@ -71,8 +71,8 @@ def extract_faces(
     """
     from dfjax.data.faces.align import check_face_type
     from dfjax.data.faces.analyse import analyse
-    from dfjax.data.faceset import FaceSetWriter
-    from dfjax.data.media.source import kind
+    from dfjax.data.faces.faceset import FaceSetWriter
+    from dfjax.data.media.inputs import kind
     from dfjax.errors import InputError
 
     start = time.monotonic()
@@ -106,8 +106,8 @@ def _cut(src: Path | str, analysis, writer, tick: Callable[[int, int | None], No
     from dfjax.data.faces.align import align_matrices, crop
     from dfjax.data.faces.mask import face_outline
     from dfjax.data.faces.warp import apply
-    from dfjax.data.media.overlap import Behind
-    from dfjax.data.media.source import iter_frames
+    from dfjax.data.media.inputs import iter_frames
+    from dfjax.data.media.threads import Behind
 
     faces = [face for face in analysis.faces if not face.interpolated]
     if not faces:

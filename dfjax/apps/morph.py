@@ -76,8 +76,8 @@ def morph(
     from dfjax.data.media.output import check_output
     from dfjax.data.media.signed import signed_path
     from dfjax.inference import latents as codes
+    from dfjax.inference.attributes import face_type_of
     from dfjax.inference.run import load_run
-    from dfjax.inference.vectors import face_type_of
     from dfjax.training.parallel import enable_compilation_cache
 
     enable_compilation_cache()
@@ -103,7 +103,7 @@ def morph(
 
 def stop_codes(run, nets, stops: Sequence[str], face_type: str | None) -> list:
     """The codes [L] of all pictures that the stops name, in order."""
-    from dfjax.inference.pictures import read_pictures
+    from dfjax.inference.crops import read_pictures
 
     found = []
     for stop in stops:

@@ -39,7 +39,7 @@ def pack(src: Path | str, out: Path | str, *, size: int = 64, force: bool = Fals
     Raises:
         InputError: if there is nothing to pack, a picture is damaged, or `out` exists or cannot be written.
     """
-    from dfjax.data.faceset import ROWS, load_faceset
+    from dfjax.data.faces.faceset import ROWS, load_faceset
     from dfjax.data.media.image import IMAGE_SUFFIXES
     from dfjax.errors import InputError
 
@@ -47,13 +47,13 @@ def pack(src: Path | str, out: Path | str, *, size: int = 64, force: bool = Fals
     folder = Path(name)
     if not name.startswith('render:') and not _has_pictures_only(folder, ROWS, IMAGE_SUFFIXES):
         faces = load_faceset(folder)
-        from dfjax.data.packing import pack_faceset  # after the check: tfds takes a second to import
+        from dfjax.data.sets.pack import pack_faceset  # after the check: tfds takes a second to import
 
         return {'faces': len(faces), 'bytes': pack_faceset(faces, out, force), 'out': str(out)}
     if size < 32:
         raise InputError(f'--size {size}: give 32 or more')
-    from dfjax.data.packing import pack_pictures
-    from dfjax.data.pictures import open_pictures
+    from dfjax.data.sets.images import open_pictures
+    from dfjax.data.sets.pack import pack_pictures
 
     source = open_pictures(name, size)
     written = pack_pictures(source, out, force)

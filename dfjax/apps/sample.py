@@ -156,7 +156,8 @@ def _sampled(run, count, seed, truncation, interpolate, options: dict, whole: bo
     """uint8 pictures [N, S, S, 3] out of noise; with a mask [N, H, W, 3], whole ones."""
     import numpy as np
 
-    from dfjax.inference import pictures, sampling
+    from dfjax.inference import crops as pictures
+    from dfjax.inference import sample as sampling
 
     noise = sampling.draw_noise(run, count, seed)
     noise = sampling.interpolated(noise, interpolate) if interpolate else noise
@@ -178,8 +179,8 @@ def _inverted(run, name: str, whole: bool):
     """Pictures and what the generator makes of them, in turn, and how near it came."""
     import numpy as np
 
-    from dfjax.inference.inversion import invert
-    from dfjax.inference.pictures import read_pictures
+    from dfjax.inference.crops import read_pictures
+    from dfjax.inference.invert import invert
 
     given = read_pictures(name, run.cfg.data.size, face_type_for(run, whole))
     made = invert(run, given)[1]
@@ -190,7 +191,7 @@ def _inverted(run, name: str, whole: bool):
 
 def face_type_for(run, whole: bool) -> str | None:
     """How faces are cut out of the pictures given; None takes their middle squares."""
-    from dfjax.inference.vectors import face_type_of
+    from dfjax.inference.attributes import face_type_of
 
     return None if whole else face_type_of(run.cfg)
 

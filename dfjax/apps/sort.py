@@ -49,7 +49,7 @@ def sort_faces(path: Path | str, by: str, reverse: bool = False) -> dict:
     Raises:
         InputError: if it is not a face set, a picture cannot be read, or `by` needs descriptors that it lacks.
     """
-    from dfjax.data.faceset import SHEET, contact_sheet, load_faceset, rank_pictures
+    from dfjax.data.faces.faceset import SHEET, contact_sheet, load_faceset, rank_pictures
     from dfjax.data.media.image import write_image
 
     faces = load_faceset(path)
@@ -71,23 +71,23 @@ def ordered(faces, by: str) -> tuple[list[int], list[str] | None]:
     """The order of a face set's rows, and for each row the value that it was sorted by, as a caption."""
     import numpy as np
 
-    from dfjax.data import measures
-    from dfjax.data.faceset import gather, read_face
+    from dfjax.data.faces import quality
+    from dfjax.data.faces.faceset import gather, read_face
     from dfjax.errors import InputError
 
     if by in ('yaw', 'pitch'):
-        values = measures.pose(np.stack([row.landmarks for row in faces.rows]))[:, 0 if by == 'yaw' else 1]
+        values = quality.pose(np.stack([row.landmarks for row in faces.rows]))[:, 0 if by == 'yaw' else 1]
         return list(np.argsort(values, kind='stable')), [f'{round(value):+d}' for value in values]
     if by == 'identity':
-        values = measures.identity_distance(faces.descriptors())
+        values = quality.identity_distance(faces.descriptors())
         if not np.isfinite(values).any():
             raise InputError(f'{faces.path}: no face has an identity descriptor; extract again with one')
         return list(np.argsort(values, kind='stable')), [f'{value:.2f}' for value in values]
     if by == 'similarity':
         side = 24
         pictures = gather(lambda n: read_face(faces.rows[n], faces.size, side), len(faces))['image']
-        return list(measures.similarity_order(pictures)), None
-    measure = {'blur': measures.sharpness, 'brightness': measures.brightness}[by]
+        return list(quality.similarity_order(pictures)), None
+    measure = {'blur': quality.sharpness, 'brightness': quality.brightness}[by]
 
     def value(n: int) -> dict:
         face = read_face(faces.rows[n], faces.size, faces.size)

@@ -83,10 +83,10 @@ def stylize(
     Raises:
         InputError: as `plan_outputs`, `stylise` and the readers do; a video.
     """
-    from dfjax.data.media.source import kind
-    from dfjax.inference.stylise import read_style
-    from dfjax.inference.vgg_files import read_features
+    from dfjax.data.media.inputs import kind
+    from dfjax.inference.style import read_style
     from dfjax.training.parallel import enable_compilation_cache
+    from dfjax.weights.vgg import read_features
 
     enable_compilation_cache()
     plan = plan_outputs(source, out, force)
@@ -127,7 +127,7 @@ def stylize_by_run(
         InputError: as `load_run`, `plan_outputs` and the readers do.
     """
     from dfjax.inference.run import load_run
-    from dfjax.inference.stylise import TILE, Stylist
+    from dfjax.inference.style import TILE, Stylist
     from dfjax.training.parallel import enable_compilation_cache
 
     enable_compilation_cache()
@@ -149,8 +149,8 @@ def rewrite_features(source: Path | str, out: Path | str, *, force: bool = False
         InputError: as `read_features`; a name that does not end with .npz.
     """
     from dfjax.data.media.output import atomic_path
-    from dfjax.inference.vgg_files import read_features
     from dfjax.models.vgg import save
+    from dfjax.weights.vgg import read_features
 
     if Path(out).suffix != '.npz':
         raise InputError(f'{out}: give a picture to paint; or name features FILE.npz, to rewrite them for training')
@@ -176,7 +176,7 @@ class PictureJob:
 
     def __call__(self, name: str, frames: list) -> list:
         """Frames (index, time, rgb) of the file `name`, one picture, repainted."""
-        from dfjax.inference.stylise import stylise
+        from dfjax.inference.style import stylise
 
         made = []
         for _, _, rgb in frames:

@@ -138,14 +138,13 @@ def check_length(minutes: float | None, steps: int | None) -> None:
 
 def _config(name: str | None, overrides: Sequence[str], workdir: Path, face: Sequence):
     """The config of a new run: a variant that suits the device, and the face sets of this job."""
-    from dfjax.configs import faceswap
-    from dfjax.configs.common import build, load_config
-    from dfjax.data.media.source import kind
+    from dfjax.config import build, config_file, load_config
+    from dfjax.data.media.inputs import kind
 
     if name is None:
         import jax
 
-        name = f'{faceswap.__file__}:{"laptop" if jax.default_backend() == "cpu" else "gpu"}'
+        name = f'{config_file("faceswap")}:{"laptop" if jax.default_backend() == "cpu" else "gpu"}'
     cfg = load_config(name, overrides)
     if cfg.system != 'faceswap':
         raise InputError(f'{name}: of system {cfg.system!r}; a swap needs one of faceswap')
@@ -158,7 +157,7 @@ def _config(name: str | None, overrides: Sequence[str], workdir: Path, face: Seq
 
 def _check_same(cfg, wanted, workdir: Path) -> None:
     """Raises InputError where a run goes on with another config than the one that is asked for."""
-    from dfjax.configs.common import flatten
+    from dfjax.config import flatten
 
     before, now = dict(flatten(cfg)), dict(flatten(wanted))
     others = sorted(key for key in before.keys() | now.keys() if key != 'steps' and before.get(key) != now.get(key))
@@ -201,8 +200,8 @@ def _extract(cfg, workdir: Path, face: Sequence, into: Path | str, person: Path 
     """Makes the face sets that are not there yet; returns the number of faces of each side."""
     from dfjax.apps.extract import bar, extract_faces
     from dfjax.data.faces.analyse import analyse, load_analysis
-    from dfjax.data.faceset import load_faceset
-    from dfjax.data.streams import stored_size
+    from dfjax.data.faces.faceset import load_faceset
+    from dfjax.data.kinds import stored_size
 
     look = {'face_type': cfg.data.face_type, 'size': stored_size(cfg.data), 'progress': progress}
     if not (workdir / 'into.jsonl').is_file():

@@ -52,8 +52,8 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from dfjax.data.sources import Source, load_arrays
-from dfjax.data.streams import WHOLE, open_streams
+from dfjax.data.kinds import WHOLE, open_streams
+from dfjax.data.sets.faces import Source, load_arrays
 from dfjax.errors import InputError
 
 ROUNDS = 24  # of the shuffle

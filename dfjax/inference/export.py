@@ -19,7 +19,7 @@ import numpy as np
 
 from dfjax.data.media.output import atomic_path
 from dfjax.errors import InputError
-from dfjax.inference.net import OpenNet, export_shapes
+from dfjax.inference.nets import OpenNet, export_shapes
 
 PLATFORMS = ('cpu', 'cuda', 'tpu')
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from dfjax.configs.common import build
+from dfjax.config import build
 from dfjax.errors import InputError
-from dfjax.inference.foreign.convert import read_nets
+from dfjax.inference.importing import read_nets
 from dfjax.models.translation import MODELS
 from dfjax.systems import SYSTEMS, load_system
 from dfjax.training.checkpoint import load_params

@@ -21,15 +21,15 @@ import optax
 from ml_collections import ConfigDict
 
 from dfjax.data import augment
-from dfjax.data.faces.shape import mean_features, mean_shape
+from dfjax.data.faces.canonical import mean_features, mean_shape
 from dfjax.errors import InputError
 from dfjax.losses.gan import hinge_d
 from dfjax.losses.image import face_weight, ssim_map, weighted_mean
 from dfjax.models import autoencoder
 from dfjax.models.patchgan import PatchGAN
+from dfjax.ops.expression import limited, transfer_expression
 from dfjax.ops.image import grid_sample, resize
-from dfjax.ops.landmarks import limited, transfer_expression
-from dfjax.ops.person import differences, follow, spread, unknown
+from dfjax.ops.moments import differences, follow, spread, unknown
 from dfjax.ops.skin import COARSER
 from dfjax.ops.thinplate import bend, spline_basis
 from dfjax.systems.state import State, common_config, compute_dtype, mean_over_devices, optimizer

@@ -26,7 +26,7 @@ from dfjax.losses.gan import adversarial, gradient_penalty
 from dfjax.losses.labels import grouped_cross_entropy
 from dfjax.models import translation
 from dfjax.ops.jitter import jitter
-from dfjax.ops.labels import check_exclusive, random_labels
+from dfjax.ops.label_groups import check_exclusive, random_labels
 from dfjax.ops.schedule import linear_decay
 from dfjax.systems.state import DEVICE_AXIS, State, common_config, compute_dtype, mean_over_devices
 

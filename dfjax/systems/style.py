@@ -18,7 +18,7 @@ import optax
 from ml_collections import ConfigDict
 
 from dfjax.data.media.image import read_image, squared
-from dfjax.data.patterns import PREFIX, pattern
+from dfjax.data.render.patterns import PREFIX, pattern
 from dfjax.errors import InputError
 from dfjax.losses.style import content_distance, gram, style_loss, total_variation
 from dfjax.models import vgg

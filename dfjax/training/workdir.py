@@ -12,7 +12,7 @@ from pathlib import Path
 import jax
 from ml_collections import ConfigDict
 
-from dfjax.configs.common import build, flatten
+from dfjax.config import build, flatten
 from dfjax.errors import InputError
 from dfjax.systems import load_system
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from dfjax.data.faces.detect import load_detector
+from dfjax.data.faces.face import Face
 from dfjax.data.faces.identity import SAME_PERSON, choose_person, descriptor_distance, track_descriptors
-from dfjax.data.faces.pool import Pool
-from dfjax.data.faces.record import Face
 from dfjax.data.faces.search import UPSAMPLED_PIXELS, Found
 from dfjax.data.faces.track import Tracker, bridge, smooth
+from dfjax.data.faces.workers import Pool
 from dfjax.errors import InputError
 
 CHUNK, CHUNK_BYTES = 16, 64 << 20  # consecutive frames that one worker gets, and bytes; fewer of large frames
@@ -90,7 +90,7 @@ def analyse(
         InputError: as the readers and load_detector do; nobody found, or none who looks like `person`; `person`
             without a face, or with several.
     """
-    from dfjax.data.media.source import iter_frames
+    from dfjax.data.media.inputs import iter_frames
 
     if detector != 'dlib':  # bad arguments raise here, not in a worker
         load_detector(detector, detector_model)
@@ -137,7 +137,7 @@ def bounded(rgb: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def _count(src: Path | str) -> int | None:
-    from dfjax.data.media.source import kind
+    from dfjax.data.media.inputs import kind
     from dfjax.data.media.video import probe
 
     return probe(src).frames if kind(src) == 'video' else None

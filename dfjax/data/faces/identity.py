@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dfjax.data.faces.files import DESCRIPTOR, dlib_model
-from dfjax.data.faces.record import Face
+from dfjax.data.faces.dlib_models import DESCRIPTOR, dlib_model
+from dfjax.data.faces.face import Face
 
 SAME_PERSON = 0.6  # dlib's own limit: 99.4 % right on Labeled Faces in the Wild
 CLUSTER = 0.5  # stricter: a track that joins the wrong person spoils the whole set

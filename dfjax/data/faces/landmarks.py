@@ -10,7 +10,7 @@ smoothing over time, it cannot blur a blink. Brows are then moved to where the c
 import numpy as np
 
 from dfjax.data.faces.brows import find_brows
-from dfjax.data.faces.files import LANDMARKS, dlib_model
+from dfjax.data.faces.dlib_models import LANDMARKS, dlib_model
 from dfjax.data.faces.warp import apply_inverse, crop, similarity
 
 CROP = 320  # pixels of the normalised crop

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from dfjax.data.faces.face import Face
 from dfjax.data.faces.landmarks import place
-from dfjax.data.faces.record import Face
 
 MAX_GAP = 8  # frames that the detector may miss
 MAX_MOVE = 0.6  # of its side that a face may move from one frame to the next

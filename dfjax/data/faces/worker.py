@@ -14,9 +14,9 @@ import sys
 import numpy as np
 
 from dfjax.data.faces.detect import load_detector
+from dfjax.data.faces.face import numbers
 from dfjax.data.faces.identity import load_descriptor
 from dfjax.data.faces.landmarks import load_landmarker
-from dfjax.data.faces.record import numbers
 from dfjax.data.faces.search import Search
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dfjax import __version__
 from dfjax.data.media.output import atomic_path
-from dfjax.data.media.signer import identity, signer_file
+from dfjax.data.media.signing_key import identity, signer_file
 from dfjax.errors import InputError
 
 GENERATOR = f'dfjax {__version__}'

@@ -11,7 +11,7 @@ import numpy as np
 
 from dfjax.data.media.decode import Picture, Source, pictures, turn_of
 from dfjax.data.media.encode import VideoWriter
-from dfjax.data.media.overlap import Behind, ahead
+from dfjax.data.media.threads import Behind, ahead
 
 __all__ = ['VIDEO_SUFFIXES', 'VideoInfo', 'VideoWriter', 'probe', 'read_frames', 'transform_video']
 

@@ -1,0 +1,214 @@
+"""`dfjax bench` of vae, diffusion, pix2pix, cyclegan and stargan: training steps and inference beside PyTorch.
+
+Both sides have the same nets, losses, optimisers, batch and precision: float32 on a CPU (PyTorch in channels_last),
+bfloat16 on a GPU (PyTorch under autocast and torch.compile). They take turns. A step is everything: all nets, their
+updates and averages, and of dfjax the augmentation too, which PyTorch's side leaves to the workers of its loader. The
+loop has the data in it: dfjax's own loop body beside a DataLoader with a worker a core.
+"""
+
+import importlib
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from dfjax.apps.bench import sides
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    import jax
+    from ml_collections import ConfigDict
+
+EXAMPLES = 128  # of each kind
+INFERRED = 16  # at once, at most
+# Seconds for a step of either side together; of slower ones the loop is not timed, for data costs them nothing.
+LOOPED = 2.0
+
+
+def run(
+    system: str,
+    variant: str,
+    rounds: int = sides.ROUNDS,
+    changes: Mapping[str, Any] | None = None,
+    workers: int | None = None,
+) -> dict:
+    """Measures; returns the report.
+
+    Args:
+        system, variant: of configs/SYSTEM.py.
+        rounds: turns of each side at most, of which the median counts.
+        changes: of the config's keys.
+        workers: of PyTorch's loader; one a core by default.
+
+    Returns:
+        jax_ms and torch_ms of a step, jax_over_torch their ratio; the same with the prefix inference_ of the main net
+        (g, g_ab; encoder and decoder; one guess of the denoiser) on inference_batch pictures; jax_loop and torch_loop
+        in steps a second, loop_ratio the first over the second, see LOOPED; jax_step_mb and torch_step_mb, the working
+        memory of a step beside parameters and optimiser; jax_compile_s and torch_compile_s (0: it compiles nothing);
+        batch_size, size, device.
+
+    Raises:
+        InputError: if PyTorch is not installed, or sees no GPU where JAX does.
+    """
+    device, cores, kind = sides.prepare()
+    from dfjax.apps.bench.torch import systems as torch_systems
+    from dfjax.apps.bench.torch import train as torch_train
+    from dfjax.config import build, load_named
+
+    module = importlib.import_module(f'dfjax.systems.{system}')
+    cfg = build(load_named(f'{system}:{variant}'), changes or {})
+    arrays = synthetic(cfg, module.BATCH)
+    ours, trainer = Ours(cfg, module, arrays), torch_systems.TRAINERS[system](cfg, device)
+    batch = torch_train.to_device(ours.arrays(), device)
+    began = time.monotonic()
+    report = {'jax_step_mb': ours.step_mb, 'torch_step_mb': trainer.working_memory(batch)}
+    took = time.monotonic() - began
+    report |= {'jax_compile_s': ours.compile_s, 'torch_compile_s': took if device == 'cuda' else 0.0}
+
+    step = sides.take_turns(ours.steps, lambda n: trainer.steps(batch, n), rounds)
+    report |= figures('', step)
+    if step.first + step.second < LOOPED:
+        set_of = torch_train.Examples(arrays.get('', arrays), *motion(cfg), module.BATCH == 'aligned')
+        stream = torch_train.batches(set_of, cfg.batch_size, device, cores if workers is None else workers)
+        theirs = torch_train.loop(trainer, stream)
+        loop = sides.take_turns(sides.jax_loop(cfg, module, arrays), theirs, rounds)
+        report |= {'jax_loop': 1 / loop.first, 'torch_loop': 1 / loop.second, 'loop_ratio': 1 / loop.ratio}
+    few = torch_train.to_device(ours.arrays(INFERRED), device)
+    report |= figures('inference_', sides.take_turns(ours.inference(), trainer.inference(few), rounds))
+    shapes = {'batch_size': cfg.batch_size, 'inference_batch': min(cfg.batch_size, INFERRED), 'size': cfg.data.size}
+    return report | {'system': system, 'variant': variant, **shapes, 'device': kind}
+
+
+def figures(prefix: str, turns: sides.Turns) -> dict:
+    """The part of the report that one comparison is; said at once too."""
+    ours, theirs = 1e3 * turns.first, 1e3 * turns.second
+    print(f'{prefix.strip("_") or "step"}: {ours:.1f} ms, PyTorch {theirs:.1f} ms', file=sys.stderr)
+    return {f'{prefix}jax_ms': ours, f'{prefix}torch_ms': theirs, f'{prefix}jax_over_torch': turns.ratio}
+
+
+def motion(cfg: 'ConfigDict') -> tuple[float, float]:
+    """How much pictures are enlarged before they are cut, and how often they are mirrored."""
+    return cfg.get('jitter', 1.0), cfg.get('flip', 0.0)
+
+
+def synthetic(cfg: 'ConfigDict', kind: str) -> dict:
+    """Arrays as `dfjax.data.batches` has them, of noise: what is in the pictures does not change the time."""
+    import numpy as np
+
+    from dfjax.data.kinds import WHOLE
+
+    rng, size, count = np.random.default_rng(0), cfg.data.size, max(EXAMPLES, cfg.batch_size)
+    picture = lambda: {'image': rng.integers(0, 256, (count, size, size, 3), np.uint8)}
+    if kind == 'labelled':
+        label = rng.integers(0, 2, (count, len(cfg.data.labels))).astype(np.float32)
+        return {WHOLE: picture() | {'label': label, 'known': np.ones_like(label)}}
+    sides = {'a': picture(), 'b': picture()}
+    return {WHOLE: sides} if kind == 'aligned' else sides
+
+
+class Ours:
+    """dfjax's side: the compiled step on one batch, and inference with what it has learnt.
+
+    Attributes:
+        state, batch: what the next step takes.
+        terms: the loss terms of the last.
+        compile_s: seconds that tracing and compiling the step took.
+        step_mb: MiB of working memory of a step.
+    """
+
+    def __init__(self, cfg: 'ConfigDict', module: 'ModuleType', arrays: dict):
+        import jax
+        import jax.numpy as jnp
+
+        from dfjax.data.batches import Resident
+        from dfjax.training.parallel import strong
+
+        self.cfg, self.module = cfg, module
+        data = Resident(arrays, cfg.seed, cfg.batch_size)
+        self.batch = jax.jit(lambda feed: data.sample(feed, jnp.int32(0), 0))(data.feed(1))
+        # It runs once, so on a CPU, where it takes longest, it is compiled in a hurry.
+        options = {'xla_backend_optimization_level': 0} if jax.default_backend() == 'cpu' else None
+        init = jax.jit(lambda: strong(module.init(cfg, jax.random.key(cfg.seed))), compiler_options=options)
+        self.state = init()
+
+        def step(state: Any, batch: dict) -> tuple[Any, dict]:
+            state, metrics = module.step(cfg, state, batch)
+            return strong(state), metrics
+
+        began = time.monotonic()
+        self.step = jax.jit(step, donate_argnums=0).lower(self.state, self.batch).compile()
+        self.compile_s = time.monotonic() - began
+        self.step_mb = self.step.memory_analysis().temp_size_in_bytes / 2**20
+
+    def arrays(self, count: int | None = None) -> dict:
+        """The first of the batch's examples, on the host."""
+        import jax
+
+        batch = {name: value for name, value in self.batch.items() if name != 'key'}
+        return jax.tree.map(lambda x: jax.device_get(x)[:count], batch)
+
+    def steps(self, n: int) -> None:
+        """`n` steps; waits for the last."""
+        for _ in range(n):
+            self.state, metrics = self.step(self.state, self.batch)
+        self.terms = {name: float(value) for name, value in metrics.items()}
+
+    def inference(self) -> Callable:
+        """A function that does it n times, on INFERRED of the batch's examples."""
+        import jax
+
+        state, infer = self.state, INFER[self.cfg.system]
+        params, averages = state.params | state.ema, state.aux.get('batch_stats', {})
+        batch = jax.device_put(self.arrays(INFERRED))
+        compiled = jax.jit(lambda *values: infer(self.cfg, self.module, *values))
+
+        def times(n: int) -> None:
+            for _ in range(n):
+                made = compiled(params, averages, batch)
+            jax.block_until_ready(made)
+
+        return times
+
+
+def scaled(picture: dict) -> 'jax.Array':
+    return picture['image'] / 127.5 - 1
+
+
+def infer_vae(cfg: 'ConfigDict', vae: 'ModuleType', params: dict, averages: dict, batch: dict) -> 'jax.Array':
+    """Reconstructions."""
+    return vae.decode(cfg, params, vae.encode(cfg, params, scaled(batch)))
+
+
+def infer_diffusion(
+    cfg: 'ConfigDict', diffusion: 'ModuleType', params: dict, averages: dict, batch: dict
+) -> 'jax.Array':
+    """The pictures behind the batch's, as if they were halfway to noise; no labels."""
+    import jax.numpy as jnp
+
+    t = jnp.full(len(batch['image']), cfg.times // 2)
+    return diffusion.guess(cfg, params, scaled(batch), t, 0 * batch['label'])
+
+
+def infer_translation(net: str) -> Callable:
+    """Pictures a, made by a net of pix2pix or CycleGAN."""
+
+    def infer(cfg: 'ConfigDict', module: 'ModuleType', params: dict, averages: dict, batch: dict) -> 'jax.Array':
+        variables = {'params': params[net], 'batch_stats': averages.get(net, {})}
+        return module.nets(cfg)[net].apply(variables, scaled(batch['a']))
+
+    return infer
+
+
+def infer_stargan(cfg: 'ConfigDict', stargan: 'ModuleType', params: dict, averages: dict, batch: dict) -> 'jax.Array':
+    """The pictures with the labels that they have."""
+    return stargan.nets(cfg)['g'].apply({'params': params['g']}, scaled(batch), batch['label'])
+
+
+INFER = {
+    'vae': infer_vae,
+    'diffusion': infer_diffusion,
+    'pix2pix': infer_translation('g'),
+    'cyclegan': infer_translation('g_ab'),
+    'stargan': infer_stargan,
+}

@@ -1,0 +1,1 @@
+"""The PyTorch sides of `dfjax bench`."""

@@ -1,0 +1,299 @@
+"""The face set: a folder that a person can open, one picture a face and `faces.jsonl`.
+
+Each line of faces.jsonl is one face: `file`, the fields of `Face` (source, frame, time, box, landmarks, descriptor,
+sharpness, ...), `matrix` (2x3, source pixels to picture pixels), `landmarks_aligned` [68, 2] and `polygon` [K, 2] (the
+outline of the face), both in picture pixels, `face_type` and `size`. Coordinates have pixel centres at integers.
+
+The folder is made for hand work:
+- A line without its picture is no face: deleting a picture removes the face, and nothing else has to change.
+- A picture's name may start with a rank, `00012@`, which `dfjax sort` writes so that any file browser shows the order.
+  It says nothing else: the line keeps the plain name, so sorting touches no data, can be stopped at any moment, and
+  leaves the order in which a run reads the faces (that of the lines) as it was.
+- `contact_sheet.jpg` shows them all at a glance and is not a face.
+"""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from dfjax.data.faces.face import Face, numbers
+from dfjax.data.faces.mask import rasterise
+from dfjax.data.media.image import encode_image, read_image, write_image
+from dfjax.data.media.output import atomic_folder
+from dfjax.errors import InputError
+
+ROWS = 'faces.jsonl'
+SHEET = 'contact_sheet.jpg'
+PICTURES = ('.png', '.jpg', '.jpeg')
+_RANK = re.compile(r'^\d+@')
+
+
+@dataclass(frozen=True)
+class FaceRow:
+    """One face of a set.
+
+    Attributes:
+        file: the picture's name, without a rank.
+        path: where the picture is.
+        face: the detection it was cut from, in source pixels.
+        matrix: float64 [2, 3], source pixels to picture pixels.
+        landmarks: float32 [68, 2], picture pixels.
+        polygon: float32 [K, 2], the outline of the face in picture pixels.
+    """
+
+    file: str
+    path: Path
+    face: Face
+    matrix: np.ndarray
+    landmarks: np.ndarray
+    polygon: np.ndarray
+
+
+@dataclass(frozen=True)
+class FaceSet:
+    """A face set: where it is, how its faces are aligned, the side of its pictures, its faces in order of lines."""
+
+    path: Path
+    face_type: str
+    size: int
+    rows: tuple[FaceRow, ...]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def descriptors(self) -> np.ndarray:
+        """Identity descriptors float32 [N, 128], NaN where a face has none."""
+        return np.stack([_descriptor(row.face) for row in self.rows])
+
+
+class FaceSetWriter:
+    """Writes a face set; it appears, complete, when the `with` block ends.
+
+    Args:
+        path: the folder to make.
+        face_type: as in `faces.align.FACE_TYPES`.
+        size: side of the pictures.
+        format: 'png' or 'jpg'.
+        force: replace a face set that is there; any other folder with something in it is refused.
+
+    Raises:
+        InputError: if the folder exists or cannot be written, or if no face was added.
+    """
+
+    def __init__(self, path: Path | str, face_type: str, size: int, format: str = 'png', force: bool = False):
+        self.path, self.face_type, self.size = Path(path), face_type, size
+        self.suffix, self.force = '.' + format, force
+        self.names: set[str] = set()
+
+    def __enter__(self) -> 'FaceSetWriter':
+        with ExitStack() as stack:
+            self._folder = stack.enter_context(atomic_folder(self.path, self.force, marker=ROWS))
+            self._lines = stack.enter_context(open(self._folder / ROWS, 'w', encoding='utf-8'))
+            stack.push(self._finish)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *error) -> None:
+        self._stack.__exit__(*error)
+
+    def _finish(self, kind: type | None, *_) -> None:
+        self._lines.close()
+        if kind is None and not self.names:
+            raise InputError(f'{self.path}: no face to write')
+        if kind is None:
+            write_image(self._folder / SHEET, contact_sheet(load_faceset(self._folder)))
+
+    def add(self, picture: np.ndarray, face: Face, matrix: np.ndarray, polygon: np.ndarray) -> str:
+        """Adds a face and returns its file name.
+
+        Args:
+            picture: uint8 [S, S, 3], the aligned face.
+            face: where it came from.
+            matrix: [2, 3], source pixels to picture pixels.
+            polygon: [K, 2], the outline of the face in picture pixels.
+        """
+        stem = f'{Path(face.source).stem}_{face.frame:06d}'.replace('@', '_')
+        name, n = stem + self.suffix, 1
+        while name in self.names:  # another face of the frame, or another source of that name
+            name, n = f'{stem}_{n}{self.suffix}', n + 1
+        self.names.add(name)
+        aligned = face.landmarks @ matrix[:, :2].T + matrix[:, 2]  # [68, 2]
+        row = {'file': name, **face.to_row(), 'face_type': self.face_type, 'size': self.size}
+        row |= {'matrix': np.asarray(matrix, np.float64).tolist()}
+        row |= {'landmarks_aligned': numbers(np.round(aligned, 3)), 'polygon': numbers(np.round(polygon, 3))}
+        (self._folder / name).write_bytes(encode_image(name, picture))  # the folder as a whole is atomic
+        self._lines.write(json.dumps(row) + '\n')
+        return name
+
+
+def load_faceset(path: Path | str) -> FaceSet:
+    """Reads a face set; pictures are not opened.
+
+    Raises:
+        InputError: if it is not a face set, holds no face, or a line of faces.jsonl is damaged.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise InputError(f'{path}: no such folder')
+    if not (path / ROWS).is_file():
+        raise InputError(f'{path}: not a face set (no {ROWS} in it); `dfjax extract` makes one')
+    pictures = {}
+    for file in picture_files(path):
+        if (twin := pictures.setdefault(plain_name(file), file)) != file:
+            raise InputError(f'{file}: the same face as {twin.name}; delete one of them')
+    rows, kinds = [], set()
+    for number, line in enumerate((path / ROWS).read_bytes().splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            kinds.add((row['face_type'], int(row['size'])))
+            if row['file'] in pictures:
+                rows.append(_parse(line, row, pictures[row['file']]))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f'{path / ROWS}: line {number} is damaged; delete the line, or extract again') from error
+        if len(kinds) > 1:
+            raise InputError(f'{path / ROWS}: line {number} has another face type or size than those before it')
+    if not rows:
+        raise InputError(f'{path}: the face set is empty: no line of {ROWS} has its picture')
+    return FaceSet(path, *kinds.pop(), tuple(rows))
+
+
+def _parse(line: bytes, row: dict, path: Path) -> FaceRow:
+    """A row of faces.jsonl; raises ValueError or KeyError when something is missing or has the wrong shape."""
+    parsed = FaceRow(
+        file=row['file'],
+        path=path,
+        face=Face.from_json(line),
+        matrix=np.array(row['matrix'], np.float64).reshape(2, 3),
+        landmarks=np.array(row['landmarks_aligned'], np.float32).reshape(68, 2),
+        polygon=np.array(row['polygon'], np.float32).reshape(-1, 2),
+    )
+    shapes = parsed.face.landmarks.shape, len(parsed.face.box), np.shape(parsed.face.descriptor)
+    if shapes not in (((68, 2), 4, ()), ((68, 2), 4, (128,))) or len(parsed.polygon) < 3:
+        raise ValueError('wrong shapes')
+    if not all(np.isfinite(v).all() for v in (parsed.matrix, parsed.landmarks, parsed.polygon)):
+        raise ValueError('coordinates that are not finite')
+    return parsed
+
+
+def picture_files(path: Path) -> list[Path]:
+    """The pictures of a face set's folder, with or without a row, by name; the contact sheet is none."""
+    return sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURES and p.name != SHEET and p.name[0] != '.')
+
+
+def plain_name(path: Path) -> str:
+    """A picture's name without its rank: the name that faces.jsonl knows."""
+    return _RANK.sub('', path.name)
+
+
+def rank_pictures(faceset: FaceSet, order: Sequence[int] | None) -> FaceSet:
+    """Renames the pictures so that they sort in this order of rows; None gives them their plain names back."""
+    digits = max(5, len(str(len(faceset))))
+    names = {row.file: row.file for row in faceset.rows}
+    for place, n in enumerate(order if order is not None else ()):
+        names[faceset.rows[n].file] = f'{place:0{digits}d}@{faceset.rows[n].file}'
+    for row in faceset.rows:
+        try:
+            row.path.rename(faceset.path / names[row.file])
+        except OSError as error:
+            raise InputError(f'{row.path}: cannot be renamed: {error.strerror}') from error
+    return load_faceset(faceset.path)
+
+
+def read_face(row: FaceRow, stored: int, size: int) -> dict[str, np.ndarray]:
+    """A face at the side wanted: 'image' uint8 [S, S, 3], 'mask' uint8 [S, S], 'landmarks' float32 [68, 2] in pixels
+    of that side, 'descriptor' float32 [128] (NaN where there is none).
+
+    Raises:
+        InputError: if the picture cannot be read or has not the side `stored` that its face set says.
+    """
+    picture = read_image(row.path)
+    check_size(row.path, picture, stored)
+    return example(picture, row.landmarks, row.polygon, _descriptor(row.face), size)
+
+
+def _descriptor(face: Face) -> np.ndarray:
+    return np.full(128, np.nan, np.float32) if face.descriptor is None else face.descriptor
+
+
+def check_size(name: Path | str, picture: np.ndarray, stored: int) -> None:
+    """Raises InputError unless a picture has the side that its face set says."""
+    if picture.shape[:2] != (stored, stored):
+        height, width = picture.shape[:2]
+        raise InputError(f'{name}: {width}x{height} pixels, but its face set has {stored}x{stored}; delete it')
+
+
+def example(picture: np.ndarray, landmarks: np.ndarray, polygon: np.ndarray, descriptor, size: int) -> dict:
+    """What `read_face` returns, from a picture [T, T, 3] and coordinates in its pixels."""
+    scale = size / picture.shape[0]
+    shift = (scale - 1) / 2  # pixel centres at integers: the corner is at -0.5
+    if scale != 1:
+        picture = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    return {
+        'image': picture,
+        'mask': rasterise(polygon, size, np.array([[scale, 0, shift], [0, scale, shift]])),
+        'landmarks': (landmarks * scale + shift).astype(np.float32),
+        'descriptor': descriptor,
+    }
+
+
+def faceset_arrays(faceset: FaceSet | Path | str, size: int) -> dict[str, np.ndarray]:
+    """All faces of a set, as `read_face` gives them, stacked [N, ...] in the order of rows."""
+    if not isinstance(faceset, FaceSet):
+        faceset = load_faceset(faceset)
+    return gather(lambda n: read_face(faceset.rows[n], faceset.size, size), len(faceset))
+
+
+def gather(read: Callable[[int], dict[str, np.ndarray]], count: int) -> dict[str, np.ndarray]:
+    """read(0) ... read(count - 1), read by threads, in arrays [count, ...]."""
+    first = read(0)
+    arrays = {k: np.empty((count, *v.shape), v.dtype) for k, v in first.items()}
+
+    def put(n: int) -> None:
+        for k, v in (first if n == 0 else read(n)).items():
+            arrays[k][n] = v
+
+    with ThreadPoolExecutor() as pool:
+        for _ in pool.map(put, range(count)):  # passes on what a reader raises
+            pass
+    return arrays
+
+
+def contact_sheet(
+    faceset: FaceSet,
+    order: Sequence[int] | None = None,
+    captions: Sequence[str] | None = None,
+    side: int = 96,
+    most: int = 240,
+) -> np.ndarray:
+    """Thumbnails of a set in rows, left to right: uint8 RGB [H, W, 3].
+
+    Args:
+        faceset: the set.
+        order: of rows; by default that of the lines.
+        captions: a short text for each row of the set; by default the frame number.
+        side: of a thumbnail, pixels.
+        most: a larger set shows this many, evenly chosen.
+    """
+    order = np.arange(len(faceset)) if order is None else np.asarray(order)
+    shown = order[np.linspace(0, len(order) - 1, min(most, len(order))).round().astype(int)]
+    captions = captions or [str(row.face.frame) for row in faceset.rows]
+    columns = min(len(shown), 20, int(np.ceil(np.sqrt(1.5 * len(shown)))))
+    width, height, gap = side, side + 15, 4
+    lines = -(-len(shown) // columns)
+    sheet = np.full((gap + lines * (height + gap), gap + columns * (width + gap), 3), 245, np.uint8)
+    for place, n in enumerate(shown):
+        y, x = gap + place // columns * (height + gap), gap + place % columns * (width + gap)
+        picture = cv2.resize(read_image(faceset.rows[n].path), (side, side), interpolation=cv2.INTER_AREA)
+        sheet[y : y + side, x : x + side] = picture
+        origin = (x + 1, y + side + 11)
+        cv2.putText(sheet, captions[n], origin, cv2.FONT_HERSHEY_SIMPLEX, 0.36, (40, 40, 40), 1, cv2.LINE_AA)
+    return sheet

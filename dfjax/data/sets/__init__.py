@@ -1,0 +1,1 @@
+"""Data sets by name: face sets, pictures, tfds datasets, rendered people."""

@@ -1,0 +1,128 @@
+"""Pictures in a tfds dataset that somebody has prepared, read without TensorFlow and decoded by our own code.
+
+    FOLDER             its split `train`, or the only one
+    FOLDER:SPLIT       as cycle_gan's trainA and trainB
+
+FOLDER is the one with dataset_info.json, as DATA_DIR/celeb_a/2.1.0; DATA_DIR/celeb_a and DATA_DIR are as good where
+there is no other in them. Labels are the truth values in `attributes`, as celeb_a has them, and the names of a class
+label. tfds's own decoding would ignore EXIF, keep alpha, and wrap 16 bits.
+"""
+
+import json
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from dfjax.data.media.image import decode_image, squared
+from dfjax.data.sets.faces import INFO
+from dfjax.errors import InputError
+
+
+class PackedPictures:
+    """The pictures of one split.
+
+    Args:
+        name: the folder, or the folder, a colon and the split.
+        size: side of the pictures.
+        crop: as `squared` takes it.
+
+    Raises:
+        InputError: if the dataset cannot be read, is in TensorFlow's record format, has no pictures or no such split.
+    """
+
+    def __init__(self, name: str, size: int, crop: int = 0):
+        import tensorflow_datasets as tfds  # takes more than a second
+
+        self.name, self.size, self.crop = name, size, crop
+        folder, split = split_name(name)
+        check_format(folder)
+        try:
+            builder = tfds.builder_from_directory(folder)
+            self._features, splits = dict(builder.info.features), list(builder.info.splits)
+        except Exception as error:  # tfds raises whatever its parsers do
+            raise InputError(f'{name}: a dataset that cannot be read ({_reason(error)})') from error
+        if 'image' not in self._features:
+            raise InputError(f'{name}: no picture in this dataset; it has {", ".join(self._features)}')
+        split = split or ('train' if 'train' in splits else splits[0] if len(splits) == 1 else '')
+        if split not in splits:
+            raise InputError(f'{name}: say which split, as {folder}:{splits[0]}; there are: {", ".join(splits)}')
+        try:
+            self.data = builder.as_data_source(split, decoders={'image': tfds.decode.SkipDecoding()})
+            self.data[0]
+        except Exception as error:  # and array_record
+            raise InputError(f'{name}: a dataset that cannot be read ({_reason(error)})') from error
+
+    @cached_property
+    def labels(self) -> dict[str, np.ndarray]:
+        """Read when asked for, from every row without its picture: seconds for CelebA."""
+        classes = getattr(self._features.get('label'), 'names', None)
+        if not classes and 'attributes' not in self._features:
+            return {}
+        rows = (self.data[n] for n in range(len(self)))
+        rows = [{k: row[k] for k in ('attributes', 'label') if k in row} for row in rows]
+        labels = {}
+        if 'attributes' in self._features:
+            flags = [k for k, v in self._features['attributes'].items() if v.np_dtype == np.bool_]
+            labels = {k: np.array([bool(row['attributes'][k]) for row in rows]) for k in flags}
+        for n, label in enumerate(classes or ()):
+            labels[label] = np.array([row['label'] == n for row in rows])
+        return labels
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        picture = decode_image(self.data[index]['image'], f'{self.name}: picture {index}')
+        return {'image': squared(picture, self.size, self.crop)}
+
+
+def holds_faces(folder: Path) -> bool:
+    """Whether a dataset is a packed face set, as `packing.py` writes them."""
+    try:
+        return '"polygon"' in (folder / 'features.json').read_text()
+    except OSError:
+        return False
+
+
+def split_name(name: str) -> tuple[Path, str]:
+    """The folder and the split, '' for none, of a name.
+
+    Raises:
+        InputError: if the folder holds several datasets.
+    """
+    folder, _, split = name.rpartition(':')
+    if folder and ((path := prepared_in(Path(folder))) / INFO).is_file():
+        return path, split
+    return prepared_in(Path(name)), ''
+
+
+def prepared_in(folder: Path) -> Path:
+    """The folder of the one dataset that tfds has prepared in `folder`, as NAME/VERSION or NAME/CONFIG/VERSION; else
+    `folder` itself.
+
+    Raises:
+        InputError: if there are several.
+    """
+    if (folder / INFO).is_file():
+        return folder
+    versions = ('/'.join(['*'] * deep + ['[0-9]*.[0-9]*.[0-9]*', INFO]) for deep in range(3))
+    found = sorted(path.parent for pattern in versions for path in folder.glob(pattern))
+    if len(found) > 1:
+        names = ', '.join(map(str, found[:5])) + ', ...' * (len(found) > 5)
+        raise InputError(f'{folder}: several datasets; name one of them: {names}')
+    return found[0] if found else folder
+
+
+def check_format(folder: Path) -> None:
+    """Raises InputError unless the dataset can be read without TensorFlow."""
+    try:
+        kind = json.loads((folder / INFO).read_text()).get('fileFormat', 'tfrecord')
+    except (OSError, ValueError, AttributeError) as error:
+        raise InputError(f'{folder / INFO}: cannot be read; prepare the dataset again') from error
+    if kind == 'tfrecord':
+        raise InputError(f'{folder}: in the format tfrecord; `dfjax data convert {folder} OUT` rewrites it once')
+
+
+def _reason(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,116 @@
+"""Rewrites a tfds dataset from tfrecord, the usual format, to array_record, which is read without TensorFlow.
+
+A tfrecord file is a row of records: the length (8 bytes), a checksum of it (4), the data, a checksum of that (4). The
+data, serialised examples, is the same in both formats, and so are the files of JSON but for the name of the format.
+"""
+
+import json
+import shutil
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+from dfjax.data.media.output import atomic_folder
+from dfjax.data.sets.faces import INFO
+from dfjax.errors import InputError
+
+POLYNOMIAL = 0x82F63B78  # of crc32c, reversed
+
+
+def convert_dataset(source: Path | str, out: Path | str, force: bool = False) -> int:
+    """Rewrites a dataset, every split, and returns the number of records.
+
+    Args:
+        source: the folder with dataset_info.json.
+        out: the new dataset's folder.
+        force: replace a dataset that is there.
+
+    Raises:
+        InputError: if `source` is no dataset in tfrecord, or damaged; if `out` exists or cannot be written.
+    """
+    source = Path(source)
+    info = _info(source)
+    with atomic_folder(out, force, marker=INFO) as folder:
+        total = 0
+        for split in info['splits']:
+            counts = [int(n) for n in split['shardLengths']]
+            for n, count in enumerate(counts):
+                name = _file_name(info, split, n, len(counts))
+                written = _convert_file(source / name, folder / name.replace('.tfrecord', '.array_record'))
+                if written != count:
+                    raise InputError(f'{source / name}: {written} records, but {INFO} says {count}; prepare it again')
+                total += written
+        for file in source.iterdir():
+            if file.is_file() and '.tfrecord' not in file.name and file.name != INFO:
+                shutil.copyfile(file, folder / file.name)
+        for split in info['splits']:
+            split['filepathTemplate'] = split.get('filepathTemplate', '').replace('.tfrecord', '.{FILEFORMAT}')
+        (folder / INFO).write_text(json.dumps(info | {'fileFormat': 'array_record'}, indent=2))
+    return total
+
+
+def _info(source: Path) -> dict:
+    """The description of a dataset in tfrecord."""
+    if not (source / INFO).is_file():
+        raise InputError(f'{source}: no {INFO} in this folder; name the one of the prepared dataset, as celeb_a/2.1.0')
+    try:
+        info = json.loads((source / INFO).read_text())
+        kind, name = info.get('fileFormat', 'tfrecord'), info['name']
+        assert all(split['shardLengths'] and split['name'] for split in info['splits']), name
+    except (ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
+        raise InputError(f'{source / INFO}: damaged; prepare the dataset again') from error
+    if kind != 'tfrecord':
+        raise InputError(f'{source}: already in the format {kind}; only tfrecord has to be rewritten')
+    return info
+
+
+def _file_name(info: dict, split: dict, shard: int, shards: int) -> str:
+    """As tfds names a file."""
+    template = split.get('filepathTemplate') or '{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}'
+    values = {'DATASET': info['name'], 'SPLIT': split['name'], 'FILEFORMAT': 'tfrecord'}
+    return template.format(**values, SHARD_X_OF_Y=f'{shard:05d}-of-{shards:05d}')
+
+
+def _convert_file(source: Path, target: Path) -> int:
+    from array_record.python.array_record_module import ArrayRecordWriter
+
+    writer = ArrayRecordWriter(str(target), 'group_size:1')  # as tfds does: any record is read alone
+    count = 0
+    for record in read_records(source):
+        writer.write(record)
+        count += 1
+    writer.close()
+    return count
+
+
+def read_records(path: Path) -> Iterator[bytes]:
+    """The records of a tfrecord file. Lengths are checked by their checksums; the data is left to its readers.
+
+    Raises:
+        InputError: if the file is missing, cut short, or not of this format.
+    """
+    damaged = InputError(f'{path}: damaged or not a tfrecord file; prepare the dataset again')
+    try:
+        file = open(path, 'rb')  # noqa: SIM115, closed below
+    except OSError as error:
+        raise InputError(f'{path}: cannot be read ({error.strerror}); prepare the dataset again') from error
+    with file:
+        while head := file.read(12):
+            if len(head) < 12 or masked_crc(head[:8]) != struct.unpack('<I', head[8:])[0]:
+                raise damaged
+            length = struct.unpack('<Q', head[:8])[0]
+            data = file.read(length + 4)
+            if len(data) < length + 4:
+                raise damaged
+            yield data[:length]
+
+
+def masked_crc(data: bytes) -> int:
+    """CRC-32C (Castagnoli), turned and shifted as tfrecord stores it."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ (POLYNOMIAL & -(crc & 1))
+    crc ^= 0xFFFFFFFF
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF

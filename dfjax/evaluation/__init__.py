@@ -1,0 +1,1 @@
+"""Figures: what a swap or a trained run is worth on data that it has not learnt from."""

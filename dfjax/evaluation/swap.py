@@ -1,0 +1,300 @@
+"""How good is a swapped video? Figures from what an independent detector, landmark model and descriptor see in it.
+
+`measure` looks at every frame of one video; `compare` turns three such measurements (the swap, its input, the person
+put in) into the figures that `dfjax evaluate` prints. Nothing here is smoothed or tracked: what the models say of each
+frame alone is what counts.
+"""
+
+import json
+import math
+import signal
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from dfjax.data.faces.faceset import load_faceset
+from dfjax.data.media.inputs import iter_frames, kind, media_files
+from dfjax.data.media.video import probe
+from dfjax.data.processes import cores, ended, start_worker
+from dfjax.errors import InputError
+from dfjax.evaluation.reference import compare_truth
+
+DETAIL_SIZE = 128  # pixels: the side that a face is scaled to before its detail is measured
+EYES_AND_MOUTH = slice(36, 68)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is seen in each of the T frames looked at; rows are NaN where there is no face or nothing was asked for.
+
+    Attributes:
+        path: the video.
+        frames: T.
+        landmarks: [T, 68, 2] pixels.
+        descriptors: [T, 128].
+        detail: [T] standard deviation of the Laplacian of the face at DETAIL_SIZE pixels.
+    """
+
+    path: str
+    frames: int
+    landmarks: np.ndarray
+    descriptors: np.ndarray
+    detail: np.ndarray
+
+    @property
+    def found(self) -> np.ndarray:
+        """[T] bool: the frames with a face."""
+        return np.isfinite(self.landmarks[:, 0, 0])
+
+
+def measure(
+    path: str | Path,
+    every: int = 1,
+    stride: int = 1,
+    follow: Measured | None = None,
+    workers: int | None = None,
+) -> Measured:
+    """Finds the face, its landmarks, its descriptor and its detail in the frames of a video, on all cores.
+
+    Args:
+        path: a video, a picture, a folder of them or a face set.
+        every: descriptors, the slow part, only of every so many frames.
+        stride: look at every so many frames only.
+        follow: take the face nearest to this measurement's face of the same frame, and none further than half its size
+            away; without it, the largest face.
+        workers: processes; default is one per core.
+
+    Raises:
+        InputError: no face in any frame (not raised with `follow`, where that is a result).
+    """
+    workers = workers or cores()
+    targets = None if follow is None else follow.landmarks
+    if workers == 1:
+        parts = [_share(path, every, stride, targets, 0, 1)]
+    else:  # processes: dlib holds Python's lock while it fits landmarks and describes
+        parts = _shares(path, every, stride, targets, workers)
+    table = np.concatenate(parts)
+    table = table[np.argsort(table['index'])]
+    measured = Measured(str(path), len(table), table['landmarks'], table['descriptors'], table['detail'])
+    if follow is None and not measured.found.any():
+        raise InputError(f'{path}: no face was found in it; give a video with a visible face')
+    return measured
+
+
+def measure_person(path: str | Path, samples: int = 200, workers: int | None = None) -> Measured:
+    """`measure` of a person, of about `samples` frames spread evenly over a video or folder: enough for their means."""
+    frames = 1
+    if kind(path) != 'image':
+        frames = (probe(path).frames or 0) if kind(path) == 'video' else len(media_files(path))
+    return measure(path, stride=max(1, frames // samples), workers=workers)
+
+
+def _shares(path: str | Path, every: int, stride: int, targets: np.ndarray | None, workers: int) -> list[np.ndarray]:
+    """`_share` of every worker, each a process that decodes for itself: cheaper than handing pictures round."""
+    with tempfile.TemporaryDirectory() as folder:
+        job = {'path': str(path), 'every': every, 'stride': stride, 'workers': workers}
+        Path(folder, 'job.json').write_text(json.dumps(job))
+        np.save(f'{folder}/targets.npy', np.zeros(0) if targets is None else targets)
+        processes = [start_worker('dfjax.evaluation.swap', folder, str(n)) for n in range(workers)]
+        try:
+            codes = [process.wait() for process in processes]
+        finally:
+            for process in processes:
+                process.kill()
+                process.wait()
+        for text in filter(Path.exists, (Path(folder, f'{n}.txt') for n in range(workers))):
+            raise InputError(text.read_text())
+        if any(codes):
+            raise ended()
+        return [np.load(f'{folder}/{n}.npy', allow_pickle=False) for n in range(workers)]
+
+
+def _serve(folder: str, share: str) -> None:
+    """A worker process: `_share` of the job in `folder`, written there; or a line that says what the user can mend."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    job = json.loads(Path(folder, 'job.json').read_text())
+    targets = np.load(f'{folder}/targets.npy', allow_pickle=False)
+    try:
+        table = _share(**job, targets=targets if len(targets) else None, share=int(share))
+    except InputError as error:
+        Path(folder, f'{share}.txt').write_text(str(error))
+    else:
+        np.save(f'{folder}/{share}.npy', table)
+
+
+def _share(
+    path: str | Path, every: int, stride: int, targets: np.ndarray | None, share: int, workers: int
+) -> np.ndarray:
+    """One worker's frames, every `workers`-th: rows [n] of 'index' and the fields of `Measured`."""
+    cv2.setNumThreads(1)
+    detect, landmark, describe = _load_models()
+    known, rows = _known_boxes(path), []
+    for n, (_, _, rgb, name) in enumerate(iter_frames(path)):
+        row, aside = divmod(n, stride)
+        if aside or row % workers != share:
+            continue
+        points, descriptor, detail = np.full((68, 2), np.nan), np.full(128, np.nan), math.nan
+        target = targets[row] if targets is not None and row < len(targets) else None
+        box = known.get(name) or choose_box([box for box, _ in detect(rgb)], target)
+        if box is not None:
+            points = landmark(rgb, box)
+            detail = face_detail(rgb, points)
+            if row % every == 0:
+                descriptor = describe(rgb, points)
+        rows.append((row, points, descriptor, detail))
+    kinds = [('index', int), ('landmarks', np.float32, (68, 2)), ('descriptors', np.float32, 128), ('detail', float)]
+    return np.array(rows, kinds)
+
+
+def _known_boxes(path: str | Path) -> dict[str, tuple]:
+    """Where the faces of a face set are, by file: a detector would want more around them than their crops have."""
+    if kind(path) != 'faceset':
+        return {}
+    rows = load_faceset(path).rows
+    return {row.path.name: (*row.landmarks.min(0).tolist(), *row.landmarks.max(0).tolist()) for row in rows}
+
+
+def choose_box(boxes: list[tuple], target: np.ndarray | None) -> tuple | None:
+    """The largest box, or, given target landmarks [68, 2], the one nearest to them: within half their size, or none."""
+    if not boxes:
+        return None
+    boxes = np.asarray(boxes, np.float32)  # [N, 4] x0 y0 x1 y1
+    if target is None or np.isnan(target[0, 0]):
+        return tuple(boxes[np.argmax(boxes[:, 2] - boxes[:, 0])])
+    low, high = target.min(0), target.max(0)
+    away = np.linalg.norm((boxes[:, :2] + boxes[:, 2:]) / 2 - (low + high) / 2, axis=1)
+    nearest = int(np.argmin(away))
+    return tuple(boxes[nearest]) if away[nearest] < (high - low).max() / 2 else None
+
+
+def face_detail(rgb: np.ndarray, landmarks: np.ndarray) -> float:
+    """Standard deviation of the Laplacian inside the landmarks' hull, of the face scaled to DETAIL_SIZE pixels."""
+    low, high = landmarks.min(0), landmarks.max(0)
+    side = max(float((high - low).max()), 2.0)
+    x, y = np.round((low + high) / 2 - side / 2).astype(int)
+    side = round(side)
+    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    pad = max(0, -x, -y, x + side - grey.shape[1], y + side - grey.shape[0])
+    grey = cv2.copyMakeBorder(grey, pad, pad, pad, pad, cv2.BORDER_REPLICATE)
+    crop = grey[y + pad : y + pad + side, x + pad : x + pad + side]
+    shrinks = side > DETAIL_SIZE
+    crop = cv2.resize(crop, (DETAIL_SIZE, DETAIL_SIZE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    hull = cv2.convexHull((landmarks - (x, y)).astype(np.float32) * (DETAIL_SIZE / side))
+    inside = cv2.fillConvexPoly(np.zeros((DETAIL_SIZE, DETAIL_SIZE), np.uint8), hull.astype(np.int32), 1) > 0
+    return float(cv2.Laplacian(crop.astype(np.float32), cv2.CV_32F)[inside].std())
+
+
+def compare(swap: Measured, source: Measured, face: Measured) -> dict:
+    """The figures of a swap against its input and the person put in.
+
+    Returns:
+        transfer: d(swap, source) / (d(swap, source) + d(swap, face)), descriptors against the mean descriptor of each
+            person, averaged over frames. 0.5 is half-way, higher is better.
+        distance_to_face: d(swap, face); below 0.6 dlib calls it the same person.
+        expression: correlation of the eyes' and mouth's motion with the input's, free of place, size and tilt.
+        detail: detail of the swapped face over that of the person's own video.
+        jitter: mean second difference over time of the landmarks less the input's, over the distance of the eyes.
+        faces_lost: frames where a face is found in the input and none in the swap.
+        frames: frames compared.
+
+        None stands for a figure that cannot be had, such as when the swap shows no face at all.
+    """
+    if swap.frames != source.frames:
+        raise InputError(f'{swap.path} has {swap.frames} frames and {source.path} {source.frames}: not its swap')
+    both = swap.found & source.found
+    described = np.isfinite(swap.descriptors[:, 0])
+    to_source = np.linalg.norm(swap.descriptors[described] - np.nanmean(source.descriptors, 0), axis=1)
+    to_face = np.linalg.norm(swap.descriptors[described] - np.nanmean(face.descriptors, 0), axis=1)
+    figures = {
+        'transfer': _mean(to_source / np.maximum(to_source + to_face, 1e-9)),
+        'distance_to_face': _mean(to_face),
+        'expression': _correlation(expression(swap.landmarks[both]), expression(source.landmarks[both])),
+        'detail': _mean(swap.detail[swap.found] / np.nanmean(face.detail)),
+        'jitter': _difference(_shake(swap.landmarks), _shake(source.landmarks)),
+        'faces_lost': int((source.found & ~swap.found).sum()),
+        'frames': swap.frames,
+    }
+    return {key: round(value, 4) if isinstance(value, float) else value for key, value in figures.items()}
+
+
+def expression(landmarks: np.ndarray) -> np.ndarray:
+    """Eyes and mouth in the frame of the face's own eyes: [T, 68, 2] -> [T, 64], less the mean over time.
+
+    The middle between the eyes is the origin and the step from one eye to the other is 1, as complex numbers.
+    """
+    z = landmarks[..., 0] + 1j * landmarks[..., 1]  # [T, 68]
+    left, right = z[:, 36:42].mean(1, keepdims=True), z[:, 42:48].mean(1, keepdims=True)
+    own = (z[:, EYES_AND_MOUTH] - (left + right) / 2) / (right - left)
+    moved = own - own.mean(0) if len(own) else own
+    return np.concatenate([moved.real, moved.imag], 1)
+
+
+def _correlation(a: np.ndarray, b: np.ndarray) -> float | None:
+    norm = math.sqrt((a**2).sum() * (b**2).sum())
+    return float((a * b).sum() / norm) if norm > 0 else None
+
+
+def _shake(landmarks: np.ndarray) -> float | None:
+    """Mean length of the landmarks' second difference over time, over the distance between the eyes."""
+    second = landmarks[2:] - 2 * landmarks[1:-1] + landmarks[:-2]  # [T - 2, 68, 2], NaN beside a frame without face
+    eyes = np.linalg.norm(landmarks[:, 42:48].mean(1) - landmarks[:, 36:42].mean(1), axis=-1)  # [T]
+    shake = np.linalg.norm(second, axis=-1).mean(-1) / eyes[1:-1]
+    return _mean(shake[np.isfinite(shake)])
+
+
+def _difference(a: float | None, b: float | None) -> float | None:
+    return None if a is None or b is None else a - b
+
+
+def _mean(values: np.ndarray) -> float | None:
+    return float(values.mean()) if len(values) else None
+
+
+def evaluate(
+    swap: str | Path,
+    source: str | Path,
+    face: str | Path,
+    truth: str | Path | None = None,
+    mask: str | Path | None = None,
+    every: int = 1,
+    workers: int | None = None,
+) -> dict:
+    """All figures of a swapped video: `compare`, and `compare_truth` where a truth is given."""
+    for path in filter(None, (swap, source, face, truth, mask)):
+        kind(path)  # one that is missing is said before the long work
+    before = measure(source, every=every, workers=workers)
+    after = measure(swap, every=every, follow=before, workers=workers)
+    figures = compare(after, before, measure_person(face, workers=workers))
+    if truth is not None:
+        figures |= compare_truth(swap, truth, mask)
+    return figures
+
+
+def _load_models() -> tuple[Callable, Callable, Callable]:
+    """detect(rgb) -> [(box, score)], landmark(rgb, box) -> [68, 2], describe(rgb, landmarks) -> [128].
+
+    The landmarks are the model's own, rounded to pixels: those of `data.faces.landmarks`, which the swap is made with,
+    are steadier, and would judge their own work.
+    """
+    import dlib
+
+    from dfjax.data.faces.detect import load_detector
+    from dfjax.data.faces.dlib_models import LANDMARKS, dlib_model
+    from dfjax.data.faces.identity import load_descriptor
+
+    predictor = dlib.shape_predictor(dlib_model(LANDMARKS))
+
+    def landmark(rgb: np.ndarray, box: tuple) -> np.ndarray:
+        rect = dlib.rectangle(*(round(float(v)) for v in box))
+        return np.array([(p.x, p.y) for p in predictor(rgb, rect).parts()], np.float32)
+
+    return load_detector('dlib'), landmark, load_descriptor()
+
+
+if __name__ == '__main__':
+    _serve(*sys.argv[1:])

@@ -1,0 +1,54 @@
+"""Inversion of a GAN: the style whose picture is nearest to a given one (Abdal et al. 2019)."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from dfjax.inference.latents import GROUP, in_groups, to_uint8
+from dfjax.inference.run import Run
+from dfjax.inference.sample import draw_noise
+from dfjax.losses.latent import texture_distance
+
+TRIES = 256  # random styles, of which the best is where the search begins
+RATE = 0.05
+
+
+def invert(run: Run, pictures: np.ndarray, steps: int = 200, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Styles [N, latent] and their pictures uint8 [N, S, S, 3], nearest to pictures uint8 [N, S, S, 3].
+
+    Args:
+        run: of system gan.
+        steps: of Adam on squared error and `losses.latent.texture_distance`.
+        seed: of the styles that are tried first.
+    """
+    params = jax.device_put(run.params)
+    decode = functools.partial(run.system.decode, run.cfg)
+    style = jax.jit(functools.partial(run.system.style, run.cfg))
+    tried = np.asarray(style(params, draw_noise(run, TRIES, seed)))
+    shown = in_groups(lambda w: jax.jit(decode)(params, w), tried)  # [TRIES, S, S, 3]
+    optimizer = optax.adam(optax.cosine_decay_schedule(RATE, steps))
+
+    @jax.jit
+    def update(params: dict, w: jax.Array, opt: tuple, target: jax.Array) -> tuple:
+        def loss(w: jax.Array) -> jax.Array:
+            made = decode(params, w)
+            # A sum over pictures: each is searched for by itself.
+            return len(w) * (((made - target) ** 2).mean() + 0.2 * texture_distance(made, target))
+
+        updates, opt = optimizer.update(jax.grad(loss)(w), opt)
+        return optax.apply_updates(w, updates), opt
+
+    found = []
+    for start in range(0, len(pictures), GROUP):
+        target = pictures[start : start + GROUP].astype(np.float32) / 127.5 - 1
+        far = ((target[:, None] - shown[None]) ** 2).mean((2, 3, 4))  # [n, TRIES]
+        w = jnp.asarray(tried[far.argmin(1)])
+        opt = optimizer.init(w)
+        for _ in range(steps):
+            w, opt = update(params, w, opt, target)
+        found.append(np.asarray(w))
+    styles = np.concatenate(found)
+    return styles, to_uint8(in_groups(lambda w: jax.jit(decode)(params, w), styles))

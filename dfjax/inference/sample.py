@@ -1,0 +1,119 @@
+"""Pictures out of noise, by a trained VAE, GAN or diffusion model; and what a diffusion model makes of given ones.
+
+noise = draw_noise(run, 16, seed=0)
+pictures = make(run, noise, truncation=0.8)                          a VAE or a GAN
+pictures = diffuse(run, noise, steps=20, labels={'smile': 1})        a diffusion model
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dfjax.errors import InputError
+from dfjax.inference import solvers as samplers
+from dfjax.inference.latents import in_groups, slerp, to_uint8
+from dfjax.inference.run import Run
+
+GENERATIVE = ('vae', 'gan', 'diffusion')
+BATCH = 16  # pictures that a diffusion model makes at once
+
+
+def draw_noise(run: Run, count: int, seed: int) -> np.ndarray:
+    """Standard gaussian noise for `count` pictures, the n-th of them a function of (seed, n): [count, ...].
+
+    Raises:
+        InputError: if the run is of a system that makes no pictures out of noise.
+    """
+    cfg = run.cfg
+    if cfg.system not in GENERATIVE:
+        raise InputError(f'{run.path}: a run of system {cfg.system!r}; samples need one of {", ".join(GENERATIVE)}')
+    shape = (cfg.data.size, cfg.data.size, 3) if cfg.system == 'diffusion' else (cfg.model.latent,)
+    keys = jax.vmap(lambda n: jax.random.fold_in(jax.random.key(seed), n))(jnp.arange(count))
+    return np.asarray(jax.vmap(lambda key: jax.random.normal(key, shape))(keys))
+
+
+def interpolated(noise: np.ndarray, between: int) -> np.ndarray:
+    """Noise [N, ...] and so many steps of a spherical path after each but the last: [(N - 1)(between + 1) + 1, ...]."""
+    steps = between + 1
+    walk = [slerp(a, b, k / steps) for a, b in pairwise(noise) for k in range(steps)]
+    return np.stack([*walk, noise[-1]])
+
+
+def make(run: Run, noise: np.ndarray, truncation: float = 1.0) -> np.ndarray:
+    """uint8 pictures [N, S, S, 3] of a VAE or GAN from noise [N, latent]."""
+    apply = jax.jit(functools.partial(run.system.from_noise, run.cfg, truncation=truncation))
+    params = jax.device_put(run.params)
+    return to_uint8(in_groups(lambda z: apply(params, z), noise, BATCH))
+
+
+def diffuse(
+    run: Run,
+    noise: np.ndarray,
+    *,
+    steps: int = 20,
+    solver: str = 'dpm++',
+    labels: Mapping[str, float] | None = None,
+    guidance: float = 1.0,
+    init: np.ndarray | None = None,
+    strength: float = 1.0,
+    mask: np.ndarray | None = None,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> np.ndarray:
+    """uint8 pictures [N, S, S, 3] of a diffusion model from noise [N, S, S, 3].
+
+    Args:
+        steps: of the solver.
+        solver: one of samplers.SOLVERS.
+        labels: 1 (with) or 0 (without) by name, of the run's labels; the others are left open.
+        guidance: see `systems.diffusion.denoiser`.
+        init: uint8 [S, S, 3], a picture to begin from instead (SDEdit): noise is put over it up to `strength`.
+        strength: how much of the noise; 1 forgets the picture.
+        mask: bool [S, S], where `init` is to be made anew; it is kept elsewhere.
+        seed: of the noise that the solver 'ddpm' adds.
+        progress: called with the steps done and their number.
+
+    Raises:
+        InputError: unknown label or solver, numbers out of range, a mask without a picture.
+    """
+    cfg, system = run.cfg, run.system
+    if mask is not None and init is None:
+        raise InputError('a mask says which part of a picture to make anew: give --init IN')
+    table = system.table(cfg)
+    schedule = samplers.times(cfg.times, steps, strength)
+    wanted = label_row(cfg.data.labels, labels or {})
+    row = jnp.tile(jnp.asarray(wanted, jnp.float32), (BATCH, 1))
+    denoise = system.denoiser(cfg, jax.device_put(run.params), row, guidance)
+    if init is not None:
+        known = jnp.asarray(init, jnp.float32)[None] / 127.5 - 1
+        if mask is not None:
+            denoise = samplers.inpainting(denoise, known, jnp.asarray(mask, jnp.float32)[None, ..., None])
+    made, batches = [], -(-len(noise) // BATCH)
+    for n in range(batches):
+        part = noise[n * BATCH : (n + 1) * BATCH]
+        x = jnp.asarray(np.concatenate([part, np.zeros((BATCH - len(part), *part.shape[1:]), part.dtype)]))
+        if init is not None:
+            a, s = np.sqrt(table[schedule[0]]), np.sqrt(1 - table[schedule[0]])
+            x = float(a) * known + float(s) * x
+        key = jax.random.fold_in(jax.random.key(seed), n)
+        tick = progress and (lambda done, total, n=n: progress(n * total + done, batches * total))
+        made.append(np.asarray(samplers.sample(denoise, x, table, schedule, solver, key, tick))[: len(part)])
+    return to_uint8(np.concatenate(made))
+
+
+def label_row(names: list[str], labels: Mapping[str, float]) -> list[float]:
+    """The condition [K] of -1, 0 and 1: labels not named are left open.
+
+    Raises:
+        InputError: a label that the run does not know, or another value than 0 and 1.
+    """
+    for name, value in labels.items():
+        if name not in names:
+            raise InputError(f'label {name!r} is unknown to the run; there are: {", ".join(names) or "none"}')
+        if value not in (0, 1):
+            raise InputError(f'label {name}={value:g}: give 1 (with) or 0 (without)')
+    return [2 * labels[name] - 1 if name in labels else 0.0 for name in names]

@@ -1,0 +1,96 @@
+"""Gives a swapped face the crispness of the person's real pictures.
+
+Nets trained by a pixel loss come out soft: the finer a band of detail, the more of it is missing. How much is missing
+can be measured, since faces of both people are at hand: for each band of a Laplacian pyramid (Burt & Adelson 1983), the
+energy in the person's real faces over that in the swaps. The roots of these ratios are the gains.
+"""
+
+import contextlib
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dfjax.data.media.output import atomic_path
+from dfjax.data.sets.faces import open_source
+from dfjax.errors import InputError
+from dfjax.inference.run import Run
+from dfjax.ops.image import gaussian_blur
+from dfjax.ops.skin import extended
+
+SIGMAS = (0.8, 1.6, 3.2)  # pixels; a band lies between two of the blurs
+FACES = 64  # enough for the mean energy of a band
+SHARE = 0.6  # of what is missing is given: with all of it the net's errors flicker
+MOST = 4.0  # a greater gain shows more of the net's errors than of the face
+
+
+def bands(x: jax.Array) -> list[jax.Array]:
+    """[B, S, S, C] -> its bands, finest first, and what remains; their sum is x."""
+    parts = []
+    for sigma in SIGMAS:
+        smooth = gaussian_blur(x, sigma)
+        parts.append(x - smooth)
+        x = smooth
+    return [*parts, x]
+
+
+def amplify(x: jax.Array, gains: tuple[float, ...]) -> jax.Array:
+    """[B, S, S, C] with the bands of its brightness times their gains; colours have little detail, and noise."""
+    *fine, _ = bands(x.mean(-1, keepdims=True))
+    return x + sum((g - 1) * band for g, band in zip(gains, fine, strict=True))
+
+
+def measure_gains(made: jax.Array, where: jax.Array, real: jax.Array, real_where: jax.Array) -> tuple[float, ...]:
+    """The gains, each in 1..MOST, that give the brightness of `made` the band energies of that of `real`.
+
+    Args:
+        made: [B, S, S, 3] swapped faces.
+        where: [B, S, S, 1] weights, where they count.
+        real: [N, S, S, 3] real faces of the person put in, in the same range.
+        real_where: [N, S, S, 1] likewise.
+    """
+
+    def energy(x: jax.Array, weight: jax.Array) -> np.ndarray:
+        x = jnp.asarray(x)
+        return np.array(
+            [float((band**2 * weight).sum() / weight.sum()) for band in bands(x.mean(-1, keepdims=True))[:-1]]
+        )
+
+    gains = np.sqrt(energy(real, real_where) / np.maximum(energy(made, where), 1e-9))
+    return tuple(float(g) for g in np.clip(gains, 1.0, MOST).round(3))
+
+
+def run_gains(run: Run, side: str = 'b') -> tuple[float, ...] | None:
+    """The gains of a face swap, measured on the faces that it was trained on and kept in the run's folder.
+
+    Returns:
+        None where the gains are not known yet and the faces are no longer where the run's config says.
+    """
+    kept = run.path / f'detail_{side}_{run.step}.json'
+    if kept.is_file():
+        with contextlib.suppress(ValueError):  # a damaged file is measured again
+            return tuple(json.loads(kept.read_text())['gains'])
+    other = 'a' if side == 'b' else 'b'
+    try:
+        real, real_where, _ = _some_faces(run, side)
+        seen, where, points = _some_faces(run, other)
+    except InputError:
+        return None
+    if run.cfg.data.straight:  # the decoder has learnt faces without the hard edge of hair
+        real = 2 * np.asarray(jax.jit(extended)((real + 1) / 2, real_where)) - 1
+    made, _ = jax.jit(lambda params, *inputs: run.system.swap(run.cfg, params, *inputs, side))(run.params, seen, points)
+    gains = tuple(round(1 + SHARE * (g - 1), 3) for g in measure_gains(made, where, real, real_where))
+    with contextlib.suppress(InputError), atomic_path(kept, force=True) as part:  # a run that cannot be written serves
+        part.write_text(json.dumps({'gains': gains}))
+    return gains
+
+
+def _some_faces(run: Run, side: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Training faces spread over a side's set: pictures in [-1, 1], masks in [0, 1], landmarks in units of the side."""
+    source = open_source(run.cfg.data[side], run.cfg.data.size, run.cfg.data.face_type)
+    some = np.unique(np.linspace(0, len(source) - 1, FACES).round().astype(int))
+    faces = [source[int(i)] for i in some]
+    pictures = np.stack([face['image'] for face in faces]).astype(np.float32) / 127.5 - 1  # [N, S, S, 3]
+    masks = np.stack([face['mask'] for face in faces])[..., None].astype(np.float32) / 255  # [N, S, S, 1]
+    return pictures, masks, (np.stack([face['landmarks'] for face in faces]) + 0.5) / run.cfg.data.size

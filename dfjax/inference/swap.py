@@ -1,0 +1,122 @@
+"""Puts a trained face into frames: crops in, a jitted apply for groups of faces, pastes out."""
+
+import functools
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dfjax.data.faces.align import align_matrices, crop
+from dfjax.data.faces.face import Face
+from dfjax.data.faces.mask import face_outline, rasterise
+from dfjax.data.faces.warp import apply
+from dfjax.errors import InputError
+from dfjax.inference.paste import COLOURS, match_colour, paste, soft_mask
+from dfjax.inference.run import Run
+from dfjax.inference.sharpen import amplify
+from dfjax.ops.skin import skin
+
+# Faces that the nets see at once. XLA adds up in another order for another size, so one program of one size is compiled
+# and a batch is as many calls of it: on a CPU as fast as one large program, and the same but for the last bit.
+GROUP = 4
+
+# How much of the frame's skin tone a face takes over. The rest is the person's own: all of it makes a pale person
+# tanned, at the cost of 0.01 of identity transfer and 0.05 of detail.
+TONE = 0.8
+
+# By which brows of the frame may go on past their landmarks: of two pairs of brows one is too many, and of hair beside
+# them a little may go.
+ENDS = 0.1
+
+
+class Swapper:
+    """swapper(frames, faces) -> frames, for a loaded run.
+
+    Args:
+        run: of system 'faceswap'.
+        side: whose decoder: 'b', the person put in, or 'a'.
+        batch_size: faces at hand at once. Results depend on it by the last bit of a sum at most.
+        colour: one of paste.COLOURS: what the face takes over from the frame.
+        gains: of detail bands, see `detail.measure_gains`; None leaves the net's picture as it is.
+        seamless: see `paste.clone`.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        side: str = 'b',
+        batch_size: int = 8,
+        colour: str = 'reinhard',
+        gains: Sequence[float] | None = None,
+        seamless: bool = False,
+    ):
+        if colour not in COLOURS:
+            raise InputError(f'colour {colour!r} is unknown: choose one of {", ".join(COLOURS)}')
+        if batch_size < 1:
+            raise InputError(f'batch size {batch_size}: give 1 or more')
+        self.size, self.face_type = run.cfg.data.size, run.cfg.data.face_type
+        self.batch_size, self.seamless = batch_size, seamless
+        gains = None if gains is None else tuple(gains)
+        self._params = jax.device_put(run.params)
+        self._apply = jax.jit(functools.partial(apply_swap, run, side, colour, gains))
+
+    def __call__(self, frames: list[np.ndarray], faces: list[list[Face]]) -> list[np.ndarray]:
+        """Frames uint8 [H, W, 3] with each of their faces swapped; one without faces is returned itself."""
+        where = [(i, face) for i, found in enumerate(faces) for face in found]
+        if not where:
+            return frames
+        matrices = align_matrices(np.stack([face.landmarks for _, face in where]), self.face_type, self.size)
+        done = list(frames)
+        for start in range(0, len(where), self.batch_size):
+            part = slice(start, start + self.batch_size)
+            made, masks = self.faces(frames, where[part], matrices[part])
+            for (i, _), matrix, picture, mask in zip(where[part], matrices[part], made, masks):
+                if done[i] is frames[i]:
+                    done[i] = frames[i].copy()
+                paste(done[i], picture, mask, matrix, self.seamless)
+        return done
+
+    def faces(self, frames: list, where: list[tuple[int, Face]], matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Swapped faces float32 [N, S, S, 3] in 0..255 and their masks [N, S, S], N at most the batch size."""
+        room = -(-self.batch_size // GROUP) * GROUP  # what is left over stays black
+        crops = np.zeros((room, self.size, self.size, 3), np.uint8)
+        hulls = np.zeros((room, self.size, self.size, 1), np.uint8)
+        points = np.zeros((room, 68, 2), np.float32)
+        for n, ((i, face), matrix) in enumerate(zip(where, matrices)):
+            crops[n] = crop(frames[i], matrix, self.size)
+            points[n] = (apply(matrix, face.landmarks) + 0.5) / self.size
+            hulls[n, ..., 0] = rasterise(face_outline(crops[n], apply(matrix, face.landmarks), ENDS), self.size)
+        try:
+            groups = [slice(i, i + GROUP) for i in range(0, room, GROUP)]
+            parts = [self._apply(self._params, crops[g], hulls[g], points[g]) for g in groups]
+            made, masks = (np.concatenate([np.asarray(x) for x in kind]) for kind in zip(*parts))
+        except jax.errors.JaxRuntimeError as error:
+            if 'RESOURCE_EXHAUSTED' not in str(error):
+                raise
+            size = self.batch_size
+            hint = f'try --batch-size {size // 2}' if size > GROUP else 'no smaller batch would help'
+            raise InputError(f'the device ran out of memory with --batch-size {size}; {hint}') from None
+        return made[: len(where)], masks[: len(where)]
+
+
+def apply_swap(
+    run: Run,
+    side: str,
+    colour: str,
+    gains: tuple | None,
+    params: dict,
+    crops: jax.Array,
+    hulls: jax.Array,
+    points: jax.Array,
+) -> tuple[jax.Array, jax.Array]:
+    """The device's part: uint8 crops [B, S, S, 3], hulls [B, S, S, 1] and landmarks [B, 68, 2] in units of the side to
+    faces in 0..255 and soft masks [B, S, S]."""
+    pictures, hulls = crops.astype(jnp.float32) / 255, hulls.astype(jnp.float32) / 255
+    faces, masks = run.system.swap(run.cfg, params, 2 * pictures - 1, points, side)
+    faces = (faces + 1) / 2
+    if gains is not None:
+        faces = jnp.clip(amplify(faces, gains), 0, 1)
+    shown = jnp.minimum(hulls, masks)
+    faces = match_colour(colour, faces, pictures, skin(faces, shown), skin(pictures, shown), TONE)
+    return faces * 255, soft_mask(shown)[..., 0]
