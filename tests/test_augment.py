@@ -30,7 +30,7 @@ def make_faces(n: int = 4, size: int = SIZE) -> dict:
     image[..., 1] = np.arange(size)[:, None] * 255 / (size - 1)  # y
     mask = np.zeros((n, size, size), np.uint8)
     mask[:, size // 4 : -size // 4, size // 3 : -size // 3] = 255
-    landmarks = rng.uniform(size / 4, 3 * size / 4, (n, 68, 2)).astype(np.float32)
+    landmarks = rng.uniform(0.25, 0.75, (n, 68, 2)).astype(np.float32)
     return {'image': image, 'mask': mask, 'landmarks': landmarks}
 
 
@@ -58,7 +58,7 @@ def test_nothing_happens_at_zero_strength(faces):
     for name in ('input', 'target'):
         np.testing.assert_allclose(pair[name], truth, atol=1e-5)
     np.testing.assert_allclose(pair['mask'][..., 0], faces['mask'] / 255, atol=1e-5)
-    np.testing.assert_allclose(pair['landmarks'], (faces['landmarks'] + 0.5) / SIZE, atol=1e-5)
+    np.testing.assert_allclose(pair['landmarks'], faces['landmarks'], atol=1e-5)
 
 
 def test_other_sizes_show_the_same_picture(faces):
@@ -67,20 +67,20 @@ def test_other_sizes_show_the_same_picture(faces):
     truth = faces['image'].reshape(4, 16, 2, 16, 2, 3).mean((2, 4)) / 127.5 - 1
     np.testing.assert_allclose(pair['input'], truth, atol=1e-5)
     np.testing.assert_allclose(pair['target'], truth, atol=1e-5)
-    np.testing.assert_allclose(pair['landmarks'], (faces['landmarks'] + 0.5) / SIZE, atol=1e-5)
+    np.testing.assert_allclose(pair['landmarks'], faces['landmarks'], atol=1e-5)
 
 
 def test_flip_mirrors_pictures_and_names_of_landmarks(faces):
     pair = make_pair(config(flip=1.0), faces)
     np.testing.assert_allclose(pair['target'], faces['image'][:, :, ::-1] / 127.5 - 1, atol=1e-5)
     np.testing.assert_allclose(pair['mask'][..., 0], faces['mask'][:, :, ::-1] / 255, atol=1e-5)
-    mirrored = (faces['landmarks'] * [-1, 1] + [SIZE - 1, 0] + 0.5) / SIZE
+    mirrored = faces['landmarks'] * [-1, 1] + [1, 0]
     for a, b in ((0, 16), (8, 8), (17, 26), (36, 45), (39, 42), (48, 54), (60, 64), (33, 33), (31, 35)):
         np.testing.assert_allclose(pair['landmarks'][:, a], mirrored[:, b], atol=1e-5)
 
 
 def test_mirroring_landmarks_twice_changes_nothing(faces):
-    twice = augment.flip_landmarks(augment.flip_landmarks(jnp.asarray(faces['landmarks']), SIZE), SIZE)
+    twice = augment.flip_landmarks(augment.flip_landmarks(jnp.asarray(faces['landmarks'])))
     np.testing.assert_allclose(twice, faces['landmarks'], atol=1e-4)
 
 
@@ -147,7 +147,7 @@ def test_turned_picture_equals_opencv(faces):
         truth = cv2.warpAffine(picture, m, (SIZE, SIZE), **how)
         np.testing.assert_allclose(pair['input'][i], truth, atol=0.01)
         np.testing.assert_allclose(pair['target'][i], truth, atol=0.01)
-        points = cv2.transform(faces['landmarks'][i][None], cv2.invertAffineTransform(m))[0]
+        points = cv2.transform(faces['landmarks'][i][None] * SIZE - 0.5, cv2.invertAffineTransform(m))[0]
         np.testing.assert_allclose(pair['landmarks'][i], (points + 0.5) / SIZE, atol=1e-4)
 
 
@@ -158,7 +158,7 @@ def test_landmarks_stay_on_what_they_marked(faces):
         x, y = np.round(points * 128 - 0.5).astype(int).T
         good = (x >= 0) & (x < 128) & (y >= 0) & (y < 128)
         assert good.sum() > 40
-        np.testing.assert_allclose(coordinates(target)[y[good], x[good]], truth[good], atol=0.4)
+        np.testing.assert_allclose(coordinates(target)[y[good], x[good]], truth[good] * SIZE - 0.5, atol=0.4)
 
 
 def test_an_example_does_not_depend_on_the_rest_of_its_batch(faces):
@@ -212,7 +212,7 @@ def test_a_straight_pair_bends_the_input_alone(faces):
     assert deep.mean() > 0.03
     np.testing.assert_allclose(pair['target'][deep], whole[deep], atol=0.02)
     np.testing.assert_allclose(pair['mask'][..., 0], faces['mask'] / 255, atol=1e-5)
-    np.testing.assert_allclose(pair['landmarks'], (faces['landmarks'] + 0.5) / SIZE, atol=1e-5)
+    np.testing.assert_allclose(pair['landmarks'], faces['landmarks'], atol=1e-5)
     moved = np.abs(pair['input'] - whole).mean()
     assert 0.001 < moved < 0.3 * np.abs(whole - whole[::-1]).mean() + 0.1
     cfg.warp = 0.0

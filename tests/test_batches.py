@@ -84,7 +84,7 @@ def test_order_depends_on_seed_and_salt_and_not_on_numpy_or_jax():
 
 
 def test_batch_of_pairs(sets):
-    data = make_data(config(sets), 'pairs')
+    data = make_data(config(sets), 'faces_ab')
     batch = jax.jit(data.sample)(data.feed(1), jnp.int32(0), 0)
     faces = {'image': ((4, 32, 32, 3), 'uint8'), 'mask': ((4, 32, 32), 'uint8'), 'landmarks': ((4, 68, 2), 'float32')}
     key = batch.pop('key')
@@ -116,7 +116,7 @@ def test_faces_keep_their_masks_and_landmarks_together():
 
 
 def test_streamed_batches_equal_resident_ones(sets):
-    resident, streamed = (make_data(config(sets, n), 'pairs') for n in (RESIDENT, STREAMED))
+    resident, streamed = (make_data(config(sets, n), 'faces_ab') for n in (RESIDENT, STREAMED))
     assert resident.resident and not streamed.resident
     assert_same(batches(resident, 9), batches(streamed, 9))
     streamed.close()
@@ -125,7 +125,7 @@ def test_streamed_batches_equal_resident_ones(sets):
 def test_a_chunk_of_steps_equals_single_steps(sets):
     for limit in (RESIDENT, STREAMED):
         cfg = config(sets, limit)
-        single, data = batches(make_data(cfg, 'pairs'), 5), make_data(cfg, 'pairs')
+        single, data = batches(make_data(cfg, 'faces_ab'), 5), make_data(cfg, 'faces_ab')
 
         @jax.jit
         def chunk(feed, first, data=data):
@@ -142,7 +142,7 @@ def test_a_chunk_of_steps_equals_single_steps(sets):
 
 def test_streamed_position_is_saved_and_restored(sets):
     cfg = config(sets, STREAMED)
-    data, resumed = make_data(cfg, 'pairs'), make_data(cfg, 'pairs')
+    data, resumed = make_data(cfg, 'faces_ab'), make_data(cfg, 'faces_ab')
     data.feed(6)
     state = data.get_state()
     following = data.feed(3)
@@ -158,10 +158,10 @@ def test_streamed_position_is_saved_and_restored(sets):
 def test_parts_make_up_the_batch(sets, limit):
     """What pmap's devices ask for, and what several processes read, is the same batch cut in two."""
     cfg = config(sets, limit)
-    whole = batches(make_data(cfg, 'pairs'), 3)[-1]
+    whole = batches(make_data(cfg, 'faces_ab'), 3)[-1]
     parts = []
     for part in range(2):
-        data = make_data(cfg, 'pairs', part, 2)
+        data = make_data(cfg, 'faces_ab', part, 2)
         if not data.resident:
             data.set_state({'next_index': 2})
         batch = data.sample(data.feed(1), jnp.int32(2), 0, part, 2)
@@ -199,10 +199,10 @@ def test_rendered_faces_by_name():
         dict(seed=0, batch_size=2, data=dict(size=32, face_type='full', straight=False, resident_bytes=RESIDENT))
     )
     cfg.data.update(a='render:1:3', b='render:2:2')
-    data = make_data(cfg, 'pairs')
+    data = make_data(cfg, 'faces_ab')
     assert {side: x['image'].shape for side, x in data.arrays.items()} == {'a': (3, 32, 32, 3), 'b': (2, 32, 32, 3)}
     for faces in data.arrays.values():  # eyes, nose and mouth lie on the face
-        x, y = faces['landmarks'][:, 27:68].round().astype(int).transpose(2, 0, 1)
+        x, y = (faces['landmarks'][:, 27:68] * 32 - 0.5).round().astype(int).transpose(2, 0, 1)
         assert np.mean([mask[v, u] > 127 for mask, u, v in zip(faces['mask'], x, y)]) > 0.9
 
 
@@ -234,18 +234,18 @@ def test_bad_configs_get_one_line(sets, tmp_path):
     }
     for message, changes in cases.items():
         with pytest.raises(InputError, match=message) as caught:
-            make_data(config(sets, **changes), 'pairs')
+            make_data(config(sets, **changes), 'faces_ab')
         assert '\n' not in str(caught.value)
     with pytest.raises(InputError, match="batches of kind 'clips'"):
         make_data(config(sets), 'clips')
     with pytest.raises(InputError, match='batch_size 4 does not split over 3 processes'):
-        make_data(config(sets), 'pairs', 0, 3)
+        make_data(config(sets), 'faces_ab', 0, 3)
 
 
 def test_a_picture_lost_while_streaming_is_named(tmp_path):
     write_faces(tmp_path / 'a')
     write_faces(tmp_path / 'b')
-    data = make_data(config(tmp_path, STREAMED), 'pairs')
+    data = make_data(config(tmp_path, STREAMED), 'faces_ab')
     for file in (tmp_path / 'b').glob('one_*.png'):
         file.unlink()
     with pytest.raises(InputError, match=r'b/one_0000\d\d.png'):

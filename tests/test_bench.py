@@ -150,13 +150,13 @@ def test_no_strength_makes_the_worker_give_the_face_back():
     size = cfg.data.size
     rng = np.random.default_rng(0)
     image = cv2.GaussianBlur(rng.integers(0, 256, (1, size, size, 3), np.uint8)[0], (0, 0), 4)[None]
-    faces = {'image': image, 'mask': image[..., 0], 'landmarks': rng.uniform(0, size, (1, 68, 2)).astype(np.float32)}
+    faces = {'image': image, 'mask': image[..., 0], 'landmarks': rng.uniform(0, 1, (1, 68, 2)).astype(np.float32)}
     pair = Pairs(cfg, {'a': faces, 'b': faces})[0]['a']
     np.testing.assert_allclose(pair['target'], image[0], atol=1)
     np.testing.assert_allclose(pair['mask'][..., 0], image[0, ..., 0], atol=1)
     half = cv2.resize(image[0], (cfg.input_size,) * 2)
     assert np.abs(pair['input'].astype(float) - half)[2:-2, 2:-2].mean() < 2
-    np.testing.assert_allclose(pair['landmarks'], (faces['landmarks'][0] + 0.5) / size, atol=1e-5)
+    np.testing.assert_allclose(pair['landmarks'], faces['landmarks'][0], atol=1e-5)
 
 
 # The other systems

@@ -55,7 +55,7 @@ def test_mask_names_the_parts_of_a_rendered_picture(people):
     near = [np.abs(domain_picture('mask', item) - colour).sum(-1) < 6 for colour in (*PARTS, BACKGROUND)]
     assert all(0.02 < where.mean() < 0.8 for where in near)
     assert sum(where.mean() for where in near) > 0.85  # the rest are edges
-    inner = item['landmarks'][30:68].round().astype(int)  # nose, eyes, mouth are skin
+    inner = (item['landmarks'][30:68] * SIZE - 0.5).round().astype(int)  # nose, eyes, mouth are skin
     assert near[0][inner[:, 1], inner[:, 0]].all()
     assert near[3][:3, :3].all() or near[1][:3, :3].all()  # a corner at the top is no skin
     hair = item['image'][near[1]].mean(0)
@@ -66,7 +66,7 @@ def test_landmarks_are_drawn_where_they_are(people):
     item = people[0]
     drawn = domain_picture('landmarks', item).sum(-1) > 60
     y, x = np.nonzero(drawn)
-    apart = np.linalg.norm(item['landmarks'][:, None] - np.stack([x, y], -1), axis=-1)
+    apart = np.linalg.norm(item['landmarks'][:, None] * SIZE - 0.5 - np.stack([x, y], -1), axis=-1)
     assert apart.min(1).max() < 1  # every point is on a line
     over = domain_picture('mask+landmarks', item)
     mask = domain_picture('mask', item)

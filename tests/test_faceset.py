@@ -91,7 +91,7 @@ def test_arrays_keep_their_coordinates_at_any_size(tmp_path, size):
     light = arrays['image'][0, ..., 0].astype(float)
     ys, xs = np.mgrid[:size, :size]
     centre = np.array([(xs * light).sum(), (ys * light).sum()]) / light.sum()
-    assert np.allclose(centre, arrays['landmarks'][0, 36], atol=0.02 * size / 24)
+    assert np.allclose(centre, arrays['landmarks'][0, 36] * size - 0.5, atol=0.02 * size / 24)
     outline = np.concatenate([FACE[:17], FACE[26:16:-1] - (0, 0.15)])
     area = cv2.contourArea(outline.astype(np.float32))
     assert arrays['mask'][0].mean() / 255 == pytest.approx(area, rel=0.03)

@@ -213,3 +213,10 @@ def test_lab_has_a_finite_gradient_at_black():
     slope = jax.grad(lambda x: image.rgb_to_lab(x).sum())(jnp.zeros((1, 1, 1, 3)))
     back = jax.grad(lambda x: image.lab_to_rgb(x).sum())(jnp.zeros((1, 1, 1, 3)))
     assert np.isfinite(slope).all() and np.isfinite(back).all()
+
+
+def test_unit_coordinates_and_pixels():
+    """A picture of 4 pixels reaches from 0 to 1, and the centre of its first pixel lies half a pixel inside."""
+    points = np.array([[0.0, 3.0], [-0.5, 3.5]])
+    np.testing.assert_array_equal(geometry.to_unit(points, 4), [[0.125, 0.875], [0, 1]])
+    np.testing.assert_array_equal(geometry.to_pixels(geometry.to_unit(points, 4), 4), points)

@@ -161,7 +161,7 @@ def test_rendered_people_are_different_and_aligned(people):
     apart = np.abs(images[:, None] - images).mean((2, 3, 4))
     assert apart[~np.eye(6, dtype=bool)].min() > 8
     middle = np.mean([people[n]['landmarks'][27:48].mean(0) for n in range(6)], 0)  # of eyes and nose
-    assert np.abs(middle - (SIZE - 1) / 2).max() < 0.1 * SIZE
+    assert np.abs(middle - 0.5).max() < 0.1
 
 
 # streams
@@ -235,13 +235,13 @@ def test_bad_names_get_one_line(tmp_path, monkeypatch):
         ('config key data.source is empty: name the pictures, as --config.data.source=F', 'labelled', empty),
         (r'config key data.source: a name is empty between the \+ of', 'labelled', dict(source=f'{a}+', labels=())),
         ('config key data.b is empty', 'unpaired', dict(a=a, b='')),
-        ('config key data.a is empty', 'pairs', dict(a='', b=PEOPLE, face_type='full', straight=False)),
+        ('config key data.a is empty', 'faces_ab', dict(a='', b=PEOPLE, face_type='full', straight=False)),
         ('config keys data.source, or data.a and data.b, are empty', 'aligned', dict(source='', a='', b='')),
         ('config key data.b is empty', 'aligned', dict(source='', a=a, b='')),
         ('pair:edges:: write pair:DOMAIN:NAME', 'aligned', dict(source='pair:edges:')),
         ('2 pictures without a partner: 2, 5', 'aligned', dict(a=a, b=b)),
         ('2 and 6 pictures; pairs need as many', 'aligned', dict(a=a, b=PEOPLE)),
-        ("kind 'clips' cannot be made; the kinds are: pairs", 'clips', {}),
+        ("kind 'clips' cannot be made; the kinds are: faces_ab", 'clips', {}),
     ]
     for message, kind, keys in cases:
         with pytest.raises(InputError, match=message) as caught:

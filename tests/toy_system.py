@@ -14,7 +14,7 @@ from dfjax import systems
 from dfjax.data.batches import Resident, example_keys
 from dfjax.systems.state import State, common_config, mean_over_devices
 
-BATCH = 'pairs'
+BATCH = 'faces_ab'
 FEATURES = 12
 
 

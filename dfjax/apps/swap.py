@@ -100,7 +100,7 @@ def swap(
     _claim(workdir, face, into, person)
     found = _extract(cfg, workdir, face, into, person, progress)
     analysis = load_analysis(workdir / 'into.jsonl')
-    data = make_data(cfg, 'pairs')
+    data = make_data(cfg, 'faces_ab')
     extracted = time.monotonic()
 
     deadline = None

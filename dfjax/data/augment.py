@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from dfjax.ops.geometry import compose_affine, invert_affine, transform_points, umeyama
+from dfjax.ops.geometry import compose_affine, invert_affine, to_pixels, to_unit, transform_points, umeyama
 from dfjax.ops.image import affine_grid, grid_sample
 from dfjax.ops.skin import extended
 
@@ -42,13 +42,13 @@ def warped_pair(cfg: ConfigDict, keys: jax.Array, faces: dict, side_in: int, sid
     Args:
         cfg: see `default_config`.
         keys: [B] typed random keys.
-        faces: 'image' uint8 [B, S, S, 3], 'mask' uint8 [B, S, S], 'landmarks' [B, 68, 2] in pixels.
+        faces: 'image' uint8 [B, S, S, 3], 'mask' uint8 [B, S, S], 'landmarks' [B, 68, 2] in unit coordinates.
         side_in: side of the warped picture.
         side_out: side of the target.
 
     Returns:
         'input' [B, side_in, side_in, 3] and 'target' [B, side_out, side_out, 3] in [-1, 1], 'mask' [B, side_out,
-        side_out, 1] in [0, 1] and 'landmarks' [B, 68, 2] in units of the side, both of the target.
+        side_out, 1] in [0, 1] and 'landmarks' [B, 68, 2] in unit coordinates, both of the target.
     """
     size = faces['image'].shape[1]
     draws, picture, landmarks = flipped(cfg, keys, faces)
@@ -63,8 +63,8 @@ def warped_pair(cfg: ConfigDict, keys: jax.Array, faces: dict, side_in: int, sid
     dense = dense + jnp.einsum('bij,bstj->bsti', shared[..., :2], bend)
     warped = grid_sample(picture[..., :3], dense)
     target = grid_sample(picture, affine_grid(rescale(to_source, size, side_out), side_out))
-    points = transform_points(invert_affine(to_source), landmarks)  # source to target pixels
-    return _pair(cfg, draws[:, 3], warped, target, (points + 0.5) / size)
+    points = transform_points(invert_affine(to_source), to_pixels(landmarks, size))  # source to target pixels
+    return _pair(cfg, draws[:, 3], warped, target, to_unit(points, size))
 
 
 def straight_pair(
@@ -73,14 +73,14 @@ def straight_pair(
     """`warped_pair` for faces without shape (`data.faces.shape`), where nothing is to be learnt of rotation, scale and
     shift: the target is the face itself. Its skin goes on past the outline (`ops.skin.extended`), so that a decoder
     paints no hair, and what it paints need not be cut back where its mask is a little off; `features` [S, S] are not
-    painted over. 'landmarks' are those that the face had, in units of the side."""
+    painted over. 'landmarks' are those that the face had."""
     size = faces['image'].shape[1]
     draws, picture, landmarks = flipped(cfg, keys, faces)
     _, bend = random_bend(cfg, draws[:, 1], side_in, size)
     still = jnp.tile(jnp.eye(2, 3), (len(keys), 1, 1))
     warped = grid_sample(picture[..., :3], affine_grid(rescale(still, size, side_in), side_in) + bend)
     target = jnp.concatenate([extended(picture[..., :3], picture[..., 3:], features), picture[..., 3:]], -1)
-    return _pair(cfg, draws[:, 3], warped, target, (landmarks + 0.5) / size)
+    return _pair(cfg, draws[:, 3], warped, target, landmarks)
 
 
 def flipped(cfg: ConfigDict, keys: jax.Array, faces: dict) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -92,7 +92,7 @@ def flipped(cfg: ConfigDict, keys: jax.Array, faces: dict) -> tuple[jax.Array, j
     if cfg.flip:
         chosen = jax.vmap(lambda key: jax.random.bernoulli(key, cfg.flip))(draws[:, 0])
         picture = jnp.where(chosen[:, None, None, None], dm_pix.flip_left_right(picture), picture)
-        mirrored = flip_landmarks(landmarks, picture.shape[1])
+        mirrored = flip_landmarks(landmarks)
         landmarks = jnp.where(chosen[:, None, None], mirrored, landmarks)
     return draws, picture, landmarks
 
@@ -150,10 +150,10 @@ _MIRROR = np.concatenate(
 )
 
 
-def flip_landmarks(landmarks: jax.Array, size: int) -> jax.Array:
-    """68 landmarks [B, 68, 2] of mirrored pictures of `size` pixels: points move and change their names."""
+def flip_landmarks(landmarks: jax.Array) -> jax.Array:
+    """68 landmarks [B, 68, 2] of mirrored pictures, in unit coordinates: points move and change their names."""
     mirrored = landmarks[:, _MIRROR]
-    return mirrored.at[..., 0].set(size - 1 - mirrored[..., 0])
+    return mirrored.at[..., 0].set(1 - mirrored[..., 0])
 
 
 def jitter_colour(cfg: ConfigDict, keys: jax.Array, pictures: jax.Array) -> jax.Array:

@@ -28,16 +28,16 @@ epochs are shuffled, and the two modes give the same batches. Under pmap each de
 `sample(feed, step, i, part, parts)`, where a streamed feed already holds that part only.
 
 Batches by kind (`BATCH` of a system), and the keys of `cfg.data` that they read; images are uint8 [B, S, S, 3]:
-    'pairs'     {'a': faces, 'b': faces}, where faces = {'image', 'mask': uint8 [B, S, S], 'landmarks': float32
-                [B, 68, 2] in pixels}; both sides shuffled by themselves.   a, b: names of `sources.py`; face_type;
-                straight: whether images and masks are without shape, see `faces.shape`
+    'faces_ab'  {'a': faces, 'b': faces}, where faces = {'image', 'mask': uint8 [B, S, S], 'landmarks': float32
+                [B, 68, 2] in unit coordinates}; both sides shuffled by themselves.   a, b: names of `sets.faces`;
+                face_type; straight: whether images and masks are without shape, see `faces.canonical`
     'labelled'  {'image', 'label': float32 [B, K] in {0, 1}, 'known': float32 [B, K], 1 where the label is known}.
                 source: a name of `pictures.py`, or several joined by +; labels: names, () for none
     'unpaired'  {'a': {'image'}, 'b': {'image'}}, each shuffled by itself.   a, b: names of `pictures.py`
     'aligned'   {'a': {'image'}, 'b': {'image'}}: two pictures of the same.   source: a folder of pictures side by side,
                 a video of them, or pair:DOMAIN:NAME, a picture of `pictures.py` and what a domain of `domains.py` makes
                 of it; or a and b: folders with equal names, videos, or `render:` names of as many pictures
-All read `size` and `resident_bytes`; all but 'pairs' may have `face_type` and `crop`, see `pictures.open_pictures`.
+All read `size` and `resident_bytes`; all but 'faces_ab' may have `face_type` and `crop`, see `pictures.open_pictures`.
 The names kept for later kinds: 'clips', 'speech'.
 
 `key`, [B] typed random keys, is in every batch: one key an example, from the seed, the step and the example's place in

@@ -33,17 +33,17 @@ def open_streams(kind: str, data: ConfigDict) -> Streams:
     streams = KINDS[kind](data)
     for source in streams.values():
         if len(source) < 2:
-            what = 'face' if kind == 'pairs' else 'picture'
+            what = 'face' if kind == 'faces_ab' else 'picture'
             raise InputError(f'{source.name}: only {len(source)} {what}; at least 2 are needed')
     return streams
 
 
 def stored_size(data: ConfigDict) -> int:
-    """The side that faces for 'pairs' are best kept at: twice `size` where they are to be bent, which costs detail."""
+    """The side in pixels to keep faces at: twice `size` where they are to be bent, which costs detail."""
     return data.size * 2 if data.straight else data.size
 
 
-def _pairs(data: ConfigDict) -> Streams:
+def _faces_ab(data: ConfigDict) -> Streams:
     def part(face: dict) -> dict:
         face = {k: face[k] for k in PAIR_KEYS}
         return straighten(face, data.face_type, data.size) if data.straight else face
@@ -178,7 +178,7 @@ class SideBySide(View):
 
 
 KINDS: dict[str, Callable[[ConfigDict], Streams]] = {
-    'pairs': _pairs,
+    'faces_ab': _faces_ab,
     'labelled': _labelled,
     'unpaired': _unpaired,
     'aligned': _aligned,

@@ -87,10 +87,10 @@ def run_gains(run: Run, side: str = 'b') -> tuple[float, ...] | None:
 
 
 def _some_faces(run: Run, side: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Training faces spread over a side's set: pictures in [-1, 1], masks in [0, 1], landmarks in units of the side."""
+    """Training faces spread over a side's set: pictures in [-1, 1], masks in [0, 1], landmarks in unit coordinates."""
     source = open_source(run.cfg.data[side], run.cfg.data.size, run.cfg.data.face_type)
     some = np.unique(np.linspace(0, len(source) - 1, FACES).round().astype(int))
     faces = [source[int(i)] for i in some]
     pictures = np.stack([face['image'] for face in faces]).astype(np.float32) / 127.5 - 1  # [N, S, S, 3]
     masks = np.stack([face['mask'] for face in faces])[..., None].astype(np.float32) / 255  # [N, S, S, 1]
-    return pictures, masks, (np.stack([face['landmarks'] for face in faces]) + 0.5) / run.cfg.data.size
+    return pictures, masks, np.stack([face['landmarks'] for face in faces])

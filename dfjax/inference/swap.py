@@ -15,6 +15,7 @@ from dfjax.errors import InputError
 from dfjax.inference.paste import COLOURS, match_colour, paste, soft_mask
 from dfjax.inference.run import Run
 from dfjax.inference.sharpen import amplify
+from dfjax.ops.geometry import to_unit
 from dfjax.ops.skin import skin
 
 # Faces that the nets see at once. XLA adds up in another order for another size, so one program of one size is compiled
@@ -85,7 +86,7 @@ class Swapper:
         points = np.zeros((room, 68, 2), np.float32)
         for n, ((i, face), matrix) in enumerate(zip(where, matrices)):
             crops[n] = crop(frames[i], matrix, self.size)
-            points[n] = (apply(matrix, face.landmarks) + 0.5) / self.size
+            points[n] = to_unit(apply(matrix, face.landmarks), self.size)
             hulls[n, ..., 0] = rasterise(face_outline(crops[n], apply(matrix, face.landmarks), ENDS), self.size)
         try:
             groups = [slice(i, i + GROUP) for i in range(0, room, GROUP)]

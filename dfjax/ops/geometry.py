@@ -1,7 +1,21 @@
-"""Planar similarities and affine maps, batched and differentiable. Points are (x, y); matrices are [..., 2, 3]."""
+"""Planar similarities and affine maps, batched and differentiable. Points are (x, y); matrices are [..., 2, 3].
+
+Points are in pixels, with pixel centres at whole numbers, or in unit coordinates, in which a picture reaches from 0 to
+1: the centre of the first of S pixels lies at 0.5 / S.
+"""
 
 import jax
 import jax.numpy as jnp
+
+
+def to_unit(points: jax.Array, size: jax.typing.ArrayLike) -> jax.Array:
+    """Points [..., 2] in pixels of a picture with `size` pixels a side as unit coordinates; NumPy or JAX."""
+    return (points + 0.5) / size
+
+
+def to_pixels(points: jax.Array, size: jax.typing.ArrayLike) -> jax.Array:
+    """Points [..., 2] in unit coordinates as pixels of a picture with `size` pixels a side; NumPy or JAX."""
+    return points * size - 0.5
 
 
 def umeyama(src: jax.Array, dst: jax.Array) -> jax.Array:

@@ -34,7 +34,7 @@ from dfjax.ops.skin import COARSER
 from dfjax.ops.thinplate import bend, spline_basis
 from dfjax.systems.state import State, common_config, compute_dtype, mean_over_devices, optimizer
 
-BATCH = 'pairs'
+BATCH = 'faces_ab'
 SIDES = ('a', 'b')
 REACH = 1.1  # standard deviations of a person's own from the mean, which codes and landmarks hardly leave in a swap
 
@@ -196,7 +196,7 @@ def generate(cfg: ConfigDict, params: dict, people: dict, pair: dict) -> tuple[d
 
 
 def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
-    """One update of everything, augmentation included. `batch` is 'pairs' of `dfjax.data.batches`."""
+    """One update of everything, augmentation included. `batch` is 'faces_ab' of `dfjax.data.batches`."""
     net = nets(cfg)
 
     # The data of this step
@@ -247,7 +247,7 @@ def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:
     size = cfg.data.size
     rows = []
     for side, other in (('a', 'b'), ('b', 'a')):
-        landmarks = (batch[side]['landmarks'] + 0.5) / batch[side]['image'].shape[1]
+        landmarks = batch[side]['landmarks']
         whole = jnp.concatenate([batch[side]['image'], batch[side]['mask'][..., None]], -1).astype(jnp.float32) / 255
         whole = resize(whole, size)
         if cfg.data.straight:

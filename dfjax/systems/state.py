@@ -2,7 +2,7 @@
 
 A system is a plain module:
 
-    BATCH = 'pairs'                             which batch of `dfjax.data.batches` it eats
+    BATCH = 'faces_ab'                            which batch of `dfjax.data.batches` it eats
     default_config() -> ConfigDict              every key, with its default
     init(cfg, rng) -> State                     nets, optimiser states, frozen nets
     step(cfg, state, batch) -> (State, dict)    pure: every update of one step, augmentation included

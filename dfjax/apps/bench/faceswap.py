@@ -78,7 +78,7 @@ def synthetic_faces(cfg: 'ConfigDict') -> dict:
         return {
             'image': rng.integers(0, 256, (FACES, size, size, 3), np.uint8),
             'mask': rng.integers(0, 256, (FACES, size, size), np.uint8),
-            'landmarks': (rng.uniform(0.2, 0.8, (FACES, 68, 2)) * size).astype(np.float32),
+            'landmarks': rng.uniform(0.2, 0.8, (FACES, 68, 2)).astype(np.float32),
         }
 
     return {'a': side(), 'b': side()}

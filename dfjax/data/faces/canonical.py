@@ -10,6 +10,7 @@ import numpy as np
 
 from dfjax.data.faces.align import mean_landmarks
 from dfjax.data.faces.mask import rasterise
+from dfjax.ops.geometry import to_pixels
 
 ROOM = 1.05  # landmarks lie within
 
@@ -31,21 +32,20 @@ def straighten(face: dict, face_type: str, size: int) -> dict:
     """An aligned face without its shape.
 
     Args:
-        face: 'image' uint8 [T, T, 3], 'mask' uint8 [T, T], 'landmarks' [68, 2] in its pixels.
+        face: 'image' uint8 [T, T, 3], 'mask' uint8 [T, T], 'landmarks' [68, 2] in unit coordinates.
         face_type: as which it is aligned.
         size: S, T or less.
 
     Returns:
-        'image' [S, S, 3] and 'mask' [S, S], bent; 'landmarks' as they were, in pixels of an S picture.
+        'image' [S, S, 3] and 'mask' [S, S], bent; 'landmarks' as they were.
     """
     stored = face['image'].shape[0]
-    landmarks = (face['landmarks'] + 0.5) / stored
-    at = (_basis(face_type, stored) @ landmarks.astype(np.float32)) * stored - 0.5  # [T, T, 2]
+    at = to_pixels(_basis(face_type, stored) @ face['landmarks'], stored)  # [T, T, 2]
     image = cv2.remap(face['image'], at, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     mask = cv2.remap(face['mask'], at, None, cv2.INTER_LINEAR)  # nothing outside the picture is face
     if size != stored:
         image, mask = (cv2.resize(x, (size, size), interpolation=cv2.INTER_AREA) for x in (image, mask))
-    return {'image': image, 'mask': mask, 'landmarks': (landmarks * size - 0.5).astype(np.float32)}
+    return {'image': image, 'mask': mask, 'landmarks': face['landmarks']}
 
 
 @functools.lru_cache(maxsize=2)

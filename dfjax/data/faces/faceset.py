@@ -209,8 +209,8 @@ def rank_pictures(faceset: FaceSet, order: Sequence[int] | None) -> FaceSet:
 
 
 def read_face(row: FaceRow, stored: int, size: int) -> dict[str, np.ndarray]:
-    """A face at the side wanted: 'image' uint8 [S, S, 3], 'mask' uint8 [S, S], 'landmarks' float32 [68, 2] in pixels
-    of that side, 'descriptor' float32 [128] (NaN where there is none).
+    """A face at the side wanted: 'image' uint8 [S, S, 3], 'mask' uint8 [S, S], 'landmarks' float32 [68, 2] in unit
+    coordinates, 'descriptor' float32 [128] (NaN where there is none).
 
     Raises:
         InputError: if the picture cannot be read or has not the side `stored` that its face set says.
@@ -233,14 +233,15 @@ def check_size(name: Path | str, picture: np.ndarray, stored: int) -> None:
 
 def example(picture: np.ndarray, landmarks: np.ndarray, polygon: np.ndarray, descriptor, size: int) -> dict:
     """What `read_face` returns, from a picture [T, T, 3] and coordinates in its pixels."""
-    scale = size / picture.shape[0]
+    stored = picture.shape[0]
+    scale = size / stored
     shift = (scale - 1) / 2  # pixel centres at integers: the corner is at -0.5
     if scale != 1:
         picture = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     return {
         'image': picture,
         'mask': rasterise(polygon, size, np.array([[scale, 0, shift], [0, scale, shift]])),
-        'landmarks': (landmarks * scale + shift).astype(np.float32),
+        'landmarks': ((landmarks + 0.5) / stored).astype(np.float32),  # to_unit of ops.geometry, without JAX
         'descriptor': descriptor,
     }
 

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from dfjax.errors import InputError
+from dfjax.ops.geometry import to_pixels
 
 PARTS = np.array([[236, 188, 160], [150, 80, 30], [70, 130, 90]], np.float32)  # skin, hair, body
 BACKGROUND = np.array([40, 40, 60], np.float32)
@@ -82,7 +83,7 @@ def _mask(item: dict, _: np.ndarray) -> np.ndarray:
 def _landmarks(item: dict, under: np.ndarray) -> np.ndarray:
     size = under.shape[0]
     large = cv2.resize(under, (size * FINER, size * FINER), interpolation=cv2.INTER_NEAREST)
-    at = np.round(((item['landmarks'] + 0.5) * FINER - 0.5) * 16).astype(np.int32)
+    at = np.round(to_pixels(item['landmarks'], size * FINER) * 16).astype(np.int32)
     thick = max(FINER * size // 64, 1)
     for points, closed, colour in LINES:
         cv2.polylines(large, [at[list(points)]], closed, colour, thick, cv2.LINE_AA, 4)

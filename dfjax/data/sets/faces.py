@@ -21,7 +21,7 @@ INFO = 'dataset_info.json'  # what makes a folder a tfds dataset
 class Source(Protocol):
     """Random access to faces; safe to read from several threads.
 
-    An item is {'image': uint8 [S, S, 3], 'mask': uint8 [S, S], 'landmarks': float32 [68, 2] in pixels,
+    An item is {'image': uint8 [S, S, 3], 'mask': uint8 [S, S], 'landmarks': float32 [68, 2] in unit coordinates,
     'descriptor': float32 [128], NaN where there is none}. `labels` are those that are known: name to bool [N].
     """
 

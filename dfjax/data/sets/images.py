@@ -41,8 +41,8 @@ FACE_TYPE = 'whole_face'  # of rendered people: hair and chin show
 class Pictures(Protocol):
     """Random access to pictures; safe to read from several threads.
 
-    An item holds 'image' uint8 [S, S, 3], and for faces 'mask' uint8 [S, S], 'landmarks' float32 [68, 2] in pixels, and
-    'parts' if they are rendered.
+    An item holds 'image' uint8 [S, S, 3], and for faces 'mask' uint8 [S, S], 'landmarks' float32 [68, 2] in unit
+    coordinates, and 'parts' if they are rendered.
     `labels` are those that are known: name to bool [N].
     """
 

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from dfjax.data.faces import align, warp
 from dfjax.data.media.output import atomic_path
 from dfjax.errors import InputError
+from dfjax.ops.geometry import to_unit
 
 FORMS = {  # the word after `render`: what numbers follow, and an example
     '': ('SEED:COUNT', '1:256'),
@@ -95,7 +96,7 @@ def _draw(name: str, identity: dict, motion: dict, size: int, face_type: str, sk
             matrices = align.align_matrices(frames.landmarks, face_type, size)  # [N, 2, 3]
             seen = {'image': frames.image, 'mask': frames.mask, 'parts': frames.parts}
             chunk = {k: np.stack([align.crop(p, m, size) for p, m in zip(v, matrices)]) for k, v in seen.items()}
-            points = [warp.apply(m, p) for m, p in zip(matrices, frames.landmarks)]
+            points = [to_unit(warp.apply(m, p), size) for m, p in zip(matrices, frames.landmarks)]
             chunks.append(chunk | {'landmarks': np.float32(points)})
             bar.update(len(points))
     return {k: np.concatenate([chunk[k] for chunk in chunks]) for k in chunks[0]}

@@ -8,6 +8,7 @@ from torch.utils.data import Dataset
 
 from dfjax.apps.bench.torch.faceswap import Swapper
 from dfjax.apps.bench.torch.train import Trainer
+from dfjax.ops.geometry import to_pixels, to_unit
 
 
 class SwapTrainer(Trainer):
@@ -62,8 +63,8 @@ class Pairs(Dataset):
         positions = (bent @ shared[:, :2].T + shared[:, 2]).astype(np.float32)
         warped = cv2.remap(face['image'], positions, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         if self.straight:
-            landmarks = ((face['landmarks'] + 0.5) / size).astype(np.float32)
-            return {'input': warped, 'target': face['image'], 'mask': face['mask'][..., None], 'landmarks': landmarks}
+            still = {'target': face['image'], 'mask': face['mask'][..., None], 'landmarks': face['landmarks']}
+            return {'input': warped} | still
         line = np.linspace(0, size - 1, 5)
         regular = np.stack(np.meshgrid(line, line), -1).reshape(-1, 2)
         nearest = similarity(regular, regular + jitter.reshape(-1, 2))
@@ -74,12 +75,12 @@ class Pairs(Dataset):
         how = {'flags': cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, 'borderMode': cv2.BORDER_REPLICATE}
         picture = np.dstack([face['image'], face['mask']])
         target = cv2.warpAffine(picture, whole @ grow, (self.side_out,) * 2, **how)
-        inverse = cv2.invertAffineTransform(whole)
+        inverse, points = cv2.invertAffineTransform(whole), to_pixels(face['landmarks'], size)
         return {
             'input': warped,
             'target': np.ascontiguousarray(target[..., :3]),
             'mask': np.ascontiguousarray(target[..., 3:]),
-            'landmarks': ((face['landmarks'] @ inverse[:, :2].T + inverse[:, 2] + 0.5) / size).astype(np.float32),
+            'landmarks': to_unit(points @ inverse[:, :2].T + inverse[:, 2], size).astype(np.float32),
         }
 
 
