@@ -7,13 +7,13 @@ from dfjax.errors import InputError
 
 EXAMPLE = 'dfjax evaluate --swap out.mp4 --input a.mp4 --face b.mp4 --json'
 FIGURES = {  # system: the module of `dfjax.inference` with its `figures(run, ...)`, and the options that it takes
-    'vae': ('figures_vae', ('data', 'samples', 'against')),
-    'gan': ('figures_gan', ('data', 'samples')),
-    'diffusion': ('figures_diffusion', ('data', 'samples', 'steps', 'solver')),
-    'pix2pix': ('figures_pix2pix', ('data',)),
-    'cyclegan': ('figures_cyclegan', ('data',)),
-    'stargan': ('figures_stargan', ('data',)),
-    'style': ('figures_style', ('data',)),
+    'vae': ('vae', ('data', 'samples', 'against')),
+    'gan': ('gan', ('data', 'samples')),
+    'diffusion': ('diffusion', ('data', 'samples', 'steps', 'solver')),
+    'pix2pix': ('pix2pix', ('data',)),
+    'cyclegan': ('cyclegan', ('data',)),
+    'stargan': ('stargan', ('data',)),
+    'style': ('style', ('data',)),
 }
 
 
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> dict:
-    """The figures; see `dfjax.evaluation.swap.compare` and `dfjax.inference.figures_*`."""
+    """The figures; see `dfjax.evaluation.swap.compare` and `dfjax.evaluation`."""
     if args.run:
         options = {name: getattr(args, name) for name in ('data', 'samples', 'against', 'steps', 'solver')}
         return evaluate_run(args.run, **{name: value for name, value in options.items() if value is not None})
@@ -74,4 +74,4 @@ def evaluate_run(workdir: str, **options) -> dict:
         raise InputError(f'--samples {options["samples"]}: give 2 or more, or 0')
     if 'against' in options:
         options['against'] = load_run(options['against'], system=run.cfg.system)
-    return importlib.import_module(f'dfjax.inference.{module}').figures(run, **options)
+    return importlib.import_module(f'dfjax.evaluation.{module}').figures(run, **options)
