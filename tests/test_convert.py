@@ -20,7 +20,7 @@ from dfjax.data.faces.face import Face
 from dfjax.data.media.credentials import read_credentials
 from dfjax.data.media.image import read_image, write_image
 from dfjax.data.media.video import VideoWriter, probe, read_frames
-from dfjax.errors import InputError
+from dfjax.errors import InputError, WriteError
 from dfjax.inference import sharpen as detail
 from dfjax.inference.run import Run, load_run
 from dfjax.inference.swap import GROUP, Swapper
@@ -128,7 +128,7 @@ def test_a_device_without_memory_says_which_batch_size_to_try(monkeypatch):
 
 
 def write_video(path, frames=6):
-    with VideoWriter(path, 25, (240, 200), audio=(np.zeros((4000, 1), np.float32), 16000)) as writer:
+    with VideoWriter(path, 25, (240, 200), sound=(np.zeros((4000, 1), np.float32), 16000)) as writer:
         for n in range(frames):
             writer.write(smooth_frame(n))
     return path
@@ -214,9 +214,9 @@ def test_nothing_is_left_when_writing_or_signing_fails(tmp_path, monkeypatch):
     out.write_bytes(b'an earlier result')
 
     def full(path, *_, **__):
-        raise InputError(f'{path}: the disk is full; content credentials could not be added')
+        raise WriteError(path, 'the disk is full; content credentials could not be added')
 
-    monkeypatch.setattr('dfjax.data.media.credentials.sign', full)
+    monkeypatch.setattr('dfjax.data.media.signed.sign', full)
     options = {'analysis': analysed([face_at(0)]), 'detail': False, 'progress': False, 'force': True}
     with pytest.raises(InputError, match=f'^{out}: the disk is full'):
         convert(stub(), video, out, **options)

@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 from cryptography import x509
 from scipy.io import wavfile
+from toy_jobs import same, transform_video
 
 from dfjax import __version__
 from dfjax.apps import verify
 from dfjax.data.media import signing_key as signer
 from dfjax.data.media.credentials import read_credentials, sign
-from dfjax.data.media.video import VideoWriter, transform_video
+from dfjax.data.media.video import VideoWriter
 from dfjax.errors import InputError
 
 RGB = np.random.default_rng(0).integers(0, 256, (96, 128, 3)).astype(np.uint8)
@@ -37,7 +38,7 @@ def own_key(tmp_path_factory, monkeypatch):
 
 def write(path):
     if path.suffix in ('.mp4', '.mov', '.m4v'):
-        with VideoWriter(path, 25, (128, 96), audio=(np.zeros(8000), 16000)) as writer:
+        with VideoWriter(path, 25, (128, 96), sound=(np.zeros(8000), 16000)) as writer:
             for i in range(12):
                 writer.write(np.roll(RGB, i, 1))
     elif path.suffix == '.wav':
@@ -202,7 +203,7 @@ def test_modules_import_nothing_heavy():
 @pytest.mark.skipif(not SPEECH.exists(), reason='the shared videos are not here')
 def test_a_real_video_is_signed_and_still_plays(tmp_path):
     path = tmp_path / 'out.mp4'
-    transform_video(SPEECH, path, lambda frames: [rgb for _, _, rgb in frames], batch=8)
+    transform_video(SPEECH, path, same, batch=8)
     before = content(path)
     sign(path, composite=True)
     assert read_credentials(path)['intact'] and content(path) == before

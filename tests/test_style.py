@@ -191,7 +191,7 @@ def sound(path):
 def test_a_video_keeps_its_frames_and_its_sound_and_is_signed(trained, tmp_path):
     frames = [np.roll(smooth_picture(48, 64), n, 1) for n in range(5)]
     tone = np.sin(np.arange(3200) / 20).astype(np.float32)[:, None]
-    with VideoWriter(tmp_path / 'in.mp4', 25, (64, 48), audio=(tone, 16000)) as writer:
+    with VideoWriter(tmp_path / 'in.mp4', 25, (64, 48), sound=(tone, 16000)) as writer:
         for frame in frames:
             writer.write(frame)
     report = stylize_by_run(trained, tmp_path / 'in.mp4', tmp_path / 'out.mp4', progress=False)
@@ -261,7 +261,7 @@ def test_stylize_a_folder(tmp_path, capsys):
         write_image(tmp_path / 'in' / f'{n}.png', smooth_picture(20, 30, n))
     (tmp_path / 'in' / '2.jpg').write_bytes(b'no picture')
     report = stylize(tmp_path / 'in', 'pattern:hatching', tmp_path / 'out', size=32, steps=2, progress=False)
-    assert report['pictures'] == 2 and report['gram_after'] < report['gram_before']
+    assert report['frames'] == 2 and report['gram_after'] < report['gram_before']
     assert report['skipped'] == 1 and '2.jpg: not a picture' in capsys.readouterr().err
     assert sorted(p.name for p in (tmp_path / 'out').iterdir()) == ['0.png', '1.png']
     for n in range(2):

@@ -42,7 +42,7 @@ def work(tmp_path_factory):
     for name, seed in (('a', 12), ('b', 27)):
         drawn[name] = render(random_identity(seed), animate(seed, FRAMES), SIZE)
         audio = (tone.astype(np.float32), RATE) if name == 'a' else None
-        with VideoWriter(folder / f'{name}.mp4', FPS, (SIZE, SIZE), audio=audio) as writer:
+        with VideoWriter(folder / f'{name}.mp4', FPS, (SIZE, SIZE), sound=audio) as writer:
             for frame in drawn[name].image:
                 writer.write(frame)
     write_image(folder / 'a.png', drawn['a'].image[0])

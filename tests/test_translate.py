@@ -119,7 +119,7 @@ def test_a_picture_and_a_folder(run, tmp_path, capsys):
 
 def test_a_video_keeps_its_frames_and_its_sound(run, tmp_path):
     sound = (np.sin(np.arange(8000) / 20).astype(np.float32)[:, None], 16000)
-    with VideoWriter(tmp_path / 'in.mp4', 10, (64, 48), audio=sound) as writer:
+    with VideoWriter(tmp_path / 'in.mp4', 10, (64, 48), sound=sound) as writer:
         for _ in range(5):
             writer.write(np.full((48, 64, 3), RNG.integers(0, 256, 3), np.uint8))
     report = translate(run, tmp_path / 'in.mp4', tmp_path / 'out.mp4', batch_size=2, progress=False)
@@ -157,7 +157,7 @@ def test_what_is_no_fault_of_a_file_ends_the_work(run, tmp_path, monkeypatch):
     def full(*_):
         raise InputError('the disk is full')
 
-    monkeypatch.setattr('dfjax.data.media.image.write_image', full)
+    monkeypatch.setattr('dfjax.inference.frames.write_image', full)
     with pytest.raises(InputError, match='the disk is full'):
         translate(run, tmp_path / 'in', tmp_path / 'out', progress=False)
     assert not (tmp_path / 'out').exists()

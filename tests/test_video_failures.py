@@ -7,10 +7,11 @@ import threading
 import av
 import numpy as np
 import pytest
-from test_video import chirp, make, same, scene
+from test_video import chirp, make, scene
+from toy_jobs import same, transform_video
 
 from dfjax.data.media.threads import Behind, ahead
-from dfjax.data.media.video import VideoWriter, probe, read_frames, transform_video
+from dfjax.data.media.video import VideoWriter, probe, read_frames
 from dfjax.errors import InputError
 
 

@@ -6,8 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dfjax.apps.convert import Job, plan_outputs, write_outputs
-from dfjax.apps.extract import bar
+from dfjax.data.media.progress import bar
 from dfjax.errors import InputError
 
 EXAMPLE = 'dfjax edit --run runs/vae --vector smile=+1.5 --vector glasses=-1 anna.jpg -o out.png'
@@ -142,7 +141,7 @@ def edit(
         force: replace an output that exists.
 
     Returns:
-        {'out', 'frames', 'skipped' (files of a folder that cannot be read), 'edited', 'passed_through'}.
+        The report of `run_job`, with 'edited' and 'passed_through' (frames).
 
     Raises:
         InputError: as `load_run`, `vectors_of` and `plan_outputs`; an attribute that there is not.
@@ -150,6 +149,7 @@ def edit(
     from dfjax.data.faces.analyse import analyse
     from dfjax.inference.attributes import face_type_of
     from dfjax.inference.edit import Editor
+    from dfjax.inference.frames import FaceJob, plan_outputs, run_job
     from dfjax.inference.latents import Latents
     from dfjax.inference.run import load_run
     from dfjax.training.parallel import enable_compilation_cache
@@ -166,16 +166,9 @@ def edit(
     if face_type is not None:
         with bar(f'faces of {Path(source).name}', progress) as tick:
             faces = analyse(source, every_face=True, progress=tick).faces
-    job = EditJob(Editor(Latents(run), shift, face_type, detail), faces, batch=8)
+    editor = Editor(Latents(run), shift, face_type, detail)
+    job = FaceJob('attributes changed by a trained model', run.cfg.system, editor, faces, batch=8)
     with bar(f'writing {Path(out).name}', progress) as tick:
-        many = Path(source).is_dir()
-        skipped = write_outputs(job, plan, Path(out), many, force, lambda: tick(job.frames, None))
-    edited = job.frames if face_type is None else job.swapped
-    report = {'out': str(out), 'frames': job.frames, 'skipped': skipped}
-    return report | {'edited': edited, 'passed_through': job.frames - edited}
-
-
-class EditJob(Job):
-    """A conversion that edits."""
-
-    description, system = 'attributes changed by a trained model', 'vae'
+        report = run_job(job, plan, tick)
+    edited = report['frames'] if face_type is None else job.counts['changed']
+    return report | {'edited': edited, 'passed_through': report['frames'] - edited}

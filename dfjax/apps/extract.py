@@ -1,11 +1,10 @@
 """`dfjax extract`: the faces of videos, pictures and folders as a face set."""
 
 import argparse
-import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 EXAMPLE = 'dfjax extract anna.mp4 holiday/ -o faces/anna --person anna.jpg'
@@ -73,7 +72,8 @@ def extract_faces(
     from dfjax.data.faces.analyse import analyse
     from dfjax.data.faces.faceset import FaceSetWriter
     from dfjax.data.media.inputs import kind
-    from dfjax.errors import InputError
+    from dfjax.data.media.progress import bar
+    from dfjax.errors import InputError, ReadError
 
     start = time.monotonic()
     check_face_type(face_type)
@@ -81,7 +81,7 @@ def extract_faces(
         raise InputError(f'--size {size}: give 16 or more pixels')
     for src in srcs:
         if kind(src) == 'faceset':
-            raise InputError(f'{src}: is a face set already; give the videos or pictures that it was made from')
+            raise ReadError(src, 'is a face set already; give the videos or pictures that it was made from')
     # The writer comes first: an output that is in the way is found before the long search.
     with FaceSetWriter(out, face_type, size, format, force) as writer:
         if analyses is None:
@@ -122,17 +122,3 @@ def _cut(src: Path | str, analysis, writer, tick: Callable[[int, int | None], No
                 picture = crop(rgb, matrix, writer.size)
                 behind.put((picture, face, matrix, face_outline(picture, apply(matrix, face.landmarks))))
             tick(count, analysis.frames)
-
-
-@contextmanager
-def bar(text: str, show: bool = True) -> Iterator[Callable[[int, int | None], None]]:
-    """Yields a function of (done, total or None) that draws a progress bar on stderr."""
-    from tqdm import tqdm
-
-    with tqdm(desc=text, unit='frame', file=sys.stderr, disable=not show, dynamic_ncols=True) as line:
-
-        def tick(done: int, total: int | None) -> None:
-            line.total = total
-            line.update(done - line.n)
-
-        yield tick

@@ -5,8 +5,8 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from dfjax.apps.extract import bar
 from dfjax.apps.morph import check_animation, check_numbers
+from dfjax.data.media.progress import bar
 from dfjax.errors import InputError
 
 EXAMPLE = 'dfjax sample --run runs/gan -n 16 -o sheet.png --truncation 0.8'

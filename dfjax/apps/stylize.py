@@ -1,11 +1,8 @@
 """`dfjax stylize`: pictures in the style of another by optimisation, pictures and videos by a trained run."""
 
 import argparse
-import time
 from pathlib import Path
 
-from dfjax.apps.convert import plan_outputs, write_outputs
-from dfjax.apps.extract import bar
 from dfjax.errors import InputError
 
 EXAMPLE = 'dfjax stylize anna.jpg --style pattern:mosaic -o out.png'
@@ -77,27 +74,25 @@ def stylize(
         how: `steps` and `strength` of `inference.stylise.stylise`.
 
     Returns:
-        {'out', 'pictures', 'skipped' (they cannot be read), 'seconds', and of the last picture the figures of
-        `inference.stylise.figures`}.
+        The report of `run_job`, and of the last picture the figures of `inference.style.figures`.
 
     Raises:
         InputError: as `plan_outputs`, `stylise` and the readers do; a video.
     """
     from dfjax.data.media.inputs import kind
-    from dfjax.inference.style import read_style
+    from dfjax.data.media.progress import bar
+    from dfjax.inference.frames import plan_outputs, run_job
+    from dfjax.inference.style import PictureJob, read_style
     from dfjax.training.parallel import enable_compilation_cache
     from dfjax.weights.vgg import read_features
 
     enable_compilation_cache()
     plan = plan_outputs(source, out, force)
-    if film := next((path for path in plan if kind(path) == 'video'), None):
+    if film := next((path for path in plan.files if kind(path) == 'video'), None):
         raise InputError(f'{film}: is a video; train a run of system style, and give it as --run')
-    job = PictureJob(read_style(style, size), size, read_features(features) if features else None, how)
-    start = time.monotonic()
-    with bar(f'painting {Path(out).name}', progress) as job.tick:
-        skipped = write_outputs(job, plan, Path(out), Path(source).is_dir(), force, lambda: None)
-    seconds = round(time.monotonic() - start, 2)
-    return {'out': str(out), 'pictures': job.frames, 'skipped': skipped, 'seconds': seconds, **job.report}
+    with bar(f'painting {Path(out).name}', progress) as tick:
+        job = PictureJob(read_style(style, size), size, read_features(features) if features else None, how, tick)
+        return run_job(job, plan) | job.figures
 
 
 def stylize_by_run(
@@ -121,11 +116,13 @@ def stylize_by_run(
         size, tile: see `inference.stylise.Stylist`.
 
     Returns:
-        {'out', 'frames', 'skipped' (files of a folder that cannot be read), 'seconds', 'fps'}.
+        The report of `run_job`.
 
     Raises:
         InputError: as `load_run`, `plan_outputs` and the readers do.
     """
+    from dfjax.data.media.progress import bar
+    from dfjax.inference.frames import Job, plan_outputs, run_job
     from dfjax.inference.run import load_run
     from dfjax.inference.style import TILE, Stylist
     from dfjax.training.parallel import enable_compilation_cache
@@ -133,13 +130,10 @@ def stylize_by_run(
     enable_compilation_cache()
     plan = plan_outputs(source, out, force)
     run = load_run(run, system='style') if isinstance(run, str | Path) else run
-    job, start = FrameJob(Stylist(run, size, TILE if tile is None else tile)), time.monotonic()
+    stylist = Stylist(run, size, TILE if tile is None else tile)
+    job = Job('repainted by a trained model', run.cfg.system, stylist, stylist.batch)
     with bar(f'painting {Path(out).name}', progress) as tick:
-        many = Path(source).is_dir()
-        skipped = write_outputs(job, plan, Path(out), many, force, lambda: tick(job.frames, None))
-    seconds = time.monotonic() - start
-    report = {'out': str(out), 'frames': job.frames, 'skipped': skipped}
-    return report | {'seconds': round(seconds, 2), 'fps': round(job.frames / seconds, 1)}
+        return run_job(job, plan, tick)
 
 
 def rewrite_features(source: Path | str, out: Path | str, *, force: bool = False) -> dict:
@@ -158,44 +152,3 @@ def rewrite_features(source: Path | str, out: Path | str, *, force: bool = False
     with atomic_path(out, force) as part:
         save(part, weights)
     return {'out': str(out), 'layers': len(weights)}
-
-
-class PictureJob:
-    """What `write_outputs` calls for every picture, by optimisation.
-
-    Attributes:
-        report: figures of the last picture.
-        tick: called with the steps done and their number.
-    """
-
-    description, system, batch = 'repainted in the style of another picture', 'style', 1
-
-    def __init__(self, style, size: int, weights, how: dict):
-        self.style, self.size, self.weights, self.how = style, size, weights, how
-        self.frames, self.report, self.tick = 0, {}, None
-
-    def __call__(self, name: str, frames: list) -> list:
-        """Frames (index, time, rgb) of the file `name`, one picture, repainted."""
-        from dfjax.inference.style import stylise
-
-        made = []
-        for _, _, rgb in frames:
-            options = dict(size=self.size, weights=self.weights, progress=self.tick, **self.how)
-            picture, self.report = stylise(rgb, self.style, **options)
-            made.append(picture)
-        self.frames += len(frames)
-        return made
-
-
-class FrameJob:
-    """The same by a trained net."""
-
-    description, system = 'repainted by a trained model', 'style'
-
-    def __init__(self, stylist):
-        self.stylist, self.batch, self.frames = stylist, stylist.batch, 0
-
-    def __call__(self, name: str, frames: list) -> list:
-        """Frames (index, time, rgb) of the file `name`, repainted."""
-        self.frames += len(frames)
-        return self.stylist([rgb for _, _, rgb in frames])

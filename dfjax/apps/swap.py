@@ -83,9 +83,10 @@ def swap(
     Raises:
         InputError: as extraction, training and conversion do; a workdir of another job; a time too short.
     """
-    from dfjax.apps.convert import convert, plan_outputs
+    from dfjax.apps.convert import convert
     from dfjax.data.batches import make_data
     from dfjax.data.faces.analyse import load_analysis
+    from dfjax.inference.frames import plan_outputs
     from dfjax.training.loop import steps_for, train
     from dfjax.training.workdir import last_step, read_config
 
@@ -198,10 +199,11 @@ def _claim(workdir: Path, face: Sequence, into: Path | str, person: Path | str |
 
 def _extract(cfg, workdir: Path, face: Sequence, into: Path | str, person: Path | str | None, progress: bool) -> dict:
     """Makes the face sets that are not there yet; returns the number of faces of each side."""
-    from dfjax.apps.extract import bar, extract_faces
+    from dfjax.apps.extract import extract_faces
     from dfjax.data.faces.analyse import analyse, load_analysis
     from dfjax.data.faces.faceset import load_faceset
     from dfjax.data.kinds import stored_size
+    from dfjax.data.media.progress import bar
 
     look = {'face_type': cfg.data.face_type, 'size': stored_size(cfg.data), 'progress': progress}
     if not (workdir / 'into.jsonl').is_file():

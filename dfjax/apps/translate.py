@@ -1,12 +1,9 @@
 """`dfjax translate`: pictures and videos through a trained pix2pix, CycleGAN or StarGAN."""
 
 import argparse
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-from dfjax.apps.convert import Job, plan_outputs, write_outputs
-from dfjax.apps.extract import bar
 from dfjax.errors import InputError
 
 EXAMPLE = 'dfjax translate --run runs/stargan anna.mp4 -o out.mp4 --to smile=1,glasses=0'
@@ -82,13 +79,15 @@ def translate(
         force: replace an output that exists.
 
     Returns:
-        {'out', 'frames', 'skipped', 'seconds', 'fps'}.
+        The report of `run_job`.
 
     Raises:
         InputError: as `load_run`, `plan_outputs`, Translator and `wanted_labels`.
     """
+    from dfjax.data.media.progress import bar
+    from dfjax.inference.frames import plan_outputs, run_job
     from dfjax.inference.run import load_run
-    from dfjax.inference.translate import Translator
+    from dfjax.inference.translate import TranslateJob, Translator
     from dfjax.training.parallel import enable_compilation_cache
 
     for name, value, least in (('--batch-size', batch_size, 1), ('--size', size, 8)):
@@ -103,54 +102,5 @@ def translate(
             raise InputError(f'{option} is for runs of {system}; {run.path} is one of {run.cfg.system}')
     if run.cfg.system == 'stargan':
         job.check_labels()
-    many, start = Path(source).is_dir(), time.monotonic()
     with bar(f'writing {Path(out).name}', progress) as tick:
-        skipped = write_outputs(job, plan, Path(out), many, force, lambda: tick(job.frames, None))
-    seconds = time.monotonic() - start
-    report = {'out': str(out), 'frames': job.frames, 'skipped': skipped}
-    return report | {'seconds': round(seconds, 2), 'fps': round(job.frames / seconds, 1)}
-
-
-class TranslateJob(Job):
-    """A conversion that translates whole pictures."""
-
-    description = 'translated by a trained model'
-
-    def __init__(self, translator, to: Mapping[str, int] | None, size: int | None):
-        super().__init__(None, [], translator.batch_size)
-        self.translator, self.to, self.size = translator, to or {}, size
-        self.system = translator.run.cfg.system
-        self._labels: dict[str, Callable] = {}  # by file
-
-    def check_labels(self) -> None:
-        """Raises InputError if the labels asked for cannot be made."""
-        import numpy as np
-
-        self._wanted([np.zeros((64, 64, 3), np.uint8)])
-
-    def _wanted(self, pictures: list):
-        from dfjax.inference.translate import wanted_labels
-
-        return wanted_labels(self.translator.run, self.to, pictures)
-
-    def __call__(self, name: str, frames: list) -> list:
-        """Frames (index, time, rgb) of the file `name`, translated."""
-        import cv2
-        import numpy as np
-
-        pictures, labels = [rgb for _, _, rgb in frames], None
-        height, width = pictures[0].shape[:2]
-        if self.size:
-            scale = self.size / min(height, width)
-            small = (max(round(width * scale), 1), max(round(height * scale), 1))
-            how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-            pictures = [cv2.resize(rgb, small, interpolation=how) for rgb in pictures]
-        if self.system == 'stargan':
-            if name not in self._labels:
-                self._labels[name] = self._wanted(pictures)
-            labels = np.repeat(self._labels[name][None], len(pictures), 0)
-        self.frames += len(frames)
-        made = self.translator(pictures, labels)
-        if self.size:
-            made = [cv2.resize(rgb, (width, height), interpolation=cv2.INTER_CUBIC) for rgb in made]
-        return made
+        return run_job(job, plan, tick)

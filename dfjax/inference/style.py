@@ -19,9 +19,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from dfjax.data.media.decode import Frame, MediaInfo
 from dfjax.data.media.image import read_image
 from dfjax.data.render.patterns import PREFIX, pattern
 from dfjax.errors import InputError
+from dfjax.inference.frames import Job
 from dfjax.inference.run import Run
 from dfjax.inference.tiles import tiled
 from dfjax.losses.style import content_distance, gram, out_of_range, style_distance, style_loss, total_variation
@@ -253,3 +255,25 @@ class Stylist:
 def to_bytes(x: jax.Array) -> jax.Array:
     """Pictures in [-1, 1] as uint8."""
     return jnp.round(jnp.clip(x * 127.5 + 127.5, 0, 255)).astype(jnp.uint8)
+
+
+class PictureJob(Job):
+    """Pictures of files in the style of another, by optimisation.
+
+    Args:
+        style: uint8 [H, W, 3].
+        size, weights, how: of `stylise`.
+        tick: called with the steps done and their number.
+
+    Attributes:
+        figures: of the last picture.
+    """
+
+    def __init__(self, style: np.ndarray, size: int, weights: Mapping | None, how: Mapping, tick: Callable):
+        super().__init__('repainted in the style of another picture', 'style')
+        self.style, self.figures = style, {}
+        self.how = {'size': size, 'weights': weights, 'progress': tick, **how}
+
+    def process(self, info: MediaInfo, group: list[Frame]) -> list[np.ndarray]:
+        picture, self.figures = stylise(group[0].rgb, self.style, **self.how)
+        return [picture]

@@ -9,12 +9,16 @@ see the statistics of each tile, so tiles should be no smaller than they have to
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dfjax.data.media.decode import Frame, MediaInfo
 from dfjax.errors import InputError
+from dfjax.inference.frames import Job
 from dfjax.inference.run import Run
 from dfjax.inference.tiles import tiled
 from dfjax.models.translation import MODELS, multiple, nets, sized
@@ -141,3 +145,38 @@ def seen_labels(run: Run, pictures: Sequence[np.ndarray]) -> np.ndarray:
     x = resize(jnp.asarray(np.stack(pictures), jnp.float32) / 127.5 - 1, model.size)
     logits = jax.jit(nets('stargan', model)['d'].apply)(run.variables('d'), x)[1]
     return (np.asarray(logits).mean(0) > 0).astype(np.float32)
+
+
+# Files
+
+
+class TranslateJob(Job):
+    """Whole pictures of files, translated.
+
+    Args:
+        to: StarGAN's labels to ask for; the others stay as they are seen at the start of each file.
+        size: the shorter side that pictures are made for the net, and enlarged from again; None: as they are.
+    """
+
+    def __init__(self, translator: Translator, to: Mapping[str, int] | None = None, size: int | None = None):
+        super().__init__('translated by a trained model', translator.run.cfg.system, batch=translator.batch_size)
+        self.translator, self.to, self.size = translator, to or {}, size
+        self._labels: dict[Path, np.ndarray] = {}
+
+    def check_labels(self) -> None:
+        """Raises InputError if the labels asked for cannot be made."""
+        wanted_labels(self.translator.run, self.to, [np.zeros((64, 64, 3), np.uint8)])
+
+    def process(self, info: MediaInfo, group: list[Frame]) -> list[np.ndarray]:
+        pictures, labels = [frame.rgb for frame in group], None
+        if self.size:
+            scale = self.size / min(info.size)
+            small = tuple(max(round(side * scale), 1) for side in info.size)
+            how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+            pictures = [cv2.resize(rgb, small, interpolation=how) for rgb in pictures]
+        if self.system == 'stargan':
+            if info.path not in self._labels:
+                self._labels[info.path] = wanted_labels(self.translator.run, self.to, pictures)
+            labels = np.repeat(self._labels[info.path][None], len(pictures), 0)
+        made = self.translator(pictures, labels)
+        return [cv2.resize(rgb, info.size, interpolation=cv2.INTER_CUBIC) for rgb in made] if self.size else made

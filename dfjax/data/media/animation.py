@@ -8,7 +8,7 @@ import numpy as np
 
 from dfjax.data.media.encode import WRITTEN_SUFFIXES, VideoWriter
 from dfjax.data.media.output import atomic_path
-from dfjax.errors import InputError
+from dfjax.errors import WriteError
 
 ANIMATION_SUFFIXES = ('.gif', '.webp', *WRITTEN_SUFFIXES)
 
@@ -17,7 +17,7 @@ def write_animation(path: Path | str, frames: Sequence[np.ndarray], fps: int = 2
     """Writes uint8 RGB frames, all [H, W, 3], whole or not at all; GIF and WebP play for ever.
 
     Raises:
-        InputError: another suffix, or as `atomic_path`.
+        WriteError: another suffix, or as `atomic_path`.
     """
     path, (height, width) = Path(path), frames[0].shape[:2]
     if path.suffix.lower() in WRITTEN_SUFFIXES:
@@ -26,7 +26,7 @@ def write_animation(path: Path | str, frames: Sequence[np.ndarray], fps: int = 2
                 writer.write(frame)
         return
     if path.suffix.lower() not in ANIMATION_SUFFIXES:
-        raise InputError(f'{path}: an animation is written as {", ".join(ANIMATION_SUFFIXES)}; change the name')
+        raise WriteError(path, f'an animation is written as {", ".join(ANIMATION_SUFFIXES)}; change the name')
     import av
 
     gif = path.suffix.lower() == '.gif'

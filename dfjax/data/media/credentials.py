@@ -14,7 +14,7 @@ from pathlib import Path
 from dfjax import __version__
 from dfjax.data.media.output import atomic_path
 from dfjax.data.media.signing_key import identity, signer_file
-from dfjax.errors import InputError
+from dfjax.errors import ReadError, WriteError
 
 GENERATOR = f'dfjax {__version__}'
 SOURCE_TYPES = 'http://cv.iptc.org/newscodes/digitalsourcetype/'
@@ -30,13 +30,27 @@ SETTINGS = {
 
 
 def sign(
-    path, description: str = '', *, composite: bool = False, details: dict | None = None, generator: str = GENERATOR
+    path,
+    description: str = '',
+    *,
+    composite: bool = False,
+    details: dict | None = None,
+    generator: str = GENERATOR,
+    title: str | None = None,
 ) -> None:
     """Embeds AI-generated content credentials in a finished file, in place; the file is replaced whole or not at all.
 
-    `description` says in words what was done; `composite` that a recorded picture or video was altered (a swapped
-    face) rather than made from nothing; `details` are further facts (system, run). Credentials that the file already
-    has are replaced. Raises InputError for a missing or damaged file or a type that cannot hold credentials.
+    Credentials that the file already has are replaced.
+
+    Args:
+        description: in words what was done.
+        composite: a recorded picture or video was altered (a swapped face) rather than made from nothing.
+        details: further facts (system, run).
+        generator: the program and its version.
+        title: the file's name where it will be kept, if not the present one.
+
+    Raises:
+        FileError: missing or damaged, of a type that cannot hold credentials, or it cannot be written.
     """
     import c2pa
 
@@ -52,7 +66,7 @@ def sign(
     }
     manifest = {
         'claim_generator_info': [{'name': name, 'version': version}],
-        'title': path.name,
+        'title': title or path.name,
         'assertions': [{'label': 'c2pa.actions.v2', 'data': {'actions': [action]}}],
     }
     with atomic_path(path, force=True) as temporary:
@@ -61,8 +75,8 @@ def sign(
                 c2pa.Builder(json.dumps(manifest), context=_context()).sign(_signer(), _mime(path), source, target)
         except c2pa.C2paError as error:
             if shutil.disk_usage(path.parent).free < 1 << 16:  # the library's own words are not dependable
-                raise InputError(f'{path}: the disk is full; content credentials could not be added') from error
-            raise InputError(f'{path}: content credentials cannot be added ({_line(error)})') from error
+                raise WriteError(path, 'the disk is full; content credentials could not be added') from error
+            raise WriteError(path, f'content credentials cannot be added ({_line(error)})') from error
 
 
 def read_credentials(path) -> dict | None:
@@ -71,7 +85,7 @@ def read_credentials(path) -> dict | None:
     Keys: `ai_generated` bool, None where they are too damaged to tell; `source_type` the last part of the IPTC digital
     source type; `generator`; `description`; `when` (ISO 8601, as claimed); `details` dict; `signer`; `intact` bool,
     False for a file changed since it was signed; `problems` list of C2PA failure codes. What is not said is None.
-    Raises InputError as sign does.
+    Raises ReadError as sign does.
     """
     import c2pa
 
@@ -83,7 +97,7 @@ def read_credentials(path) -> dict | None:
     except c2pa.C2paError.ManifestNotFound:
         return None
     except (c2pa.C2paError.Io, c2pa.C2paError.NotSupported) as error:
-        raise InputError(f'{path}: cannot be read for content credentials ({_line(error)})') from error
+        raise ReadError(path, f'cannot be read for content credentials ({_line(error)})') from error
     except c2pa.C2paError as error:  # there are credentials, but too damaged to be parsed
         return _facts({}, [_line(error)])
     failures = [item['code'] for item in results.get('activeManifest', {}).get('failure', [])]
@@ -115,11 +129,11 @@ def _facts(manifest: dict, problems: list[str]) -> dict:
 
 def _checked(path: Path) -> Path:
     if not path.is_file():
-        raise InputError(f'{path}: {"is a folder, not a file" if path.is_dir() else "no such file"}')
+        raise ReadError(path, 'is a folder, not a file' if path.is_dir() else 'no such file')
     if not path.stat().st_size:
-        raise InputError(f'{path}: the file is empty')
+        raise ReadError(path, 'the file is empty')
     if path.suffix.lower() not in SIGNED_SUFFIXES:
-        raise InputError(f'{path}: content credentials are kept in {", ".join(SIGNED_SUFFIXES)} files only')
+        raise ReadError(path, f'content credentials are kept in {", ".join(SIGNED_SUFFIXES)} files only')
     return path
 
 

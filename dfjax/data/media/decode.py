@@ -1,69 +1,107 @@
 """Decoding a video file: every frame once, upright, with a time, or one clear line that says why not."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from dfjax.data.media.image import turned
-from dfjax.errors import InputError
+from dfjax.errors import ReadError
 
-UNSPECIFIED = 2  # as H.264 numbers a colour matrix
+UNSPECIFIED = 2  # colour matrix, in H.264's numbering
+CLOCKWISE = {(True, False, True): 90, (False, True, True): 180, (True, True, False): 270}
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A frame of a file, upright.
+
+    Attributes:
+        index: its number in the file, from 0.
+        rgb: uint8 [H, W, 3].
+        pts: in units of the file's time base, from the start of its clock.
+        duration: in the same units, 0 where it is not known.
+        time: `pts` in seconds.
+    """
+
+    index: int
+    rgb: np.ndarray
+    pts: int = 0
+    duration: int = 0
+    time: float = 0.0
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A decoded frame, upright, and what a writer needs to keep of its video."""
+class MediaInfo:
+    """What a picture or video file says of itself.
 
-    rgb: np.ndarray  # uint8 [H, W, 3]
-    pts: int  # in units of time_base, from the start of the video's clock
-    duration: int
-    time_base: Fraction
-    rate: Fraction
-    start: float  # seconds on the file's clock that count as 0
-    colour: tuple[int, int, int]  # matrix, primaries, transfer, as H.264 numbers them
-    aspect: Fraction  # width of a pixel over its height
+    Attributes:
+        path: the file.
+        kind: 'image' or 'video'.
+        width, height: pixels, as it is shown.
+        fps: the average; None for a picture.
+        frames: None where the file does not say.
+        duration: seconds.
+        has_audio: whether it has a sound track.
+        rotation: degrees clockwise by which stored frames are turned to be shown; already applied to those read.
+        time_base: seconds a unit of `Frame.pts`.
+        colour: matrix, primaries and transfer in H.264's numbering.
+        aspect: width of a pixel over its height.
+    """
+
+    path: Path
+    kind: str
+    width: int
+    height: int
+    fps: Fraction | None = None
+    frames: int | None = 1
+    duration: float = 0.0
+    has_audio: bool = False
+    rotation: int = 0
+    time_base: Fraction = Fraction(1)
+    colour: tuple[int, int, int] = (UNSPECIFIED, UNSPECIFIED, UNSPECIFIED)
+    aspect: Fraction = Fraction(1)
 
     @property
-    def time(self) -> float:
-        return float(self.pts * self.time_base)
+    def size(self) -> tuple[int, int]:
+        """(width, height)."""
+        return self.width, self.height
 
 
-class Source:
-    """An open video file and its first true video stream (a cover picture is none)."""
+class VideoReader:
+    """An open video file and its first true video stream (a cover picture is none); a context manager.
+
+    Attributes:
+        rate: frames a second, the average.
+        start: seconds on the file's clock that count as 0.
+    """
 
     def __init__(self, path):
         self.path = Path(path)
 
     def __enter__(self):
-        import av
-
         path = self.path
-        if not path.is_file():
-            raise InputError(f'{path}: {"is a folder, not a video" if path.is_dir() else "no such file"}')
-        if not path.stat().st_size:
-            raise InputError(f'{path}: the file is empty')
+        self.container = open_container(path, 'video')
         try:
-            self.container = av.open(str(path))
-        except PermissionError as error:
-            raise InputError(f'{path}: cannot be read ({error.strerror})') from error
-        except av.error.FFmpegError as error:
-            raise InputError(f'{path}: not a video that can be read, or cut short; fetch or record it again') from error
-        streams = [s for s in self.container.streams.video if s.codec_context and not _is_cover(s)]
-        if not streams:
+            streams = [s for s in self.container.streams.video if s.codec_context and not _is_cover(s)]
+            if not streams:
+                raise ReadError(path, 'has no video stream; give a video')
+            self.stream = streams[0]
+            self.stream.thread_type = 'AUTO'
+            self.rate = self.stream.average_rate or self.stream.guessed_rate or Fraction(25)
+            self.start = clock_start(self.container)
+            self._raw = self._decoded = self._decode()
+        except BaseException:
             self.container.close()
-            raise InputError(f'{path}: has no video stream; give a video')
-        self.stream = streams[0]
-        self.stream.thread_type = 'AUTO'
-        self.rate = self.stream.average_rate or self.stream.guessed_rate or Fraction(25)
-        # Clocks of MPEG transport and program streams start anywhere; other files' times are kept as they are.
-        moves = self.container.format.name in ('mpegts', 'mpeg') and self.container.start_time
-        self.start = moves / 1e6 if moves else 0.0
+            raise
         return self
 
     def __exit__(self, *error):
+        self._raw.close()
         self.container.close()
 
     @property
@@ -79,7 +117,42 @@ class Source:
         except ValueError:
             return None
 
-    def frames(self) -> Iterator[tuple[int, object]]:
+    @cached_property
+    def info(self) -> MediaInfo:
+        """The file's facts; the first frame is decoded for them, and its size, turn and colours hold for the file."""
+        pts, first = next(self._decoded)
+        self._decoded = itertools.chain([(pts, first)], self._raw)
+        self._turn = turn_of(first)
+        size = (first.width, first.height)[:: -1 if self._turn[0] else 1]
+        aspect = self.stream.sample_aspect_ratio or Fraction(1)
+        matrix = first.colorspace if first.colorspace in (1, 4, 5, 6, 7, 9) else UNSPECIFIED
+        return MediaInfo(
+            self.path,
+            'video',
+            *size,
+            fps=self.rate,
+            frames=self.stream.frames or None,
+            duration=self.end or float((self.container.duration or 0) / 1e6),
+            has_audio=bool(self.container.streams.audio),
+            rotation=CLOCKWISE.get(self._turn, 0),
+            time_base=self.stream.time_base,
+            colour=(matrix, first.color_primaries, first.color_trc),
+            aspect=1 / aspect if self._turn[0] else aspect,
+        )
+
+    def frames(self) -> Iterator[Frame]:
+        """Every frame once, in order.
+
+        Raises:
+            ReadError: damaged, or it ends before it says it does; after the frames that could be read.
+        """
+        info = self.info
+        width, height = info.size[:: -1 if self._turn[0] else 1]
+        for index, (pts, raw) in enumerate(self._decoded):
+            rgb = turned(raw.to_ndarray(format='rgb24', width=width, height=height), *self._turn)
+            yield Frame(index, rgb, pts, raw.duration or 0, float(pts * info.time_base))
+
+    def _decode(self) -> Iterator[tuple[int, object]]:
         """Yields (pts, PyAV frame), with a pts for every frame, always growing, from the start of the clock."""
         import av
 
@@ -93,28 +166,45 @@ class Source:
                 end, count = float((pts + shift + (frame.duration or step)) * base), count + 1
                 yield pts, frame
         except av.error.FFmpegError as error:
-            raise InputError(f'{self.path}: damaged after {count} frames ({end:.1f} s); repair or trim it') from error
+            raise ReadError(self.path, f'damaged after {count} frames ({end:.1f} s); repair or trim it') from error
         if not count:
-            raise InputError(f'{self.path}: holds no picture, or none of them can be decoded')
+            raise ReadError(self.path, 'holds no picture, or none of them can be decoded')
         missing = (self.end or 0) - end
         if missing > max(float(2 / self.rate), min(1.0, 0.1 * self.end if self.end else 0)):
-            raise InputError(
-                f'{self.path}: cut short: it ends after {count} frames ({end:.1f} s) of {self.end:.1f} s; '
-                'fetch it again, or trim it to what is there'
+            raise ReadError(
+                self.path,
+                f'cut short: it ends after {count} frames ({end:.1f} s) of {self.end:.1f} s; '
+                'fetch it again, or trim it to what is there',
             )
 
 
-def pictures(source: Source) -> Iterator[Picture]:
-    size = turn = None
-    for pts, frame in source.frames():
-        if size is None:  # what the first frame says holds for the file
-            size, turn = (frame.width, frame.height), turn_of(frame)
-            aspect = source.stream.sample_aspect_ratio or Fraction(1)
-            aspect = 1 / aspect if turn[0] else aspect
-            matrix = frame.colorspace if frame.colorspace in (1, 4, 5, 6, 7, 9) else UNSPECIFIED
-            colour = (matrix, frame.color_primaries, frame.color_trc)
-        rgb = turned(frame.to_ndarray(format='rgb24', width=size[0], height=size[1]), *turn)
-        yield Picture(rgb, pts, frame.duration or 0, source.stream.time_base, source.rate, source.start, colour, aspect)
+def open_container(path: Path, what: str):
+    """PyAV's container of a file to read; `what` it should be is for the error.
+
+    Raises:
+        ReadError: missing, empty, or no media.
+    """
+    import av
+
+    if not path.is_file():
+        raise ReadError(path, f'is a folder, not a {what}' if path.is_dir() else 'no such file')
+    try:
+        if not path.stat().st_size:
+            raise ReadError(path, 'the file is empty')
+        return av.open(str(path))
+    except PermissionError as error:
+        raise ReadError(path, f'cannot be read ({error.strerror})') from error
+    except av.error.FFmpegError as error:
+        raise ReadError(path, f'not a {what} that can be read, or cut short; fetch or record it again') from error
+
+
+def clock_start(container) -> float:
+    """Seconds on a file's clock that count as 0.
+
+    Clocks of MPEG transport and program streams start anywhere; other files' times are kept as they are.
+    """
+    moves = container.format.name in ('mpegts', 'mpeg') and container.start_time
+    return moves / 1e6 if moves else 0.0
 
 
 def turn_of(frame) -> tuple[bool, bool, bool]:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from dfjax.data.media.decode import MediaInfo
 from dfjax.data.media.output import atomic_path
-from dfjax.data.media.sound import copy_sound, encode_sound
-from dfjax.errors import InputError
+from dfjax.data.media.sound import open_sound
+from dfjax.errors import WriteError
 
 CONTAINERS = {'.mp4': 'mp4', '.m4v': 'mp4', '.mov': 'mov'}  # by its suffix FFmpeg would make an m4v for old iPods
 WRITTEN_SUFFIXES = tuple(CONTAINERS)
@@ -20,18 +21,28 @@ class VideoWriter:
 
     `fps` is a Fraction, int or float; `size` is (width, height). H.264 needs even sizes: of an odd one the last column
     or row is repeated inside the encoder, so that the file is one pixel larger and what was given is at its top left.
-    `audio` is (samples [T] or [T, C] in [-1, 1], rate), encoded as AAC; `sound` a file whose tracks are copied packet
-    by packet, or encoded as AAC where the container has no place for them. `like`, a Picture, gives time base, colour
-    and aspect.
-    Raises InputError for another suffix and as atomic_path does.
+    `sound` is (samples [T] or [T, C] in [-1, 1], rate), encoded as AAC, or a file whose tracks are copied packet by
+    packet, or encoded as AAC where the container has no place for them. `like`, the facts of another video, gives time
+    base, colour and aspect.
+    Raises WriteError for another suffix and as atomic_path does.
     """
 
-    def __init__(self, path, fps, size, *, audio=None, sound=None, like=None, force=False, preset='veryfast'):
+    def __init__(
+        self,
+        path: Path | str,
+        fps: Fraction | float,
+        size: tuple[int, int],
+        *,
+        sound: Path | str | tuple[np.ndarray, int] | None = None,
+        like: MediaInfo | None = None,
+        force: bool = False,
+        preset: str = 'veryfast',
+    ):
         self.path, self.size = Path(path), tuple(size)
         self.rate = Fraction(fps).limit_denominator(100_000)
-        self._audio, self._from, self._like, self._force, self._preset = audio, sound, like, force, preset
+        self._from, self._like, self._force, self._preset = sound, like, force, preset
         if self.path.suffix.lower() not in WRITTEN_SUFFIXES:
-            raise InputError(f'{path}: a video is written as {", ".join(WRITTEN_SUFFIXES)}; change the name')
+            raise WriteError(path, f'a video is written as {", ".join(WRITTEN_SUFFIXES)}; change the name')
 
     def __enter__(self):
         import av
@@ -42,7 +53,7 @@ class VideoWriter:
             self._output = av.open(str(temporary), 'w', container, {'movflags': 'faststart'})
             stack.callback(self._output.close)
             self._stream = self._add_stream()
-            self._sound = stack.enter_context(contextlib.closing(self._add_sound()))
+            self._sound = iter(()) if self._from is None else stack.enter_context(open_sound(self._from, self._output))
             self._durations, self._next, self._end, self._begin = {}, 0, 0, None
             self._waiting = next(self._sound, None)
             self._stack = stack.pop_all()
@@ -94,11 +105,6 @@ class VideoWriter:
             codec.sample_aspect_ratio = like.aspect
         self._frame_ticks = max(1, round(1 / (self.rate * codec.time_base)))
         return stream
-
-    def _add_sound(self):
-        if self._from is not None:
-            return copy_sound(self._from, self._output, self._like.start)
-        return encode_sound(*self._audio, self._output) if self._audio is not None else (_ for _ in ())
 
     def _mux(self, packets) -> None:
         for packet in packets:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from dfjax.data.media.output import atomic_path
-from dfjax.errors import InputError
+from dfjax.errors import InputError, ReadError
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.tif', '.tiff')
 PNG = b'\x89PNG\r\n\x1a\n'
@@ -30,11 +30,11 @@ def read_image(path) -> np.ndarray:
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(f'{path}: {"is a folder, not a picture" if path.is_dir() else "no such file"}')
+        raise ReadError(path, 'is a folder, not a picture' if path.is_dir() else 'no such file')
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise InputError(f'{path}: cannot be read ({error.strerror})') from error
+        raise ReadError(path, f'cannot be read ({error.strerror})') from error
     return decode_image(data, path)
 
 
@@ -46,7 +46,7 @@ def decode_image(data: bytes, name) -> np.ndarray:
         cv2.utils.logging.LOG_LEVEL_SILENT
     )  # OpenCV's own words about a bad file; ours follow
     if not data:
-        raise InputError(f'{name}: the file is empty')
+        raise ReadError(name, 'the file is empty')
     buffer = np.frombuffer(data, np.uint8)
     try:
         raw = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED) if _may_have_alpha(data) else None
@@ -56,7 +56,7 @@ def decode_image(data: bytes, name) -> np.ndarray:
     except cv2.error:
         image = None
     if image is None:
-        raise InputError(f'{name}: not a picture that can be read, or cut short; use a JPEG, PNG, WebP, BMP or TIFF')
+        raise ReadError(name, 'not a picture that can be read, or cut short; use a JPEG, PNG, WebP, BMP or TIFF')
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 

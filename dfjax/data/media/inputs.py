@@ -1,5 +1,6 @@
 """One way to read whatever a person names as WHO, VIDEO or SRC: a video, a picture, or a folder of them."""
 
+import contextlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,22 +8,23 @@ from pathlib import Path
 import numpy as np
 
 from dfjax.data.faces.faceset import ROWS, picture_files
+from dfjax.data.media.decode import Frame, MediaInfo
 from dfjax.data.media.image import IMAGE_SUFFIXES, read_image
-from dfjax.data.media.video import VIDEO_SUFFIXES, read_frames
-from dfjax.errors import InputError
+from dfjax.data.media.video import VIDEO_SUFFIXES, open_video
+from dfjax.errors import ReadError
 
 
 def kind(src) -> str:
-    """'video', 'image', 'folder' or 'faceset', by name alone; InputError for what is none of them or is missing."""
+    """'video', 'image', 'folder' or 'faceset', by name alone; ReadError for what is none of them or is missing."""
     path = Path(src)
     if path.is_dir():
         return 'faceset' if (path / ROWS).is_file() else 'folder'
     if not path.exists():
-        raise InputError(f'{path}: no such file or folder')
+        raise ReadError(path, 'no such file or folder')
     suffix = path.suffix.lower()
     if suffix in IMAGE_SUFFIXES or suffix in VIDEO_SUFFIXES:
         return 'image' if suffix in IMAGE_SUFFIXES else 'video'
-    raise InputError(f'{path}: neither a picture nor a video by its name; use for example .jpg, .png, .mp4 or .mov')
+    raise ReadError(path, 'neither a picture nor a video by its name; use for example .jpg, .png, .mp4 or .mov')
 
 
 def media_files(folder) -> list[Path]:
@@ -35,22 +37,38 @@ def media_files(folder) -> list[Path]:
         return picture_files(Path(folder))
     files = [p for p in Path(folder).iterdir() if p.suffix.lower() in suffixes and not p.name.startswith('.')]
     if not files:
-        raise InputError(f'{folder}: holds no picture and no video')
+        raise ReadError(folder, 'holds no picture and no video')
     return sorted(files, key=lambda p: [(int(s), s) if s.isdigit() else (-1, s) for s in re.split(r'(\d+)', p.name)])
 
 
-def iter_frames(src) -> Iterator[tuple[int, float, np.ndarray, str]]:
-    """Yields (index, time in seconds, uint8 RGB [H, W, 3], file name) of every picture of `src`.
+@contextlib.contextmanager
+def open_media(path: Path | str) -> Iterator[tuple[MediaInfo, Iterator[Frame]]]:
+    """Yields the facts and the frames of one picture (a single frame, at time 0) or video, as `open_video`.
+
+    Raises:
+        ReadError: as `kind`, `read_image` and `open_video` do.
+    """
+    path = Path(path)
+    if kind(path) == 'image':
+        rgb = read_image(path)
+        yield MediaInfo(path, 'image', *rgb.shape[1::-1]), iter([Frame(0, rgb)])
+    else:
+        with open_video(path) as opened:
+            yield opened
+
+
+def iter_frames(src: Path | str) -> Iterator[tuple[int, float, np.ndarray, str]]:
+    """Yields (index, time in seconds, uint8 RGB [H, W, 3], file name) of every picture of `src`; close it if you stop
+    early.
 
     The index counts within the named file, so (name, index) is unique; a picture has index 0 and time 0. A folder
-    gives its files in the order of media_files. Raises InputError as kind, read_image and read_frames do.
+    gives its files in the order of media_files.
+
+    Raises:
+        ReadError: as `open_media`.
     """
-    what, path = kind(src), Path(src)
-    if what in ('folder', 'faceset'):
-        for file in media_files(path):
-            yield from iter_frames(file)
-    elif what == 'image':
-        yield 0, 0.0, read_image(path), path.name
-    else:
-        for index, time, rgb in read_frames(path):
-            yield index, time, rgb, path.name
+    path = Path(src)
+    for file in media_files(path) if kind(path) in ('folder', 'faceset') else [path]:
+        with open_media(file) as (_, frames):
+            for frame in frames:
+                yield frame.index, frame.time, frame.rgb, file.name

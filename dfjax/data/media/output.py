@@ -8,22 +8,22 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from dfjax.errors import InputError
+from dfjax.errors import FileError, WriteError
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def check_output(path, force: bool = False) -> Path:
-    """The path of a file to be written, or InputError: for an app to call before its long work starts.
+    """The path of a file to be written, or WriteError: for an app to call before its long work starts.
 
     Refuses a file that exists (unless `force`) and a folder that is in the way or cannot be written. An empty file
     holds nothing that could be lost and does not count as existing.
     """
     path = Path(path)
     if path.is_dir():
-        raise InputError(f'{path}: is a folder; name the file to write')
+        raise WriteError(path, 'is a folder; name the file to write')
     if path.exists() and path.stat().st_size and not force:
-        raise InputError(f'{path}: exists; choose another name or pass --force to replace it')
+        raise WriteError(path, 'exists; choose another name or pass --force to replace it')
     _check_parent(path)
     return path
 
@@ -33,7 +33,8 @@ def atomic_path(path, force: bool = False) -> Iterator[Path]:
     """Yields a temporary path beside `path`, same suffix, which becomes `path` when the block ends without an error.
 
     The file exists, empty, from the start, so that an unwritable folder is found before the work. On any error or
-    Ctrl-C it is deleted and `path` stays as it was. Raises InputError as check_output does, and for a full disk.
+    Ctrl-C it is deleted and `path` stays as it was. Raises WriteError as check_output does, and for a full disk; a
+    FileError of the block that names the temporary path names `path` instead.
     """
     path = check_output(path, force)
     temporary = hidden_name(path)
@@ -58,10 +59,10 @@ def atomic_folder(path, force: bool = False, marker: str | None = None) -> Itera
     path = Path(path)
     filled = path.exists() and (not path.is_dir() or any(path.iterdir()))
     if filled and not force:
-        raise InputError(f'{path}: exists; choose another name or pass --force to replace it')
+        raise WriteError(path, 'exists; choose another name or pass --force to replace it')
     if filled and not (marker and (path / marker).is_file()):
         what = f'holds no {marker}' if path.is_dir() else 'is a file'
-        raise InputError(f'{path}: {what}, so it is not replaced even with --force; choose another name')
+        raise WriteError(path, f'{what}, so it is not replaced even with --force; choose another name')
     _check_parent(path)
     temporary, old = hidden_name(path), hidden_name(path)
     try:
@@ -83,18 +84,25 @@ def atomic_folder(path, force: bool = False, marker: str | None = None) -> Itera
 
 @contextlib.contextmanager
 def _disk_errors(path: Path, temporary: Path) -> Iterator[None]:
-    """Turns what the system says about writing `path` (a full disk, no permission) into one clear line."""
+    """Turns what the system says about writing `path` (a full disk, no permission) into one clear line.
+
+    What is said of the temporary path, or of a file under it, is said of the one that it stands for.
+    """
     try:
         yield
+    except FileError as error:
+        if not error.path.is_relative_to(temporary):
+            raise
+        raise type(error)(path / error.path.relative_to(temporary), error.fault) from error
     except Exception as error:
         # What is written by C++ code, as a record of tfds, knows the system's words only.
         if getattr(error, 'errno', None) in FULL or os.strerror(errno.ENOSPC) in str(error):
-            raise InputError(f'{path}: the disk is full; free some space or choose another folder') from error
+            raise WriteError(path, 'the disk is full; free some space or choose another folder') from error
         if not isinstance(error, OSError):
             raise
         name = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else None
         if name and (name in (path, temporary, *path.parents) or temporary in name.parents):
-            raise InputError(f'{path}: cannot be written ({error.strerror}); choose another folder') from error
+            raise WriteError(path, f'cannot be written ({error.strerror}); choose another folder') from error
         raise
 
 
@@ -104,9 +112,9 @@ def _check_parent(path: Path) -> None:
     while not parent.exists() and parent != parent.parent:
         parent = parent.parent
     if not parent.is_dir():
-        raise InputError(f'{path}: {parent} is not a folder')
+        raise WriteError(path, f'{parent} is not a folder')
     if not os.access(parent, os.W_OK | os.X_OK):
-        raise InputError(f'{path}: {parent} cannot be written; choose another folder')
+        raise WriteError(path, f'{parent} cannot be written; choose another folder')
 
 
 def hidden_name(path: Path) -> Path:

@@ -1,8 +1,6 @@
 """Outputs that are whole and signed, or absent."""
 
 import contextlib
-import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,12 +16,9 @@ def signed_path(path: Path | str, description: str, *, force: bool = False, **cr
         description, credentials: as `credentials.sign` takes them.
 
     Raises:
-        InputError: as `atomic_path` and `sign`.
+        FileError: as `atomic_path` and `sign`.
     """
     path = Path(path)
-    # In a folder of its own the file has its final name, which its credentials state.
-    with atomic_path(path, force) as part, tempfile.TemporaryDirectory(prefix='.', dir=path.parent) as folder:
-        whole = Path(folder, path.name)
-        yield whole
-        sign(whole, description, **credentials)
-        os.replace(whole, part)
+    with atomic_path(path, force) as part:
+        yield part
+        sign(part, description, title=path.name, **credentials)

@@ -1,0 +1,28 @@
+"""A progress bar on stderr."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+Tick = Callable[[int, int | None], None]  # called with what is done and how much there is, None where it is not known
+
+
+@contextmanager
+def bar(text: str, show: bool = True) -> Iterator[Tick]:
+    """Yields a function of (done, total or None) that draws a progress bar on stderr."""
+    from tqdm import tqdm
+
+    with tqdm(desc=text, unit='frame', file=sys.stderr, disable=not show, dynamic_ncols=True) as line:
+
+        def tick(done: int, total: int | None) -> None:
+            line.total = total
+            line.update(done - line.n)
+
+        yield tick
+
+
+def say(text: str) -> None:
+    """A line on stderr that does not run into a bar."""
+    from tqdm import tqdm
+
+    tqdm.write(text, file=sys.stderr)

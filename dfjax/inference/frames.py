@@ -1,0 +1,272 @@
+"""Frames from any source through a job into any output.
+
+A source is a picture, a video or a folder of them. A job turns the frames of each file into others; what comes out may
+differ from the source in kind, size, number of frames, rate and sound:
+
+    plan = plan_outputs('anna.jpg', 'out.mp4', kind='video')   # an output in the way is found before the long work
+    job = Job('repainted by a trained model', 'style', paint, batch=8)
+    with bar('writing out.mp4') as tick:
+        report = run_job(job, plan, tick)
+
+Files are decoded and encoded by threads of their own beside the job, memory does not grow with their length, and
+nothing has its name before it is whole and signed.
+"""
+
+import contextlib
+import itertools
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from dfjax.data.faces.face import Face
+from dfjax.data.media.credentials import SIGNED_SUFFIXES
+from dfjax.data.media.decode import Frame, MediaInfo
+from dfjax.data.media.encode import WRITTEN_SUFFIXES, VideoWriter
+from dfjax.data.media.image import IMAGE_SUFFIXES, write_image
+from dfjax.data.media.inputs import kind as kind_of
+from dfjax.data.media.inputs import media_files, open_media
+from dfjax.data.media.output import atomic_folder, check_output
+from dfjax.data.media.progress import Tick, say
+from dfjax.data.media.signed import signed_path
+from dfjax.data.media.threads import Behind
+from dfjax.data.media.video import frames_ahead
+from dfjax.errors import ReadError, WriteError
+
+KINDS = ('image', 'images', 'video')  # 'images' is a folder of numbered ones
+NAMES = {'image': 'picture', 'video': 'video'}
+SUFFIXES = {
+    'image': tuple(s for s in IMAGE_SUFFIXES if s in SIGNED_SUFFIXES),
+    'video': tuple(s for s in WRITTEN_SUFFIXES if s in SIGNED_SUFFIXES),
+}
+SOURCE = object()  # the source's own sound
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a job makes of one file.
+
+    Attributes:
+        size: (width, height) in pixels; None: the source's.
+        fps: frames a second of frames that follow each other from time 0, as many as the job gives; None: one frame
+            for each of the source's, at its time.
+        sound: of a video: SOURCE, a file whose tracks are copied, (samples [T] or [T, C] in [-1, 1], rate), or None.
+    """
+
+    size: tuple[int, int] | None = None
+    fps: Fraction | float | None = None
+    sound: object = SOURCE
+
+
+class Job:
+    """What is done to the frames of each file of a source.
+
+    Subclasses override `process`, where one frame comes of each, or `__call__`.
+
+    Args:
+        description, system: what the credentials of the outputs say.
+        change: uint8 RGB pictures [H, W, 3] of one size -> as many of the output's size.
+        batch: how many it gets at once, at most.
+
+    Attributes:
+        total: frames of all outputs together, for the progress bar; None where it is not known.
+        counts: what the job counts; a file that is left out does not count.
+    """
+
+    def __init__(self, description: str, system: str, change: Callable | None = None, batch: int = 1):
+        self.description, self.system, self.change, self.batch = description, system, change, batch
+        self.total: int | None = None
+        self.counts: Counter = Counter()
+
+    def output(self, info: MediaInfo) -> Output:
+        """What comes of the file `info`; by default what it is itself."""
+        return Output()
+
+    def __call__(self, info: MediaInfo, frames: Iterator[Frame]) -> Iterator[np.ndarray]:
+        """The frames uint8 RGB [H, W, 3] that come of those of the file `info`."""
+        while group := list(itertools.islice(frames, self.batch)):
+            yield from self.process(info, group)
+
+    def process(self, info: MediaInfo, group: list[Frame]) -> Sequence[np.ndarray]:
+        """The same for up to `batch` frames."""
+        return self.change([frame.rgb for frame in group])
+
+
+class FaceJob(Job):
+    """A job that changes known faces; frames without any pass through.
+
+    Args:
+        change: (pictures, the list of faces of each) -> pictures.
+        faces: of all files of the source.
+
+    Attributes:
+        counts: 'changed': frames with a face.
+    """
+
+    def __init__(self, description: str, system: str, change: Callable, faces: Iterable[Face], batch: int = 1):
+        super().__init__(description, system, change, batch)
+        self._faces = defaultdict(list)
+        for face in faces:
+            self._faces[face.source, face.frame].append(face)
+
+    def process(self, info: MediaInfo, group: list[Frame]) -> Sequence[np.ndarray]:
+        faces = [self._faces.get((info.path.name, frame.index), []) for frame in group]
+        self.counts['changed'] += sum(map(bool, faces))
+        return self.change([frame.rgb for frame in group], faces)
+
+
+# What is written
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `run_job` is to write.
+
+    Attributes:
+        out: a file, or a folder where `many`.
+        many: the source is a folder.
+        files: each file of the source, with the name and the kind of what comes of it.
+    """
+
+    out: Path
+    many: bool
+    force: bool
+    files: dict[Path, tuple[str, str]]
+
+
+def plan_outputs(source: Path | str, out: Path | str, force: bool = False, kind: str | None = None) -> Plan:
+    """Finds what can be wrong with the names of a source and an output, before any work.
+
+    Args:
+        source: a picture, a video or a folder of them.
+        out: where a file goes, or a folder that is new or empty.
+        force: replace a file that exists.
+        kind: one of KINDS, of what comes of each file; None: its own.
+
+    Raises:
+        InputError: as `kind` and `check_output` of data.media do; a face set; a name of another kind; a folder that
+            holds something.
+    """
+    source, out, what = Path(source), Path(out), kind_of(source)
+    if what == 'faceset':
+        raise ReadError(source, 'is a face set; give the video or the pictures that it was made from')
+    if what == 'folder' or kind == 'images':
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise WriteError(out, f'exists; a {"folder" if what == "folder" else what} is converted into a new folder')
+        if what == 'folder':
+            return Plan(out, True, force, {file: _named(file, kind) for file in media_files(source)})
+        return Plan(out, False, force, {source: (out.name, 'images')})
+    check_output(out, force)
+    made = kind or what
+    if out.suffix.lower() not in SUFFIXES[made]:
+        known = ', '.join('*' + s for s in SUFFIXES[made])
+        said = f'{source} is a {NAMES[what]}' if kind is None else f'a {NAMES[made]} is made'
+        raise WriteError(out, f'{said}; name the output {known}')
+    return Plan(out, False, force, {source: (out.name, made)})
+
+
+def _named(file: Path, kind: str | None) -> tuple[str, str]:
+    """Name and kind of what comes of a folder's file: of a type that can be written and can hold credentials."""
+    kind = kind or kind_of(file)
+    if kind == 'images':
+        return file.name, kind
+    kept = ('.jpg', '.jpeg', '.png') if kind == 'image' else ('.mp4',)
+    return file.name if file.suffix.lower() in kept else f'{file.name}{kept[-1]}', kind
+
+
+# The pipeline
+
+
+def run_job(job: Job, plan: Plan, tick: Tick | None = None) -> dict:
+    """Writes what is planned.
+
+    Args:
+        tick: called with the frames written and their number, None where it is not known.
+
+    Returns:
+        {'out', 'frames' (written), 'skipped' (files of a folder that cannot be read; they are named on stderr),
+        'seconds', 'fps'}.
+
+    Raises:
+        InputError: as the readers, writers and `job` do; nothing of a folder can be read.
+    """
+    start, done, skipped = time.monotonic(), 0, 0
+    with atomic_folder(plan.out) if plan.many else contextlib.nullcontext() as folder:
+        for source, (name, kind) in plan.files.items():
+            counted = job.counts.copy()
+            target = folder / name if plan.many else plan.out
+            try:
+                done += _write(job, source, target, kind, plan, tick, done)
+            except ReadError as error:
+                if not plan.many or error.path != source:
+                    raise
+                say(f'left out: {error}')
+                job.counts, skipped = counted, skipped + 1
+        if skipped == len(plan.files):
+            raise ReadError(next(iter(plan.files)).parent, f'none of its {skipped} pictures and videos can be read')
+    seconds = time.monotonic() - start
+    report = {'out': str(plan.out), 'frames': done, 'skipped': skipped}
+    return report | {'seconds': round(seconds, 2), 'fps': round(done / seconds, 1)}
+
+
+def _write(job: Job, source: Path, target: Path, kind: str, plan: Plan, tick: Tick | None, before: int) -> int:
+    """Writes what comes of one file, `before` frames of others being done; returns how many frames that is."""
+    waiting: deque[tuple[int, int]] = deque()  # pts and duration of frames that the job has taken and not given back
+    count = 0
+    with contextlib.ExitStack() as stack:
+        info, frames = stack.enter_context(open_media(source))
+        output = job.output(info)
+        each = kind == 'video' and output.fps is None
+        write = stack.enter_context(_open_writer(kind, target, info, output, job, plan.force))
+        behind = stack.enter_context(Behind(lambda item: write(*item), frames_ahead(output.size or info.size)))
+
+        def taken() -> Iterator[Frame]:
+            for frame in frames:
+                waiting.append((frame.pts, frame.duration))
+                yield frame
+
+        given = iter(job(info, taken()))
+        stack.callback(getattr(given, 'close', lambda: None))  # the job may have files and threads of its own
+        for count, rgb in enumerate(given, 1):
+            if each and not waiting:
+                raise ValueError(f'{source}: more frames came out than went in')
+            behind.put((rgb, *(waiting.popleft() if each else (None, 0))))
+            if tick:
+                tick(before + count, job.total or (info.frames if each and not plan.many else None))
+        if each and (waiting or next(frames, None)):
+            raise ValueError(f'{source}: fewer frames came out than went in')
+        if kind == 'image' and count != 1:
+            raise ValueError(f'{source}: {count} frames came out for one picture')
+    return count
+
+
+@contextlib.contextmanager
+def _open_writer(
+    kind: str, target: Path, info: MediaInfo, output: Output, job: Job, force: bool
+) -> Iterator[Callable[..., None]]:
+    """Yields a function of (uint8 RGB [H, W, 3], pts, duration); `target` is whole and signed when the block ends."""
+    credentials = {'description': job.description, 'composite': True, 'details': {'system': job.system}}
+    if kind == 'images':
+        numbers = itertools.count()
+        with atomic_folder(target) as folder:
+
+            def write(rgb: np.ndarray, *_) -> None:
+                with signed_path(folder / f'{next(numbers):06d}.png', **credentials) as part:
+                    write_image(part, rgb)
+
+            yield write
+        return
+    with signed_path(target, force=force, **credentials) as part:
+        if kind == 'image':
+            yield lambda rgb, *_: write_image(part, rgb)
+            return
+        fps, like = output.fps or info.fps, info if info.kind == 'video' else None
+        if like and output.fps is not None:
+            like = replace(like, time_base=1 / Fraction(fps).limit_denominator(100_000))
+        sound = (info.path if info.has_audio else None) if output.sound is SOURCE else output.sound
+        with VideoWriter(part, fps, output.size or info.size, sound=sound, like=like) as writer:
+            yield writer.write
