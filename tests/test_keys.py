@@ -1,0 +1,27 @@
+"""The random keys of a run."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dfjax.ops import keys
+
+
+def test_no_two_streams_hold_the_same_key():
+    """Neither do the keys that are split from theirs."""
+    drawn = [keys.init_key(7), keys.preview_key(7)]
+    drawn += [keys.step_key(7, step) for step in range(6)]
+    drawn += [key for step in range(6) for key in keys.data_keys(7, step, jnp.arange(6, dtype=jnp.uint32))]
+    drawn += [part for key in list(drawn) for part in jax.random.split(key, 6)]
+    numbers = np.stack([jax.random.key_data(key) for key in drawn])
+    assert len(np.unique(numbers, axis=0)) == len(numbers) == 44 * 7
+
+
+def test_keys_follow_from_seed_step_and_example_alone():
+    one = keys.data_keys(7, jnp.int32(3), jnp.array([4, 9], jnp.uint32))
+    (other,) = jax.jit(keys.data_keys, static_argnums=0)(7, 3, jnp.array([9], jnp.uint32))
+    assert (jax.random.key_data(one[1]) == jax.random.key_data(other)).all()
+    different = [keys.init_key(8), keys.step_key(8, 3), keys.step_key(7, 4), keys.preview_key(8)]
+    same = [keys.init_key(7), keys.step_key(7, 3), keys.step_key(7, 3), keys.preview_key(7)]
+    for a, b in zip(different, same):
+        assert (jax.random.key_data(a) != jax.random.key_data(b)).any()
