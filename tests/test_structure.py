@@ -20,6 +20,7 @@ DOCUMENTS = sorted([ROOT / 'README.md', *(ROOT / 'docs').rglob('*.md')])
 # Each package may import itself and what stands before it.
 ORDER = ('errors', 'ops', 'data', 'models', 'weights', 'losses', 'systems', 'config')
 ORDER += ('configs', 'training', 'inference', 'evaluation', 'apps', 'train')
+PRODUCTS = ('einsum', 'matmul', 'dot', 'tensordot', 'vdot', 'inner', 'dot_general', 'vecdot', 'matvec', 'vecmat')
 LINES_OF_A_FILE = 300
 LINES_OF_A_FUNCTION = 60
 LINES_THAT_SPEAK_FOR_THEMSELVES = 20
@@ -108,6 +109,27 @@ def test_nothing_reads_pickles():
         for line, name in imports_of(path):
             assert name.split('.')[0] not in ('pickle', 'dill', 'cloudpickle', 'joblib'), f'{relative(path)}:{line}'
         assert 'allow_pickle=True' not in path.read_text(), relative(path)
+
+
+def inexact_products(tree: ast.AST) -> list[int]:
+    """Lines with a product of jnp or lax arrays that does not ask for full float32, or with `@`."""
+    lines = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.MatMult):
+            lines.append(node.lineno)
+        if isinstance(node, ast.Attribute) and node.attr in PRODUCTS and getattr(node.value, 'id', '') != 'np':
+            lines.append(node.lineno)
+    return lines
+
+
+def test_ops_multiply_by_exact():
+    """Places and colours must not be multiplied in bfloat16 or TF32, which accelerators do by default."""
+    wrong = []
+    for path in [*(ROOT / 'dfjax' / 'ops').glob('*.py'), ROOT / 'dfjax' / 'data' / 'augment.py']:
+        if path.stem != 'exact':
+            wrong += [f'{relative(path)}:{line}' for line in inexact_products(ast.parse(path.read_text()))]
+    assert not wrong, f'use dfjax.ops.exact: {wrong}'
+    assert inexact_products(ast.parse('a @ b')) and inexact_products(ast.parse('f(jnp.einsum)'))
 
 
 def test_verbs_import_nothing_heavy_at_the_top():

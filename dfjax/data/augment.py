@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from dfjax.ops.exact import einsum, matmul
 from dfjax.ops.geometry import compose_affine, invert_affine, to_pixels, to_unit, transform_points, umeyama
 from dfjax.ops.image import affine_grid, grid_sample
 from dfjax.ops.skin import extended
@@ -60,7 +61,7 @@ def warped_pair(cfg: ConfigDict, keys: jax.Array, faces: dict, side_in: int, sid
     to_source = compose_affine(shared, nearest)
 
     dense = affine_grid(rescale(shared, size, side_in), side_in)  # [B, s, s, 2]
-    dense = dense + jnp.einsum('bij,bstj->bsti', shared[..., :2], bend)
+    dense = dense + einsum('bij,bstj->bsti', shared[..., :2], bend)
     warped = grid_sample(picture[..., :3], dense)
     target = grid_sample(picture, affine_grid(rescale(to_source, size, side_out), side_out))
     points = transform_points(invert_affine(to_source), to_pixels(landmarks, size))  # source to target pixels
@@ -101,7 +102,7 @@ def random_bend(cfg: ConfigDict, keys: jax.Array, side: int, size: int) -> tuple
     """How far a 5x5 grid moves in pixels of `size` [B, 5, 5, 2], and with it each of `side` pixels [B, s, s, 2]."""
     shift = jax.vmap(lambda key: jax.random.normal(key, (GRID, GRID, 2)))(keys) * cfg.warp * size
     hat = hat_basis(side)
-    return shift, jnp.einsum('si,tj,bijc->bstc', hat, hat, shift)
+    return shift, einsum('si,tj,bijc->bstc', hat, hat, shift)
 
 
 def _pair(cfg: ConfigDict, keys: jax.Array, warped: jax.Array, target: jax.Array, landmarks: jax.Array) -> dict:
@@ -122,7 +123,7 @@ def random_similarity(cfg: ConfigDict, keys: jax.Array, size: int) -> jax.Array:
     cos, sin = scale * jnp.cos(angle), scale * jnp.sin(angle)
     linear = jnp.stack([jnp.stack([cos, -sin], -1), jnp.stack([sin, cos], -1)], -2)  # [B, 2, 2]
     middle = jnp.full((2,), (size - 1) / 2)
-    return jnp.concatenate([linear, (middle + shift - linear @ middle)[..., None]], -1)
+    return jnp.concatenate([linear, (middle + shift - matmul(linear, middle))[..., None]], -1)
 
 
 def rescale(m: jax.Array, size: int, side: int) -> jax.Array:

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dfjax.ops.exact import einsum, matmul
 from dfjax.ops.image import gaussian_blur, lab_to_rgb, rgb_to_lab
 from dfjax.ops.skin import moments
 
@@ -59,12 +60,12 @@ def _monge_kantorovich(
     wanted, _, like_share = moments(like, like_weight)
 
     def covariance(x: jax.Array, share: jax.Array) -> jax.Array:
-        return jnp.einsum('bhwi,bhwj,bhw->bij', x, x, share[..., 0]) + 1e-6 * jnp.eye(3)
+        return einsum('bhwi,bhwj,bhw->bij', x, x, share[..., 0]) + 1e-6 * jnp.eye(3)
 
     root, inverse_root = _roots(covariance(face - mean, share))
-    middle, _ = _roots(root @ covariance(like - wanted, like_share) @ root)
-    linear = inverse_root @ middle @ inverse_root  # [B, 3, 3], symmetric
-    return jnp.einsum('bij,bhwj->bhwi', linear, face - mean) + mean + tone * (wanted - mean)
+    middle, _ = _roots(matmul(matmul(root, covariance(like - wanted, like_share)), root))
+    linear = matmul(matmul(inverse_root, middle), inverse_root)  # [B, 3, 3], symmetric
+    return einsum('bij,bhwj->bhwi', linear, face - mean) + mean + tone * (wanted - mean)
 
 
 def _roots(m: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -78,8 +79,8 @@ def _roots(m: jax.Array) -> tuple[jax.Array, jax.Array]:
 
     def improve(_: int, pair: tuple) -> tuple:
         root, inverse = pair
-        better = 1.5 * one - 0.5 * inverse @ root
-        return root @ better, better @ inverse
+        better = 1.5 * one - matmul(0.5 * inverse, root)
+        return matmul(root, better), matmul(better, inverse)
 
     start = m / scale, jnp.broadcast_to(one, m.shape)
     root, inverse = jax.lax.fori_loop(0, ROOT_STEPS, improve, start)

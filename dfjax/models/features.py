@@ -17,6 +17,7 @@ import numpy as np
 
 from dfjax.models import vgg
 from dfjax.models.conv import conv
+from dfjax.ops.exact import einsum, matmul
 from dfjax.ops.image import band_matrix
 
 TAPS, PERIOD, SIGMA = 7, 4.0, 1.6  # of the gratings, and their gaussian window, in pixels
@@ -91,7 +92,7 @@ def mixing() -> np.ndarray:
 
 def colours(pictures: jax.Array) -> jax.Array:
     """Mean and standard deviation of the opponent colours of pictures [B, H, W, 3]: [B, 2, 3]."""
-    opponent = pictures @ COLOURS.T.astype(np.float32)
+    opponent = matmul(pictures, COLOURS.T.astype(np.float32))
     return jnp.stack([opponent.mean((1, 2)), opponent.std((1, 2))], 1)
 
 
@@ -100,8 +101,8 @@ def recoloured(pictures: jax.Array, wanted: jax.Array) -> jax.Array:
     mean, spread = jnp.split(colours(pictures)[:, :, None, None], 2, 1)  # [B, 1, 1, 1, 3]
     to, width = jnp.split(wanted[:, :, None, None], 2, 1)
     gain = jnp.minimum(width / jnp.maximum(spread, 1e-3), GAIN)
-    opponent = (pictures @ COLOURS.T.astype(np.float32) - mean[:, 0]) * gain[:, 0] + to[:, 0]
-    return jnp.clip(opponent @ COLOURS.astype(np.float32), -1, 1)
+    opponent = (matmul(pictures, COLOURS.T.astype(np.float32)) - mean[:, 0]) * gain[:, 0] + to[:, 0]
+    return jnp.clip(matmul(opponent, COLOURS.astype(np.float32)), -1, 1)
 
 
 def mirrored_conv(x: jax.Array, kernel: np.ndarray) -> jax.Array:
@@ -121,4 +122,4 @@ def halved(x: jax.Array) -> jax.Array:
     """The next octave [B, H // 2, W // 2, 3]: blurred by (1, 3, 3, 1) first, so that no blocks show."""
     taps = np.array([1, 3, 3, 1]) / 8
     rows, columns = (band_matrix(n, taps, 'reflect')[1 : n // 2 * 2 : 2] for n in x.shape[1:3])
-    return jnp.einsum('ih,jw,bhwc->bijc', rows, columns, x, precision='highest')
+    return einsum('ih,jw,bhwc->bijc', rows, columns, x)

@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+from dfjax.ops.exact import einsum
+
 
 def diffaugment(
     x: jax.Array, keys: jax.Array, *, colour: float = 0.0, translate: float = 0.0, cutout: float = 0.0
@@ -28,7 +30,7 @@ def diffaugment(
         shift = jnp.round(translate * size * draw[:, 3:5]).astype(jnp.int32)  # [B, 2]
         rows, columns = (at[:, None] + shift[:, i, None, None] == at for i in range(2))  # [B, S, S]: from where
         # As products of matrices: no gather, whose gradient a CPU is slow at.
-        x = jnp.einsum('bih,bjw,bhwc->bijc', rows.astype(x.dtype), columns.astype(x.dtype), x)
+        x = einsum('bih,bjw,bhwc->bijc', rows.astype(x.dtype), columns.astype(x.dtype), x)
     if cutout:
         middle = (draw[:, 5:7] + 1) / 2 * size
         row, column = (jnp.abs(at + 0.5 - middle[:, i, None]) < cutout * size / 2 for i in range(2))  # [B, S]

@@ -7,6 +7,8 @@ Points are in pixels, with pixel centres at whole numbers, or in unit coordinate
 import jax
 import jax.numpy as jnp
 
+from dfjax.ops.exact import einsum, matmul
+
 
 def to_unit(points: jax.Array, size: jax.typing.ArrayLike) -> jax.Array:
     """Points [..., 2] in pixels of a picture with `size` pixels a side as unit coordinates; NumPy or JAX."""
@@ -37,7 +39,7 @@ def umeyama(src: jax.Array, dst: jax.Array) -> jax.Array:
     cos = (s * d).sum((-2, -1)) / norm  # scale * cos(angle)
     sin = (s[..., 0] * d[..., 1] - s[..., 1] * d[..., 0]).sum(-1) / norm
     linear = jnp.stack([jnp.stack([cos, -sin], -1), jnp.stack([sin, cos], -1)], -2)  # [..., 2, 2]
-    shift = dst_mean - jnp.einsum('...ij,...j->...i', linear, src_mean)
+    shift = dst_mean - einsum('...ij,...j->...i', linear, src_mean)
     return jnp.concatenate([linear, shift[..., None]], -1)
 
 
@@ -45,17 +47,17 @@ def invert_affine(m: jax.Array) -> jax.Array:
     """The inverse of affine maps [..., 2, 3]."""
     a, b, c, d = m[..., 0, 0], m[..., 0, 1], m[..., 1, 0], m[..., 1, 1]
     linear = jnp.stack([jnp.stack([d, -b], -1), jnp.stack([-c, a], -1)], -2) / (a * d - b * c)[..., None, None]
-    shift = -jnp.einsum('...ij,...j->...i', linear, m[..., 2])
+    shift = -einsum('...ij,...j->...i', linear, m[..., 2])
     return jnp.concatenate([linear, shift[..., None]], -1)
 
 
 def compose_affine(second: jax.Array, first: jax.Array) -> jax.Array:
     """The map [..., 2, 3] that applies `first`, then `second`."""
-    linear = second[..., :2] @ first[..., :2]
-    shift = jnp.einsum('...ij,...j->...i', second[..., :2], first[..., 2]) + second[..., 2]
+    linear = matmul(second[..., :2], first[..., :2])
+    shift = einsum('...ij,...j->...i', second[..., :2], first[..., 2]) + second[..., 2]
     return jnp.concatenate([linear, shift[..., None]], -1)
 
 
 def transform_points(m: jax.Array, points: jax.Array) -> jax.Array:
     """Points [..., K, 2] under maps [..., 2, 3]."""
-    return jnp.einsum('...ij,...kj->...ki', m[..., :2], points) + m[..., None, :, 2]
+    return einsum('...ij,...kj->...ki', m[..., :2], points) + m[..., None, :, 2]

@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 from einops import rearrange
 
+from dfjax.ops.exact import einsum, matmul
+
 
 def pixel_shuffle(x: jax.Array, r: int, order: str = 'dcr') -> jax.Array:
     """Depth to space: [B, H, W, r*r*C] -> [B, r*H, r*W, C] (Shi et al. 2016).
@@ -36,7 +38,7 @@ def band_matrix(n: int, taps: np.ndarray, pad: str) -> np.ndarray:
 
 def _filter(x: jax.Array, rows: np.ndarray, columns: np.ndarray) -> jax.Array:
     """Applies one matrix along the height and one along the width of [B, H, W, C]."""
-    return jnp.einsum('ih,jw,bhwc->bijc', rows, columns, x, precision='highest')
+    return einsum('ih,jw,bhwc->bijc', rows, columns, x)
 
 
 def sobel(x: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -106,7 +108,7 @@ def affine_grid(m: jax.Array, size: int) -> jax.Array:
     i = jnp.arange(size, dtype=jnp.float32)
     x, y = jnp.meshgrid(i, i)  # [size, size]
     pixels = jnp.stack([x, y, jnp.ones_like(x)], -1)
-    return jnp.einsum('bij,hwj->bhwi', m, pixels)
+    return einsum('bij,hwj->bhwi', m, pixels)
 
 
 def warp_affine(x: jax.Array, m: jax.Array, size: int) -> jax.Array:
@@ -126,7 +128,7 @@ _WHITE_D65 = np.array([0.95047, 1.0, 1.08883])
 def rgb_to_lab(rgb: jax.Array) -> jax.Array:
     """CIE L*a*b* (D65) of sRGB in [0, 1]: L in 0..100, a and b about -100..100."""
     linear = jnp.where(rgb > 0.04045, ((jnp.maximum(rgb, 0.04045) + 0.055) / 1.055) ** 2.4, rgb / 12.92)
-    xyz = linear @ (_RGB_TO_XYZ.T / _WHITE_D65).astype(np.float32)
+    xyz = matmul(linear, (_RGB_TO_XYZ.T / _WHITE_D65).astype(np.float32))
     f = jnp.where(xyz > 0.008856, jnp.cbrt(jnp.maximum(xyz, 0.008856)), 7.787 * xyz + 16 / 116)
     x, y, z = f[..., 0], f[..., 1], f[..., 2]
     return jnp.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], -1)
@@ -137,6 +139,6 @@ def lab_to_rgb(lab: jax.Array) -> jax.Array:
     y = (lab[..., 0] + 16) / 116
     f = jnp.stack([y + lab[..., 1] / 500, y, y - lab[..., 2] / 200], -1)
     xyz = jnp.where(f > 0.2068966, f**3, (f - 16 / 116) / 7.787)
-    linear = xyz @ (np.linalg.inv(_RGB_TO_XYZ) * _WHITE_D65).T.astype(np.float32)
+    linear = matmul(xyz, (np.linalg.inv(_RGB_TO_XYZ) * _WHITE_D65).T.astype(np.float32))
     srgb = jnp.where(linear > 0.0031308, 1.055 * jnp.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055, 12.92 * linear)
     return jnp.clip(srgb, 0, 1)

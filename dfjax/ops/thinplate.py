@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dfjax.ops.exact import einsum
 from dfjax.ops.image import grid_sample
 
 STIFFNESS = 1e-3  # how far the map may miss a point that asks for a strong bend
@@ -33,7 +34,7 @@ def spline_basis(points: np.ndarray, size: int) -> np.ndarray:
     solution = np.linalg.inv(_system(points))[:, :count]  # [K + 3, K]
     pixels = pixel_centres(size).reshape(-1, 2).astype(np.float64)
     terms = np.concatenate([_kernel(pixels, points), np.ones((len(pixels), 1)), pixels], 1)  # [S*S, K + 3]
-    return (terms @ solution).reshape(size, size, count).astype(np.float32)
+    return np.dot(terms, solution).reshape(size, size, count).astype(np.float32)
 
 
 def bend(pictures: jax.Array, points: np.ndarray, goals: jax.Array) -> jax.Array:
@@ -42,7 +43,7 @@ def bend(pictures: jax.Array, points: np.ndarray, goals: jax.Array) -> jax.Array
     The inverse of sampling a picture at `spline_basis(points, S) @ goals`.
     """
     size = pictures.shape[1]
-    there = jnp.einsum('hwk,bkd->bhwd', spline_basis(points, size), goals)
+    there = einsum('hwk,bkd->bhwd', spline_basis(points, size), goals)
     return grid_sample(pictures, inverse(there) * size - 0.5, cubic=True)
 
 
@@ -58,7 +59,7 @@ def inverse(there: jax.Array) -> jax.Array:
     nodes = slice(step // 2, None, step)
     known = there[:, nodes, nodes].reshape(len(there), -1, 2)  # [B, N, 2]
     coarse = pixels[nodes, nodes].reshape(-1, 2)  # [N, 2]
-    squared = (known**2).sum(-1)[:, None] - 2 * jnp.einsum('pd,bnd->bpn', coarse, known)  # less |p|^2
+    squared = (known**2).sum(-1)[:, None] - 2 * einsum('pd,bnd->bpn', coarse, known)  # less |p|^2
     side = pixels[nodes].shape[0]
     at = jnp.asarray(coarse)[squared.argmin(-1)].reshape(-1, side, side, 2)
     at = jax.image.resize(at, there.shape, 'bilinear')

@@ -27,6 +27,7 @@ from dfjax.losses.gan import hinge_d
 from dfjax.losses.image import face_weight, ssim_map, weighted_mean
 from dfjax.models import autoencoder
 from dfjax.models.patchgan import PatchGAN
+from dfjax.ops.exact import einsum
 from dfjax.ops.expression import limited, transfer_expression
 from dfjax.ops.image import grid_sample, resize
 from dfjax.ops.moments import differences, follow, spread, unknown
@@ -140,7 +141,7 @@ def swap(
         code = net['encoder'].apply({'params': params['encoder']}, resize(pictures, cfg.input_size))
         return net['decoder'].apply({'params': params[f'decoder_{side}']}, code)
     shape = mean_shape(cfg.data.face_type)
-    at = jnp.einsum('hwk,bkd->bhwd', spline_basis(shape, cfg.input_size), landmarks)  # [B, s, s, 2]
+    at = einsum('hwk,bkd->bhwd', spline_basis(shape, cfg.input_size), landmarks)  # [B, s, s, 2]
     seen = grid_sample(pictures, at * cfg.data.size - 0.5)
     person, other = person or params['people']['a' if side == 'b' else 'b'], params['people'][side]
     mean, known = person['landmarks']['mean'], other['code']
