@@ -246,7 +246,7 @@ def workdir(tmp_path_factory):
 
 def test_a_run_opens_with_its_averages(workdir):
     folder, state = workdir
-    run = load_run(folder, 'faceswap')
+    run = load_run(folder, 'swap')
     assert run.step == 3 and run.cfg.data.b.endswith('faces') and run.system is faceswap
     jax.tree.map(np.testing.assert_array_equal, {k: run.params[k] for k in state.ema}, state.ema)
     size = run.cfg.data.size
@@ -272,8 +272,10 @@ def test_gains_are_measured_once_and_kept_with_the_run(workdir, monkeypatch):
 def test_runs_that_cannot_be_used(workdir, tmp_path):
     with pytest.raises(InputError, match='not a run'):
         load_run(tmp_path / 'nothing')
-    with pytest.raises(InputError, match=r"a run of system 'faceswap'; this needs one of 'other'"):
-        load_run(workdir[0], system='other')
+    with pytest.raises(InputError, match=r"a run of system 'faceswap', which cannot encode and decode; can: vae"):
+        load_run(workdir[0], can=('encode', 'decode'))
+    with pytest.raises(InputError, match=r'which cannot fly; can: none'):
+        load_run(workdir[0], can='fly')
     cfg = get_config('smoke')
     claim(tmp_path / 'fresh', cfg)
     with pytest.raises(InputError, match='no checkpoint yet; train it first'):

@@ -86,7 +86,7 @@ def convert(
 
     enable_compilation_cache()
     plan = plan_outputs(video, out, force)
-    run = load_run(run, system='faceswap') if isinstance(run, str | Path) else run
+    run = load_run(run, can='swap') if isinstance(run, str | Path) else run
     gains = run_gains(run, side) if detail else None
     swapper = Swapper(run, side, batch_size, colour, gains, seamless)
     start = time.monotonic()

@@ -104,7 +104,7 @@ def list_vectors(
     """
     from dfjax.inference.run import load_run
 
-    vectors = vectors_of(load_run(run, system='vae'), data, orthogonal, progress)
+    vectors = vectors_of(load_run(run, can=('encode', 'decode')), data, orthogonal, progress)
     if orthogonal:
         vectors = vectors.orthogonal(orthogonal)
     return {'source': vectors.source} | vectors.table()
@@ -156,7 +156,7 @@ def edit(
 
     enable_compilation_cache()
     plan = plan_outputs(source, out, force)
-    run = load_run(run, system='vae') if isinstance(run, str | Path) else run
+    run = load_run(run, can=('encode', 'decode')) if isinstance(run, str | Path) else run
     vectors = vectors_of(run, data, [*amounts, *orthogonal], progress)
     if orthogonal:
         vectors = vectors.orthogonal(orthogonal)

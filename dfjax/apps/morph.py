@@ -84,7 +84,7 @@ def morph(
     check_numbers(frames=frames, fps=fps, size=size)
     out = check_output(out, force)
     check_animation(out)
-    run = load_run(run, system='vae') if isinstance(run, str | Path) else run
+    run = load_run(run, can=('encode', 'decode')) if isinstance(run, str | Path) else run
     nets = codes.Latents(run)
     places = stop_codes(run, nets, stops, None if whole else face_type_of(run.cfg))
     if len(places) < 2:

@@ -1,6 +1,6 @@
 """Codes: pictures to codes and back for a loaded run, and the paths between codes.
 
-latents = Latents(load_run('runs/vae', 'vae'))
+latents = Latents(load_run('runs/vae'))
 pictures = latents.decode(slerp(*latents.encode(pair), 0.5)[None])
 """
 

@@ -1,6 +1,7 @@
 """A run, opened for use: its config, its system and the parameters that inference uses."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +13,7 @@ from dfjax.config import build
 from dfjax.errors import InputError
 from dfjax.inference.importing import read_nets
 from dfjax.models.translation import MODELS
-from dfjax.systems import SYSTEMS, load_system
+from dfjax.systems import SYSTEMS, load_system, systems_with
 from dfjax.training.checkpoint import load_params
 from dfjax.training.workdir import read_config
 
@@ -43,7 +44,7 @@ class Run:
         return {'params': self.params[net], **stats}
 
 
-def load_run(workdir: Path | str, system: str | None = None) -> Run:
+def load_run(workdir: Path | str, can: str | Sequence[str] = ()) -> Run:
     """Opens the run in `workdir`: at its newest good checkpoint, or as `dfjax import` wrote it.
 
         run = load_run('runs/anna')
@@ -51,25 +52,28 @@ def load_run(workdir: Path | str, system: str | None = None) -> Run:
 
     Args:
         workdir: the folder that training or the import wrote. An imported one has the nets that were given, no more.
-        system: the system that is needed, if only one will do.
+        can: what is needed of its system: the name of a function of its module, as 'swap', or of several.
 
     Raises:
-        InputError: no run there, one of another system, without a checkpoint, or with damaged ones only.
+        InputError: no run there, one whose system cannot do what is needed (names those that can), one without a
+            checkpoint, or with damaged ones only.
     """
     workdir = Path(workdir)
     imported = (workdir / 'nets').is_dir() and not (workdir / 'checkpoints').is_dir()
     cfg = _imported_config(workdir) if imported else read_config(workdir)
-    if system is not None and cfg.system != system:
-        raise InputError(f'{workdir}: a run of system {cfg.system!r}; this needs one of {system!r}')
+    module = load_system(cfg.system) if cfg.system in SYSTEMS else None
+    needed = [can] if isinstance(can, str) else list(can)
+    if not all(hasattr(module, function) for function in needed):
+        able = ', '.join(systems_with(needed)) or 'none'
+        raise InputError(f'{workdir}: a run of system {cfg.system!r}, which cannot {" and ".join(needed)}; can: {able}')
     if imported:
         nets = read_nets(workdir / 'nets')
         params = {name: tree['params'] for name, tree in nets.items()}
         stats = {name: tree['batch_stats'] for name, tree in nets.items() if 'batch_stats' in tree}
-        module = load_system(cfg.system) if cfg.system in SYSTEMS else None
         return Run(workdir, cfg, module, params, 0, stats)
     state = load_params(workdir)
     params = {**state.params, **state.ema}
-    return Run(workdir, cfg, load_system(cfg.system), params, int(state.step), state.aux.get('batch_stats', {}))
+    return Run(workdir, cfg, module, params, int(state.step), state.aux.get('batch_stats', {}))
 
 
 def _imported_config(workdir: Path) -> ConfigDict:

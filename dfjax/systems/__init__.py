@@ -1,11 +1,17 @@
 """Systems: one module each, all of one shape (`state.py`). A new one is its module, its config and its name here."""
 
 import importlib
+from collections.abc import Sequence
 from types import ModuleType
 
 from dfjax.errors import InputError
 
 SYSTEMS = ('faceswap', 'vae', 'gan', 'diffusion', 'pix2pix', 'cyclegan', 'stargan', 'style')
+
+
+def systems_with(functions: Sequence[str]) -> list[str]:
+    """The systems whose modules have all of these functions: what a verb can be used with."""
+    return [name for name in SYSTEMS if all(hasattr(load_system(name), function) for function in functions)]
 
 
 def load_system(name: str) -> ModuleType:
