@@ -127,14 +127,24 @@ def test_gaussian_blur_equals_opencv(sigma, size):
 # Looking up pixels
 
 
-def test_grid_sample_equals_opencv_remap_inside_and_beyond_the_edges():
+@pytest.mark.parametrize(
+    ('outside', 'border'),
+    [
+        ('edge', cv2.BORDER_REPLICATE),
+        ('zeros', cv2.BORDER_CONSTANT),
+        ('reflect', cv2.BORDER_REFLECT_101),
+        ('symmetric', cv2.BORDER_REFLECT),
+    ],
+)
+def test_grid_sample_equals_opencv_remap_inside_and_beyond_the_edges(outside, border):
     x = rng().normal(size=(3, 17, 23, 3)).astype(np.float32)
-    grid = rng(1).uniform(-6, 28, size=(3, 12, 9, 2)).astype(np.float32)
+    grid = rng(1).uniform(-40, 60, size=(3, 12, 9, 2)).astype(np.float32)
+    grid[0, :2] = rng(2).uniform(-1, 24, size=(2, 9, 2))
     # At positions in 32nds of a pixel OpenCV's fixed-point remap is exact.
     grid = np.round(grid * 32) / 32
-    ours = jax.jit(image.grid_sample)(jnp.asarray(x), jnp.asarray(grid))
-    truth = [cv2.remap(p, g, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for p, g in zip(x, grid)]
-    np.testing.assert_allclose(ours, np.stack(truth), atol=1e-5)
+    ours = jax.jit(image.grid_sample, static_argnums=(2, 3))(jnp.asarray(x), jnp.asarray(grid), False, outside)
+    truth = [cv2.remap(p, g, None, cv2.INTER_LINEAR, borderMode=border) for p, g in zip(x, grid)]
+    np.testing.assert_allclose(ours, np.stack(truth), atol=1e-4)
 
 
 def test_grid_sample_at_pixels_gives_them_back_and_has_the_slope_between_them():

@@ -129,7 +129,7 @@ def test_a_file_that_is_not_vgg_19_is_refused(torchvision_file, tmp_path):
     with pytest.raises(InputError, match='no such file'):
         read_features(tmp_path / 'none.npz')
     with pytest.raises(InputError, match='too small for VGG-19'):
-        vgg.features({}, jnp.zeros((1, 31, 64, 3)), ['conv1_1'])
+        vgg.features({}, jnp.zeros((1, 15, 64, 3)), ['conv1_1'])
 
 
 # Keras's files

@@ -38,7 +38,8 @@ class Conv(nn.Module):
         kernel_size: side of the kernel.
         strides: step of the kernel.
         use_bias: whether a bias is added.
-        pad: 'zeros', or 'reflect' for the picture's reflection instead of them.
+        pad: 'zeros', 'reflect' for the picture's reflection instead of them, or 'none', where the picture shrinks by
+            kernel_size - 1.
         twice: whether it is differentiated twice, which decides what is fast.
         dtype: computation type; parameters stay float32.
     """
@@ -60,6 +61,7 @@ class Conv(nn.Module):
         x, edge = x.astype(self.dtype), (k - 1) // 2
         if self.pad == 'reflect':
             x, edge = jnp.pad(x, ((0, 0), (edge, edge), (edge, edge), (0, 0)), mode='reflect'), 0
+        edge = 0 if self.pad == 'none' else edge
         y = conv(x, kernel.astype(self.dtype), self.strides, edge, self.twice)
         if self.use_bias:
             y = y + self.param('bias', self.bias_init, (self.features,)).astype(self.dtype)

@@ -27,7 +27,8 @@ LAYERS = {  # name: channels in and out, of those that are used; a block ends wi
 TORCHVISION = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28)  # what they are in its `features`
 STYLE = ('conv1_1', 'conv2_1', 'conv3_1', 'conv4_1', 'conv5_1')  # Gatys et al. 2016, section 2
 CONTENT = ('conv4_2',)
-LEAST = 32  # pixels a side: two are left after four poolings
+LEAST = 32  # pixels a side for textures: two are left after four poolings
+SMALLEST = 16  # pixels a side: one is left
 MEAN, DEVIATION = (
     np.float32([0.485, 0.456, 0.406]),
     np.float32([0.229, 0.224, 0.225]),
@@ -45,11 +46,11 @@ def features(weights: Weights, pictures: jax.Array, names: Sequence[str]) -> lis
         names: of `LAYERS`.
 
     Raises:
-        InputError: if a side is less than LEAST.
+        InputError: if a side is less than SMALLEST.
     """
     h, w = pictures.shape[1:3]
-    if min(h, w) < LEAST:
-        raise InputError(f'pictures of {w}x{h} are too small for VGG-19; it needs {LEAST} pixels a side')
+    if min(h, w) < SMALLEST:
+        raise InputError(f'pictures of {w}x{h} are too small for VGG-19; it needs {SMALLEST} pixels a side')
     x, found, block = (pictures * 0.5 + 0.5 - weights['conv1_1'].get('mean', MEAN)) / DEVIATION, {}, '1'
     last = max(names)
     for name in LAYERS:

@@ -63,34 +63,56 @@ def gaussian_blur(x: jax.Array, sigma: float, size: int | None = None, pad: str 
     return _filter(x, band_matrix(x.shape[1], taps, pad), band_matrix(x.shape[2], taps, pad))
 
 
-def grid_sample(x: jax.Array, grid: jax.Array, cubic: bool = False) -> jax.Array:
-    """Look-up of pictures at pixel positions, bilinear or cubic (Keys 1981, a = -0.5); outside, the nearest edge.
+def grid_sample(x: jax.Array, grid: jax.Array, cubic: bool = False, outside: str = 'edge') -> jax.Array:
+    """Look-up of pictures at pixel positions, bilinear or cubic (Keys 1981, a = -0.5).
 
     Args:
         x: [B, H, W, C].
         grid: [B, h, w, 2] positions (x, y) in pixels.
         cubic: use 4x4 pixels, which keeps detail that 2x2 blur; may overshoot the range of x.
+        outside: what lies beyond the picture: 'edge', the nearest pixel; 'zeros'; 'reflect' or 'symmetric', its mirror
+            image about the centres or the outer edges of its rim's pixels, as in `numpy.pad`.
 
     Returns:
         [B, h, w, C].
     """
     b, h, w, c = x.shape
-    gx = jnp.clip(grid[..., 0], 0, w - 1)
-    gy = jnp.clip(grid[..., 1], 0, h - 1)
-    x0 = jnp.clip(jnp.floor(gx), 0, max(w - 2, 0)).astype(jnp.int32)
-    y0 = jnp.clip(jnp.floor(gy), 0, max(h - 2, 0)).astype(jnp.int32)
+    gx, gy = (_inside(grid[..., axis], n, outside) for axis, n in ((0, w), (1, h)))
+    x0, y0 = (_first(g, n, outside) for g, n in ((gx, w), (gy, h)))
     wx, wy = (gx - x0)[..., None], (gy - y0)[..., None]  # [B, h, w, 1]
     flat = x.reshape(b, h * w, c)
 
     def at(dy: int, dx: int) -> jax.Array:
-        index = jnp.clip(y0 + dy, 0, h - 1) * w + jnp.clip(x0 + dx, 0, w - 1)
+        row, column = y0 + dy, x0 + dx
+        index = jnp.clip(row, 0, h - 1) * w + jnp.clip(column, 0, w - 1)
         picked = jnp.take_along_axis(flat, index.reshape(b, -1, 1), axis=1)  # [B, h*w, C]
-        return picked.reshape(*index.shape, c)
+        picked = picked.reshape(*index.shape, c)
+        if outside != 'zeros':
+            return picked
+        return jnp.where(((row >= 0) & (row < h) & (column >= 0) & (column < w))[..., None], picked, 0)
 
     taps, weights = ((-1, 0, 1, 2), _cubic_weights) if cubic else ((0, 1), lambda t: (1 - t, t))
     across, down = weights(wx), weights(wy)
     rows = [sum(p * at(dy, dx) for dx, p in zip(taps, across)) for dy in taps]
     return sum(p * row for p, row in zip(down, rows))
+
+
+def _inside(g: jax.Array, n: int, outside: str) -> jax.Array:
+    """Positions along an axis of n pixels, those beyond it brought to where they are looked up."""
+    if outside == 'zeros':
+        return jnp.clip(g, -3, n + 2)  # as far as taps reach; integers hold no more than some
+    if outside in ('reflect', 'symmetric'):
+        low, span = (0.0, max(n - 1, 1)) if outside == 'reflect' else (-0.5, n)
+        g = low + span - jnp.abs(jnp.mod(g - low, 2 * span) - span)
+    elif outside != 'edge':
+        raise ValueError(f"outside {outside!r}: choose one of 'edge', 'zeros', 'reflect', 'symmetric'")
+    return jnp.clip(g, 0, n - 1)
+
+
+def _first(g: jax.Array, n: int, outside: str) -> jax.Array:
+    """The pixel before each position; between the last two at most, where nothing beyond them is looked up."""
+    floor = jnp.floor(g)
+    return (floor if outside == 'zeros' else jnp.clip(floor, 0, max(n - 2, 0))).astype(jnp.int32)
 
 
 def _cubic_weights(t: jax.Array) -> tuple[jax.Array, ...]:

@@ -27,14 +27,21 @@ _WEIGHTS = {
         'mean': ('running_mean', (0,)),
         'var': ('running_var', (0,)),
     },
+    'spectral': {  # what a convolution is before it is divided by its largest singular value, whose vectors these are
+        'kernel': ('weight_orig', (3, 2, 0, 1)),
+        'bias': ('bias', (0,)),
+        'u': ('weight_u', (0,)),
+        'v': ('weight_v', (0,)),
+    },
 }
-# What a normalisation may hold that is of no use: a count, and averages where each picture has its own statistics.
-_UNUSED = ('num_batches_tracked', 'running_mean', 'running_var')
+# What a layer may hold that is of no use: a normalisation a count, and averages where each picture has its own
+# statistics; and windows that are computed here.
+_UNUSED = {'norm': ('num_batches_tracked', 'running_mean', 'running_var'), 'window': ('weight',)}
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer of the original: its kind (a key of `_WEIGHTS`) and its name."""
+    """A layer of the original: its kind (a key of `_WEIGHTS`, or 'window') and its name."""
 
     kind: str
     name: str
@@ -55,6 +62,16 @@ def norm(name: str) -> Layer:
     return Layer('norm', name)
 
 
+def spectral(name: str) -> Layer:
+    """A convolution under spectral normalisation."""
+    return Layer('spectral', name)
+
+
+def window(name: str) -> Layer:
+    """A fixed filter, which a file may hold and no net here does."""
+    return Layer('window', name)
+
+
 def compare(weights: Mapping[str, np.ndarray], table: Mapping[str, Layer], variables: Any) -> list[str]:
     """What does not fit, a line each with both shapes; [] if everything does.
 
@@ -64,7 +81,7 @@ def compare(weights: Mapping[str, np.ndarray], table: Mapping[str, Layer], varia
         variables: the net's, as shapes: {'params': ..., 'batch_stats': ...}.
     """
     wanted = {name: shape for name, _, shape in expected(table, variables).values()}
-    unused = {f'{layer.name}.{leaf}' for layer in table.values() if layer.kind == 'norm' for leaf in _UNUSED}
+    unused = {f'{layer.name}.{leaf}' for layer in table.values() for leaf in _UNUSED.get(layer.kind, ())}
     rows = []
     for name in [*wanted, *(n for n in weights if n not in wanted and n not in unused)]:
         there = tuple(weights[name].shape) if name in weights else None
