@@ -14,7 +14,7 @@ import numpy as np
 from dfjax.errors import InputError
 from dfjax.models.conv import Conv
 from dfjax.models.hourglass import INIT, DownBlock, Hourglass, ResBlock, SameBlock, UpBlock
-from dfjax.ops import exact
+from dfjax.ops.exact import einsum
 from dfjax.ops.motion import coordinate_grid, gaussians, inverse, product, sample, shrink, stretch
 
 IDENTITY = np.eye(2, dtype=np.float32)
@@ -59,7 +59,7 @@ class KeypointDetector(nn.Module):
         b, h, w, k = logits.shape
         heat = jax.nn.softmax(logits.astype(jnp.float32).reshape(b, h * w, k) / self.temperature, axis=1)
         grid = coordinate_grid(h, w).reshape(h * w, 2)
-        value = exact.einsum('bpk,pd->bkd', heat, grid)
+        value = einsum('bpk,pd->bkd', heat, grid)
         if not self.jacobian:
             return value, jnp.broadcast_to(IDENTITY, (b, k, 2, 2))
         maps = 1 if self.single_jacobian_map else k
@@ -67,9 +67,8 @@ class KeypointDetector(nn.Module):
         zeros = nn.initializers.zeros_init()
         bent = Conv(4 * maps, 7, kernel_init=zeros, bias_init=start, name='jacobian', **options)(x)
         bent = bent.astype(jnp.float32).reshape(b, h * w, maps, 4)
-        return value, jnp.einsum(
-            'bpk,bpkj->bkj', heat, jnp.broadcast_to(bent, (b, h * w, k, 4)), precision='highest'
-        ).reshape(b, k, 2, 2)
+        bent = jnp.broadcast_to(bent, (b, h * w, k, 4))
+        return value, einsum('bpk,bpkj->bkj', heat, bent).reshape(b, k, 2, 2)
 
 
 class DenseMotion(nn.Module):

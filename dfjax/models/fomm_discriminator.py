@@ -14,7 +14,7 @@ from dfjax.models.conv import Conv, conv
 from dfjax.models.features import pooled
 from dfjax.models.hourglass import INIT
 from dfjax.models.norm import normalise
-from dfjax.ops import exact
+from dfjax.ops.exact import matmul
 from dfjax.ops.motion import gaussians
 
 KERNEL = 4
@@ -47,9 +47,9 @@ class SpectralConv(nn.Module):
         u, v = (start(name, n) for name, n in zip('uv', matrix.shape))
         if train and started:
             fixed = jax.lax.stop_gradient(matrix)
-            v.value = _unit(exact.matmul(fixed.T, u.value))
-            u.value = _unit(exact.matmul(fixed, v.value))
-        sigma = exact.matmul(u.value, exact.matmul(matrix, v.value))
+            v.value = _unit(matmul(fixed.T, u.value))
+            u.value = _unit(matmul(fixed, v.value))
+        sigma = matmul(u.value, matmul(matrix, v.value))
         return conv(x.astype(self.dtype), (kernel / sigma).astype(self.dtype)) + bias.astype(self.dtype)
 
 

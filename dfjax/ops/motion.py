@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.spatial import ConvexHull
 
-from dfjax.ops import exact
+from dfjax.ops.exact import einsum
 from dfjax.ops.image import band_matrix, gaussian_taps, grid_sample
 
 
@@ -63,7 +63,7 @@ def shrink(x: jax.Array, scale: float) -> jax.Array:
         return x
     taps = shrink_taps(scale)
     rows, columns = (band_matrix(side, taps, 'constant')[: side // n * n : n] for side in x.shape[1:3])
-    return exact.einsum('ih,jw,bhwc->bijc', rows, columns, x.astype(jnp.float32))
+    return einsum('ih,jw,bhwc->bijc', rows, columns, x.astype(jnp.float32))
 
 
 def shrink_taps(scale: float) -> np.ndarray:
