@@ -240,7 +240,7 @@ def test_what_does_not_train_is_mended_by_the_words_that_it_is_answered_with(wor
     run = work.folder / 'small.run'
     words = ['--face', work.b, '--into', work.a, '-o', work.folder / 'small.mp4', '--workdir', run, '--steps', 1]
     with monkeypatch.context() as patch:
-        patch.setattr(parallel.Meshed, 'advance', full)
+        patch.setattr(parallel.Devices, 'advance', full)
         line = refused(work, capsys, *words)
     advice = re.search(r'--config\.batch_size=\d+', line)[0]
     assert main(['swap', *map(str, words), '--config', SMOKE, advice]) == 0

@@ -19,7 +19,7 @@ from dfjax.data.batches import Resident, make_data
 from dfjax.systems import SYSTEMS, load_system
 from dfjax.systems.state import State, common_config
 from dfjax.training import loop
-from dfjax.training.parallel import placement, strong
+from dfjax.training.parallel import Devices, on_first_device, strip_weak_types
 from dfjax.training.workdir import read_config
 
 STEPS = 4  # of the runs that are compared
@@ -33,7 +33,7 @@ class Smoke:
         self.cfg = smoke_config(name)
         self.data = make_data(self.cfg, self.module.BATCH)
         self.batch = jax.jit(lambda feed: self.data.sample(feed, jax.numpy.int32(0), 0))(self.data.feed(1))
-        self.start = jax.jit(lambda key: strong(self.module.init(self.cfg, key)))(jax.random.key(0))
+        self.start = jax.jit(lambda key: strip_weak_types(self.module.init(self.cfg, key)))(jax.random.key(0))
         self.traces = 0
         self.step = jax.jit(self._step)
         self.path = []  # (state, metrics) of each step on the fixed batch
@@ -45,7 +45,7 @@ class Smoke:
     def _step(self, state: State, batch: dict) -> tuple[State, dict]:
         self.traces += 1
         state, metrics = self.module.step(self.cfg, state, batch)
-        return strong(state), metrics
+        return strip_weak_types(state), metrics
 
 
 def smoke_config(name: str, **changes) -> ConfigDict:
@@ -132,7 +132,7 @@ def test_a_run_that_goes_on_ends_with_the_same_bits(smoke, whole, capsys):
 def test_an_accelerators_step_gives_the_same_numbers(smoke, dtype, tolerance, monkeypatch):
     monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
     cfg = smoke_config(smoke.cfg.system, dtype=dtype)
-    step = jax.jit(lambda state, batch: strong(smoke.module.step(cfg, state, batch)))
+    step = jax.jit(lambda state, batch: strip_weak_types(smoke.module.step(cfg, state, batch)))
     state, path = smoke.start, []
     for _ in range(cfg.steps):
         state, metrics = step(state, smoke.batch)
@@ -180,13 +180,13 @@ def eight_devices(name: str, way: str, file: Path) -> None:
     """STEPS on a file's data one way, in a process of its own; the file holds what came of it afterwards."""
     assert jax.device_count() == 8
     cfg = smoke_config(name, steps=STEPS, parallel=way)
-    place = placement(cfg, load_system(name), Resident(msgpack_restore(file.read_bytes()), cfg.seed, cfg.batch_size))
-    state, totals = place.init(), []
-    nothing = place.zeros(state)
+    devices = Devices(cfg, load_system(name), Resident(msgpack_restore(file.read_bytes()), cfg.seed, cfg.batch_size))
+    state, totals = devices.init(), []
+    nothing = devices.zeros()
     for _ in range(STEPS):
-        state, tally = place.advance(state, nothing, place.feed(1), 1)
-        totals.append(place.read(tally)['sum']['total'])
-    parts = {name: jax.device_get(jax.tree.leaves(place.local(getattr(state, name)))) for name in ('opt', 'params')}
+        state, metrics = devices.advance(state, nothing, devices.feed(1), 1)
+        totals.append(devices.read(metrics)['sum']['total'])
+    parts = {name: jax.device_get(jax.tree.leaves(on_first_device(getattr(state, name)))) for name in ('opt', 'params')}
     file.write_bytes(msgpack_serialize(parts | {'totals': totals}))
 
 

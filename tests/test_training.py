@@ -110,11 +110,11 @@ def test_a_finished_run_is_left_as_it_is(whole, capsys):
     assert 'going on from step 40 of 40' in capsys.readouterr().err
 
 
-@pytest.mark.parametrize('way', ['streamed', 'pmap', 'streamed pmap', 'looped'])
+@pytest.mark.parametrize('way', ['streamed', 'pmap', 'streamed pmap', 'scan_steps'])
 def test_every_way_gives_the_same_numbers(way, whole, tmp_path, monkeypatch):
     changes = {'parallel': 'pmap'} if 'pmap' in way else {}
-    if way == 'looped':
-        monkeypatch.setattr(parallel.Meshed, 'looped', True)
+    if way == 'scan_steps':
+        monkeypatch.setattr(parallel.Devices, 'scan_steps', True)
     data = toy.Stream(config()) if 'streamed' in way else None
     train(tmp_path, data, steps=15, **changes)
     if data:
@@ -132,8 +132,8 @@ def test_a_signal_saves_and_says_how_to_go_on(number, end, whole, tmp_path, caps
             time.sleep(0.01)
         os.kill(os.getpid(), number)
 
-    advance = parallel.Meshed.advance
-    monkeypatch.setattr(parallel.Meshed, 'advance', lambda self, *args: time.sleep(0.05) or advance(self, *args))
+    advance = parallel.Devices.advance
+    monkeypatch.setattr(parallel.Devices, 'advance', lambda self, *args: time.sleep(0.05) or advance(self, *args))
     before = signal.getsignal(number)
     thread = threading.Thread(target=interrupt)
     thread.start()
@@ -158,8 +158,8 @@ def test_a_deadline_saves_and_returns(tmp_path):
 
 def test_steps_for_counts_what_fits(monkeypatch):
     cfg = config()
-    advance = parallel.Meshed.advance
-    monkeypatch.setattr(parallel.Meshed, 'advance', lambda self, *args: time.sleep(0.1) or advance(self, *args))
+    advance = parallel.Devices.advance
+    monkeypatch.setattr(parallel.Devices, 'advance', lambda self, *args: time.sleep(0.1) or advance(self, *args))
     began = time.monotonic()
     steps = loop.steps_for(cfg, toy.resident(cfg), 60.0)
     took = time.monotonic() - began

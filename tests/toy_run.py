@@ -53,8 +53,8 @@ def main() -> None:
     from dfjax.config import build
     from dfjax.training import loop, parallel
 
-    advance = parallel.Meshed.advance
-    parallel.Meshed.advance = lambda self, *words: time.sleep(args.pace) or advance(self, *words)
+    advance = parallel.Devices.advance
+    parallel.Devices.advance = lambda self, *words: time.sleep(args.pace) or advance(self, *words)
     for word in args.runs:
         folder, way = word.rsplit('=', 1)
         cfg = build(toy.default_config(), {'steps': args.steps, 'parallel': way.split('-')[0]})

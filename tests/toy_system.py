@@ -12,7 +12,8 @@ from ml_collections import ConfigDict
 
 from dfjax import systems
 from dfjax.data.batches import Resident, example_keys
-from dfjax.systems.state import State, common_config, mean_over_devices
+from dfjax.ops.devices import mean_over_devices
+from dfjax.systems.state import State, common_config
 
 BATCH = 'faces_ab'
 FEATURES = 12
@@ -54,7 +55,7 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
         return jnp.mean((y - x @ state.frozen['matrix']) ** 2)
 
     value, grads = jax.value_and_grad(loss)(state.params['net'])
-    value, grads = mean_over_devices(cfg, (value, grads))
+    value, grads = mean_over_devices((value, grads))
     value = jnp.where(state.step == cfg.explode_at, jnp.inf, value)
     updates, opt = optimizer(cfg).update(grads, state.opt['net'], state.params['net'])
     params = {'net': optax.apply_updates(state.params['net'], updates)}

@@ -16,6 +16,7 @@ from dfjax.models.autoencoder import Residual, Upscale
 from dfjax.models.conv import Conv
 from dfjax.models.denoiser import GROUPS, Block
 from dfjax.models.vae import BOTTOM, widths
+from dfjax.ops.devices import device_axis
 from dfjax.ops.image import pixel_shuffle, space_to_depth
 
 FINE = 8  # channels of the layer at full resolution, without which a grid of the stem's squares shows
@@ -97,7 +98,7 @@ class Discriminator(nn.Module):
 
 
 class ClassicGenerator(nn.Module):
-    """DCGAN's generator. Attributes as in `Generator`, and the mesh axis over which batch norm takes its means.
+    """DCGAN's generator. Attributes as in `Generator`.
 
     Raises:
         InputError: if `size` is not a power of two, 8 or more.
@@ -106,7 +107,6 @@ class ClassicGenerator(nn.Module):
     size: int
     latent: int
     width: int
-    axis: str | None = None
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
@@ -120,7 +120,7 @@ class ClassicGenerator(nn.Module):
         for i, width in enumerate(plan):
             how = {'padding': 'VALID'} if i == 0 else {'strides': (2, 2), 'padding': 'SAME'}
             x = nn.ConvTranspose(width, (4, 4), use_bias=False, kernel_init=start, dtype=self.dtype, **how)(x)
-            x = nn.relu(_batch_norm(self.axis, train, self.dtype)(x))  # [B, 4 * 2^i, 4 * 2^i, width]
+            x = nn.relu(_batch_norm(train, self.dtype)(x))  # [B, 4 * 2^i, 4 * 2^i, width]
         x = nn.ConvTranspose(3, (4, 4), (2, 2), padding='SAME', kernel_init=start, dtype=self.dtype)(x)
         return jnp.tanh(x.astype(jnp.float32))
 
@@ -136,7 +136,6 @@ class ClassicDiscriminator(nn.Module):
     """DCGAN's discriminator, [B, S, S, 3] -> logits [B]; its batch norm always uses the batch at hand."""
 
     width: int
-    axis: str | None = None
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
@@ -144,11 +143,11 @@ class ClassicDiscriminator(nn.Module):
         start, depth = nn.initializers.normal(0.02), (x.shape[1] // 8).bit_length()
         for i in range(depth):
             x = Conv(self.width * 2**i, 4, 2, use_bias=i == 0, kernel_init=start, dtype=self.dtype)(x)
-            x = _batch_norm(self.axis, True, self.dtype)(x) if i else x
+            x = _batch_norm(True, self.dtype)(x) if i else x
             x = nn.leaky_relu(x, 0.2)  # [B, S / 2^(i+1), ..., width * 2^i]
         return nn.Dense(1, kernel_init=start, dtype=self.dtype)(x.reshape(len(x), -1))[:, 0].astype(jnp.float32)
 
 
-def _batch_norm(axis: str | None, train: bool, dtype: jnp.dtype) -> nn.BatchNorm:
+def _batch_norm(train: bool, dtype: jnp.dtype) -> nn.BatchNorm:
     scale = lambda key, shape, dtype: 1 + 0.02 * jax.random.normal(key, shape, dtype)
-    return nn.BatchNorm(not train, momentum=0.9, epsilon=1e-5, axis_name=axis, scale_init=scale, dtype=dtype)
+    return nn.BatchNorm(not train, momentum=0.9, epsilon=1e-5, axis_name=device_axis(), scale_init=scale, dtype=dtype)

@@ -27,17 +27,16 @@ class LightBlock(nn.Module):
     norm: str
     dropout: float
     dtype: jnp.dtype
-    axis: str | None
 
     @nn.compact
     def __call__(self, x: jax.Array, c: jax.Array | None, train: bool) -> jax.Array:
         width = x.shape[-1]
         bias = self.norm == 'none'  # the others take it off, or have their own
         y = Conv(width, 3, use_bias=bias, dtype=self.dtype, kernel_init=INIT)(x)
-        y = normalise(y, self.norm, 'norm', train, self.dtype, self.axis)
+        y = normalise(y, self.norm, 'norm', train, self.dtype)
         if c is not None:  # after the norm, which would take off what is the same everywhere
             y = y + nn.Dense(width, dtype=self.dtype, name='labels')(c)[:, None, None]
-        y = Dropout(self.dropout, self.axis)(nn.relu(y), train)
+        y = Dropout(self.dropout)(nn.relu(y), train)
         return x + Conv(width, 3, dtype=self.dtype, kernel_init=LAST)(y)
 
 
@@ -52,7 +51,6 @@ class LightGenerator(nn.Module):
         dropout: rate inside the blocks, in training.
         add: whether what is made is added to the picture (Shen & Liu 2017), which then is there from the start, and may
             leave the range a little; needs as many channels in as out.
-        axis: see `normalise`.
     """
 
     width: int = 128
@@ -62,7 +60,6 @@ class LightGenerator(nn.Module):
     dropout: float = 0.0
     add: bool = False
     dtype: jnp.dtype = jnp.float32
-    axis: str | None = None
 
     @nn.compact
     def __call__(self, picture: jax.Array, c: jax.Array | None = None, train: bool = False) -> jax.Array:
@@ -73,7 +70,7 @@ class LightGenerator(nn.Module):
 
         x = nn.relu(conv(self.width, 'first')(space_to_depth(picture, 4)))  # [B, H/4, W/4, width]
         for i in range(self.blocks):
-            x = LightBlock(self.norm, self.dropout, self.dtype, self.axis, name=f'block_{i}')(x, c, train)
+            x = LightBlock(self.norm, self.dropout, self.dtype, name=f'block_{i}')(x, c, train)
         x = pixel_shuffle(nn.relu(conv(2 * self.width, 'up')(x)), 2)  # [B, H/2, W/2, width / 2]
         x = jnp.concatenate([x, space_to_depth(picture, 2).astype(x.dtype)], -1)
         x = pixel_shuffle(conv(self.outputs * 4, 'last', LAST)(x), 2).astype(jnp.float32)  # [B, H, W, outputs]

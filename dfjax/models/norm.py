@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from dfjax.errors import InputError
+from dfjax.ops.devices import device_axis, first_example
 
 WHOLE = 'whole'  # the collection of a whole picture's statistics
 NORMS = ('instance', 'affine', 'batch', 'none')
@@ -53,37 +54,27 @@ class Dropout(nn.Module):
 
     Attributes:
         rate: the share.
-        axis: see `normalise`.
     """
 
     rate: float
-    axis: str | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         if not train or not self.rate:
             return x
-        first = jax.lax.axis_index(self.axis) * len(x) if self.axis else 0
-        keys = jax.vmap(jax.random.fold_in, (None, 0))(self.make_rng('dropout'), first + jnp.arange(len(x)))
+        places = first_example(len(x)) + jnp.arange(len(x))
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(self.make_rng('dropout'), places)
         kept = jax.vmap(lambda key: jax.random.bernoulli(key, 1 - self.rate, x.shape[1:]))(keys)
         return jnp.where(kept, x / (1 - self.rate), 0)
 
 
-def normalise(
-    x: jax.Array,
-    kind: str,
-    name: str,
-    train: bool = False,
-    dtype: jnp.dtype = jnp.float32,
-    axis: str | None = None,
-) -> jax.Array:
+def normalise(x: jax.Array, kind: str, name: str, train: bool = False, dtype: jnp.dtype = jnp.float32) -> jax.Array:
     """Inside a module's `__call__`: x [B, H, W, C] normalised by a new submodule called `name`.
 
     Args:
         kind: 'instance', 'affine' (instance with scale and bias), 'batch' or 'none'.
-        train: batch normalisation only: by the batch's statistics, updating the averages in 'batch_stats'; else by
-            those averages.
-        axis: the axis of a pmap whose devices hold parts of one batch.
+        train: batch normalisation only: by the batch's statistics (of all devices), updating the averages in
+            'batch_stats'; else by those averages.
 
     Raises:
         InputError: if there is no such kind.
@@ -99,7 +90,7 @@ def normalise(
             epsilon=EPSILON,
             use_fast_variance=False,
             dtype=dtype,
-            axis_name=axis,
+            axis_name=device_axis(),
             name=name,
         )
         return norm(x)

@@ -18,14 +18,12 @@ class PatchGAN(nn.Module):
         width: channels of the first convolution; doubled up to eight times.
         layers: convolutions of stride 2; two of stride 1 follow.
         norm: between them, see `normalise`.
-        axis: see `normalise`.
     """
 
     width: int = 64
     layers: int = 3
     norm: str = 'instance'
     dtype: jnp.dtype = jnp.float32
-    axis: str | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
@@ -40,7 +38,7 @@ class PatchGAN(nn.Module):
         x = nn.leaky_relu(self._conv(self.width, 2, True)(x), 0.2)
         for i in range(1, self.layers + 1):
             x = self._conv(self.width * min(2**i, 8), 2 if i < self.layers else 1, bias)(x)
-            x = nn.leaky_relu(normalise(x, self.norm, f'norm_{i}', train, self.dtype, self.axis), 0.2)
+            x = nn.leaky_relu(normalise(x, self.norm, f'norm_{i}', train, self.dtype), 0.2)
         return self._conv(1, 1, True)(x).astype(jnp.float32)
 
     def _conv(self, features: int, stride: int, bias: bool) -> Conv:

@@ -23,7 +23,6 @@ class Block(nn.Module):
     pad: str
     dropout: float
     dtype: jnp.dtype = jnp.float32
-    axis: str | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
@@ -31,9 +30,9 @@ class Block(nn.Module):
         y = x
         for i in range(2):
             y = Conv(x.shape[-1], 3, name=f'conv_{i}', **options)(y)
-            y = normalise(y, self.norm, f'norm_{i}', train, self.dtype, self.axis)
+            y = normalise(y, self.norm, f'norm_{i}', train, self.dtype)
             if i == 0:
-                y = Dropout(self.dropout, self.axis)(nn.relu(y), train)
+                y = Dropout(self.dropout)(nn.relu(y), train)
         return x + y
 
 
@@ -48,7 +47,6 @@ class ResNet(nn.Module):
         dropout: rate inside the blocks, in training.
         pad: 'reflect' or 'zeros', of the convolutions that keep the side.
         resample: side of the kernels that halve and double, 3 (CycleGAN's) or 4 (StarGAN's).
-        axis: see `normalise`.
     """
 
     width: int = 64
@@ -59,7 +57,6 @@ class ResNet(nn.Module):
     pad: str = 'reflect'
     resample: int = 3
     dtype: jnp.dtype = jnp.float32
-    axis: str | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
@@ -68,7 +65,7 @@ class ResNet(nn.Module):
             raise InputError(f'pictures of {w}x{h} are too small for a residual generator; it needs 8 pixels a side')
         options = {'dtype': self.dtype, 'kernel_init': INIT}
         inside = options | {'use_bias': self.norm == 'instance'}  # the others have their own
-        after = lambda x, name: nn.relu(normalise(x, self.norm, f'{name}_norm', train, self.dtype, self.axis))
+        after = lambda x, name: nn.relu(normalise(x, self.norm, f'{name}_norm', train, self.dtype))
         halve = lambda c, name: Conv(c, self.resample, 2, name=name, **inside)
         double = lambda c, name: UpConv(c, self.resample, name=name, **inside)
 
@@ -76,7 +73,7 @@ class ResNet(nn.Module):
         for i in range(2):
             x = after(halve(self.width * 2 ** (i + 1), f'down_{i}')(x), f'down_{i}')  # [B, H/4, W/4, 4 width] at last
         for i in range(self.blocks):
-            x = Block(self.norm, self.pad, self.dropout, self.dtype, self.axis, name=f'block_{i}')(x, train)
+            x = Block(self.norm, self.pad, self.dropout, self.dtype, name=f'block_{i}')(x, train)
         for i in range(2):
             x = after(double(self.width * 2 ** (1 - i), f'up_{i}')(x), f'up_{i}')  # [B, H, W, width] at last
         x = Conv(self.outputs, 7, use_bias=self.norm != 'affine', pad=self.pad, name='last', **options)(x)

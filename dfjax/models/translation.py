@@ -49,13 +49,12 @@ MODELS = {
 }
 
 
-def nets(system: str, model: Mapping, dtype: jnp.dtype = jnp.float32, axis: str | None = None) -> dict[str, nn.Module]:
+def nets(system: str, model: Mapping, dtype: jnp.dtype = jnp.float32) -> dict[str, nn.Module]:
     """The Linen modules of a system by their names in `State.params`.
 
     Args:
         model: of the form of `MODELS[system]`.
         dtype: computation type.
-        axis: of a pmap, see `norm.normalise`.
 
     Raises:
         InputError: if a generator's kind does not exist.
@@ -65,10 +64,10 @@ def nets(system: str, model: Mapping, dtype: jnp.dtype = jnp.float32, axis: str 
             'g': stargan.Generator(**model['g'], dtype=dtype),
             'd': stargan.Discriminator(size=model['size'], **model['d'], dtype=dtype),
         }
-    critic = PatchGAN(**model['d'], dtype=dtype, axis=axis)
+    critic = PatchGAN(**model['d'], dtype=dtype)
     if system == 'pix2pix':
-        return {'g': _generator(model['g'], model['outputs'], dtype, axis), 'd': critic}
-    there, back = (_generator(model['g'], model[key], dtype, axis) for key in ('outputs', 'inputs'))
+        return {'g': _generator(model['g'], model['outputs'], dtype), 'd': critic}
+    there, back = (_generator(model['g'], model[key], dtype) for key in ('outputs', 'inputs'))
     return {'g_ab': there, 'g_ba': back, 'd_a': critic, 'd_b': critic}
 
 
@@ -86,8 +85,8 @@ def example(system: str, model: Mapping, net: str) -> tuple[tuple[int, ...], ...
     return ((1, side, side, channels),)
 
 
-def _generator(g: Mapping, outputs: int, dtype: jnp.dtype, axis: str | None) -> nn.Module:
-    shared = dict(width=g['width'], norm=g['norm'], outputs=outputs, dropout=g['dropout'], dtype=dtype, axis=axis)
+def _generator(g: Mapping, outputs: int, dtype: jnp.dtype) -> nn.Module:
+    shared = dict(width=g['width'], norm=g['norm'], outputs=outputs, dropout=g['dropout'], dtype=dtype)
     if g['kind'] == 'unet':
         return UNet(depth=g['depth'], **shared)
     if g['kind'] == 'resnet':

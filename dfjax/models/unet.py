@@ -21,7 +21,6 @@ class UNet(nn.Module):
         norm: see `normalise`.
         outputs: channels out.
         dropout: rate in the `depth - 5` innermost doublings but the first, in training.
-        axis: see `normalise`.
     """
 
     width: int = 64
@@ -30,7 +29,6 @@ class UNet(nn.Module):
     outputs: int = 3
     dropout: float = 0.5
     dtype: jnp.dtype = jnp.float32
-    axis: str | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
@@ -41,7 +39,7 @@ class UNet(nn.Module):
                 f'their sides have to be multiples of {2**self.depth}'
             )
         bias = self.norm == 'instance'  # the others have their own
-        normed = lambda x, name: normalise(x, self.norm, name, train, self.dtype, self.axis)
+        normed = lambda x, name: normalise(x, self.norm, name, train, self.dtype)
         options = dict(dtype=self.dtype, kernel_init=INIT)
 
         skips = []
@@ -56,7 +54,7 @@ class UNet(nn.Module):
             x = UpConv(self.width * min(2 ** (i - 1), 8), 4, use_bias=bias, name=f'up_{i}', **options)(x)
             x = normed(x, f'up_{i}_norm')
             if 4 <= i < self.depth - 1:
-                x = Dropout(self.dropout, self.axis)(x, train)
+                x = Dropout(self.dropout)(x, train)
             x = nn.relu(jnp.concatenate([skips.pop(), x], -1))  # [B, H / 2^i, W / 2^i, 2C]
         x = UpConv(self.outputs, 4, name='up_0', **options)(x)
         return jnp.tanh(x.astype(jnp.float32))

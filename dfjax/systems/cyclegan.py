@@ -17,10 +17,11 @@ from ml_collections import ConfigDict
 from dfjax.errors import InputError
 from dfjax.losses.gan import adversarial
 from dfjax.models import translation
+from dfjax.ops.devices import mean_over_devices, own_part, whole_batch
 from dfjax.ops.jitter import jitter
 from dfjax.systems import pix2pix
 from dfjax.systems.pix2pix import optimizer
-from dfjax.systems.state import DEVICE_AXIS, State, common_config, compute_dtype, mean_over_devices
+from dfjax.systems.state import State, common_config, compute_dtype
 
 BATCH = 'unpaired'
 SIDES = (('a', 'b'), ('b', 'a'))
@@ -111,14 +112,11 @@ def recall(pool: jax.Array, made: jax.Array, draws: jax.Array, seen: jax.Array) 
 def shown(cfg: ConfigDict, pool: jax.Array, made: jax.Array, keys: jax.Array, step: jax.Array) -> tuple:
     """`recall` on the whole batch, wherever it is: the pictures shown in place of these, and the pool."""
     draws = jax.vmap(lambda key: jax.random.uniform(key, (2,)))(keys)
-    count, pmap = len(made), cfg.parallel == 'pmap'
-    if pmap:  # the pool has to stay the same on all devices
-        made, draws = (jax.lax.all_gather(x, DEVICE_AXIS, tiled=True) for x in (made, draws))
+    count = len(made)
+    made, draws = whole_batch((made, draws))  # the pool has to stay the same on all devices
     seen = jnp.minimum(step, len(pool)) * len(made)
     out, pool = recall(pool, made, draws, seen)
-    if pmap:
-        out = jax.lax.dynamic_slice_in_dim(out, jax.lax.axis_index(DEVICE_AXIS) * count, count)
-    return out, pool
+    return own_part(out, count), pool
 
 
 def generate(cfg: ConfigDict, params: dict, judges: dict, real: dict) -> tuple[dict, dict]:
@@ -145,7 +143,7 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     part = lambda side: {name: params[name] for name in params if name[0] == side}
 
     def update(side: str, grads: dict) -> None:
-        moved, opt[side] = optimizer(cfg).update(mean_over_devices(cfg, grads), opt[side], part(side))
+        moved, opt[side] = optimizer(cfg).update(mean_over_devices(grads), opt[side], part(side))
         params.update(optax.apply_updates(part(side), moved))
 
     # The data of this step
@@ -183,7 +181,7 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     decay = jnp.minimum(cfg.ema, (1.0 + state.step) / (10.0 + state.step))
     ema = jax.tree.map(lambda e, p: e + (1 - decay) * (p - e), state.ema, {k: params[k] for k in state.ema})
     aux = {'pool': pool} if cfg.pool else {}
-    return State(step=state.step + 1, params=params, opt=opt, ema=ema, aux=aux), mean_over_devices(cfg, metrics)
+    return State(step=state.step + 1, params=params, opt=opt, ema=ema, aux=aux), mean_over_devices(metrics)
 
 
 def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:

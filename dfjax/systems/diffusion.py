@@ -19,8 +19,9 @@ from ml_collections import ConfigDict
 from dfjax.errors import InputError
 from dfjax.losses import diffusion as losses
 from dfjax.models.denoiser import Denoiser
+from dfjax.ops.devices import mean_over_devices
 from dfjax.ops.jitter import flipped
-from dfjax.systems.state import State, common_config, compute_dtype, mean_over_devices, optimizer
+from dfjax.systems.state import State, common_config, compute_dtype, optimizer
 
 BATCH = 'labelled'
 SHOWN = (0.2, 0.4, 0.6, 0.8)  # shares of all noise times that a preview shows the guesses of
@@ -150,14 +151,14 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
         return (weight * error).mean(), error.mean()
 
     (total, error), grads = jax.value_and_grad(loss, has_aux=True)(state.params)
-    grads = mean_over_devices(cfg, grads)
+    grads = mean_over_devices(grads)
     updates, opt = optimizer(cfg).update(grads['denoiser'], state.opt['denoiser'], state.params['denoiser'])
     params = {'denoiser': optax.apply_updates(state.params['denoiser'], updates)}
 
     # The rest
     decay = jnp.minimum(cfg.ema, (1.0 + state.step) / (10.0 + state.step))
     ema = jax.tree.map(lambda e, p: e + (1 - decay) * (p - e), state.ema, params)
-    metrics = mean_over_devices(cfg, {'error': error, 'total': total})
+    metrics = mean_over_devices({'error': error, 'total': total})
     return State(step=state.step + 1, params=params, opt={'denoiser': opt}, ema=ema), metrics
 
 

@@ -27,13 +27,14 @@ from dfjax.losses.gan import hinge_d
 from dfjax.losses.image import face_weight, ssim_map, weighted_mean
 from dfjax.models import autoencoder
 from dfjax.models.patchgan import PatchGAN
+from dfjax.ops.devices import mean_over_devices
 from dfjax.ops.exact import einsum
 from dfjax.ops.expression import limited, transfer_expression
 from dfjax.ops.image import grid_sample, resize
 from dfjax.ops.moments import differences, follow, spread, unknown
 from dfjax.ops.skin import COARSER
 from dfjax.ops.thinplate import bend, spline_basis
-from dfjax.systems.state import State, common_config, compute_dtype, mean_over_devices, optimizer
+from dfjax.systems.state import State, common_config, compute_dtype, optimizer
 
 BATCH = 'faces_ab'
 SIDES = ('a', 'b')
@@ -134,7 +135,7 @@ def swap(
 
     Returns:
         Faces [B, S, S, 3] in [-1, 1] and where they may be pasted, [B, S, S, 1] in [0, 1]: the decoder's masks, and
-        everywhere for faces without shape, whose skin goes on past their outline.
+        mean_over_devices for faces without shape, whose skin goes on past their outline.
     """
     net = nets(cfg)
     if not cfg.data.straight:
@@ -205,10 +206,11 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     for i, side in enumerate(SIDES):
         keys = jax.vmap(lambda key, i=i: jax.random.fold_in(key, i))(batch['key'])
         pair[side] = augmented(cfg, keys, batch[side])
-    everywhere = lambda tree: mean_over_devices(cfg, tree)
     rate = jnp.maximum(1 / (1 + state.step), 0.005)  # the plain mean at first, then over some 200 steps
     people = {
-        side: follow(known, {'landmarks': pair[side]['landmarks'], 'picture': pair[side]['input']}, rate, everywhere)
+        side: follow(
+            known, {'landmarks': pair[side]['landmarks'], 'picture': pair[side]['input']}, rate, mean_over_devices
+        )
         for side, known in state.ema['people'].items()
     }
 
@@ -224,19 +226,21 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
         return sum(terms.values()), (terms, faces, codes)
 
     grads, (metrics, faces, codes) = jax.grad(generator_loss, has_aux=True)(params)
-    updates, opt['nets'] = optimizer(cfg).update(everywhere(grads), opt['nets'], params)
+    updates, opt['nets'] = optimizer(cfg).update(mean_over_devices(grads), opt['nets'], params)
     params = optax.apply_updates(params, updates)
-    people = {side: follow(known, {'code': codes[side]}, rate, everywhere) for side, known in people.items()}
+    people = {side: follow(known, {'code': codes[side]}, rate, mean_over_devices) for side, known in people.items()}
 
     # Discriminator
     if cfg.loss.gan:
         d_loss = lambda p: hinge_d(judge(p, pair['b']['target']), judge(p, faces))
         metrics['d/adv'], grads = jax.value_and_grad(d_loss)(discriminator)
-        updates, opt['discriminator'] = optimizer(cfg).update(everywhere(grads), opt['discriminator'], discriminator)
+        updates, opt['discriminator'] = optimizer(cfg).update(
+            mean_over_devices(grads), opt['discriminator'], discriminator
+        )
         params['discriminator'] = optax.apply_updates(discriminator, updates)
 
     # The rest
-    metrics = everywhere(metrics | {'total': sum(metrics.values())})
+    metrics = mean_over_devices(metrics | {'total': sum(metrics.values())})
     decay = jnp.minimum(cfg.ema, (1.0 + state.step) / (10.0 + state.step))
     ema = {k: v for k, v in state.ema.items() if k in params}
     ema = jax.tree.map(lambda e, p: e + (1 - decay) * (p - e), ema, {k: params[k] for k in ema})

@@ -15,9 +15,10 @@ from ml_collections import ConfigDict
 from dfjax.errors import InputError
 from dfjax.losses import adversarial
 from dfjax.models import gan as models
+from dfjax.ops.devices import mean_over_devices
 from dfjax.ops.diffaugment import diffaugment
 from dfjax.ops.jitter import flipped
-from dfjax.systems.state import DEVICE_AXIS, State, common_config, compute_dtype, mean_over_devices, optimizer
+from dfjax.systems.state import State, common_config, compute_dtype, optimizer
 
 BATCH = 'labelled'
 MODELS = ('modern', 'classic')
@@ -50,10 +51,9 @@ def nets(cfg: ConfigDict) -> dict:
     """The Linen modules by name."""
     m, d, dtype = cfg.model, cfg.discriminator, compute_dtype(cfg)
     if m.kind == 'classic':
-        axis = DEVICE_AXIS if cfg.parallel == 'pmap' else None
         return {
-            'generator': models.ClassicGenerator(cfg.data.size, m.latent, m.width, axis, dtype),
-            'discriminator': models.ClassicDiscriminator(d.width, axis, dtype),
+            'generator': models.ClassicGenerator(cfg.data.size, m.latent, m.width, dtype),
+            'discriminator': models.ClassicDiscriminator(d.width, dtype),
         }
     return {
         'generator': models.Generator(cfg.data.size, m.latent, m.stem, m.width, m.most, dtype),
@@ -152,13 +152,13 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     # The rest
     decay = jnp.minimum(cfg.ema, (1.0 + state.step) / (10.0 + state.step))
     ema = jax.tree.map(lambda e, p: e + (1 - decay) * (p - e), state.ema['generator'], params['generator'])
-    metrics = mean_over_devices(cfg, terms | {'total': total})
+    metrics = mean_over_devices(terms | {'total': total})
     ema = {'generator': ema, 'statistics': statistics}
     return State(step=state.step + 1, params=params, opt=opt, ema=ema), metrics
 
 
 def _update(cfg: ConfigDict, grads: dict, opt: dict, params: dict, name: str) -> tuple[dict, tuple]:
-    updates, moments = optimizer(cfg).update(mean_over_devices(cfg, grads), opt[name], params[name])
+    updates, moments = optimizer(cfg).update(mean_over_devices(grads), opt[name], params[name])
     return optax.apply_updates(params[name], updates), moments
 
 

@@ -16,9 +16,10 @@ from ml_collections import ConfigDict
 from dfjax.errors import InputError
 from dfjax.losses.gan import adversarial
 from dfjax.models import translation
+from dfjax.ops.devices import mean_over_devices
 from dfjax.ops.jitter import jitter
 from dfjax.ops.schedule import linear_decay
-from dfjax.systems.state import DEVICE_AXIS, State, common_config, compute_dtype, mean_over_devices
+from dfjax.systems.state import State, common_config, compute_dtype
 
 BATCH = 'aligned'
 
@@ -41,8 +42,7 @@ def default_config() -> ConfigDict:
 
 def nets(cfg: ConfigDict) -> dict:
     """The Linen modules by name: g, d."""
-    axis = DEVICE_AXIS if cfg.parallel == 'pmap' else None
-    return translation.nets('pix2pix', cfg.model, compute_dtype(cfg), axis)
+    return translation.nets('pix2pix', cfg.model, compute_dtype(cfg))
 
 
 def optimizer(cfg: ConfigDict) -> optax.GradientTransformation:
@@ -92,7 +92,7 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
         return y, changed.get('batch_stats', {})
 
     def updated(name: str, grads: dict) -> None:
-        moved, opt[name] = optimizer(cfg).update(mean_over_devices(cfg, grads), opt[name], params[name])
+        moved, opt[name] = optimizer(cfg).update(mean_over_devices(grads), opt[name], params[name])
         params[name] = optax.apply_updates(params[name], moved)
 
     # Discriminator, with the picture that the generator is judged by below
@@ -126,7 +126,7 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     ema = jax.tree.map(lambda e, p: e + (1 - decay) * (p - e), state.ema, {k: params[k] for k in state.ema})
     stats = {k: v for k, v in (('g', averages), ('d', moved)) if v}
     state = State(step=state.step + 1, params=params, opt=opt, ema=ema, aux={'batch_stats': stats})
-    return state, mean_over_devices(cfg, metrics)
+    return state, mean_over_devices(metrics)
 
 
 def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:

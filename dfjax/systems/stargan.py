@@ -25,10 +25,11 @@ from dfjax.errors import InputError
 from dfjax.losses.gan import adversarial, gradient_penalty
 from dfjax.losses.labels import grouped_cross_entropy
 from dfjax.models import translation
+from dfjax.ops.devices import mean_over_devices, own_part, whole_batch
 from dfjax.ops.jitter import jitter
 from dfjax.ops.label_groups import check_exclusive, random_labels
 from dfjax.ops.schedule import linear_decay
-from dfjax.systems.state import DEVICE_AXIS, State, common_config, compute_dtype, mean_over_devices
+from dfjax.systems.state import State, common_config, compute_dtype
 
 BATCH = 'labelled'
 TARGETS = ('permuted', 'random')
@@ -147,12 +148,9 @@ def wishes(cfg: ConfigDict, batch: dict, coins: jax.Array, step: jax.Array) -> j
     """Labels to ask for [B, K]: those of another picture of the batch, and of `coins` [B, K] where that has none."""
     if cfg.targets == 'random':
         return coins * batch['known']
-    label, known, count, pmap = batch['label'], batch['known'], len(coins), cfg.parallel == 'pmap'
-    if pmap:  # of the whole batch
-        label, known = (jax.lax.all_gather(v, DEVICE_AXIS, tiled=True) for v in (label, known))
+    label, known = whole_batch((batch['label'], batch['known']))
     order = jax.random.permutation(jax.random.fold_in(jax.random.key(cfg.seed), step), len(label))
-    if pmap:
-        order = jax.lax.dynamic_slice_in_dim(order, jax.lax.axis_index(DEVICE_AXIS) * count, count)
+    order = own_part(order, len(coins))
     label, known = label[order], known[order]
     for part in exclusive_slices(cfg):  # whole groups, or there might be two labels of one
         known = known.at[:, part].set(known[:, part].min(1, keepdims=True))
@@ -204,7 +202,7 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     params, opt = dict(state.params), dict(state.opt)
 
     def update(net: str, grads: dict, p: dict, moments: tuple) -> tuple[dict, tuple]:
-        moved, moments = optimizer(cfg, net).update(mean_over_devices(cfg, grads), moments, p)
+        moved, moments = optimizer(cfg, net).update(mean_over_devices(grads), moments, p)
         return optax.apply_updates(p, moved), moments
 
     # Discriminator
@@ -231,7 +229,7 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     metrics['total'] = sum(metrics.values())
     decay = jnp.minimum(cfg.ema, (1.0 + state.step) / (10.0 + state.step))
     ema = jax.tree.map(lambda e, p: e + (1 - decay) * (p - e), state.ema, {k: params[k] for k in state.ema})
-    return State(step=state.step + 1, params=params, opt=opt, ema=ema), mean_over_devices(cfg, metrics)
+    return State(step=state.step + 1, params=params, opt=opt, ema=ema), mean_over_devices(metrics)
 
 
 def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:

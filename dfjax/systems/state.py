@@ -1,4 +1,4 @@
-"""What every system shares: its state, the random key of a step, and the mean over devices.
+"""What every system shares: its state and its optimiser.
 
 A system is a plain module:
 
@@ -18,7 +18,6 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
-DEVICE_AXIS = 'data'
 DTYPES = ('auto', 'float32', 'bfloat16', 'float16')
 SCHEDULES = ('constant', 'cosine')
 
@@ -55,7 +54,7 @@ def common_config() -> ConfigDict:
             checkpoint_every=1000,  # steps
             preview_every=500,  # steps
             log_every=50,  # steps
-            parallel='jit',  # 'jit' over a mesh, or 'pmap'
+            parallel='jit',  # 'jit' over a mesh, or 'pmap': each device its own part of the batch, by `jax.shard_map`
             dtype='auto',  # one of DTYPES, to compute in: 'auto' is bfloat16 on accelerators, float32 on a CPU
         )
     )
@@ -66,11 +65,6 @@ def compute_dtype(cfg: ConfigDict) -> jnp.dtype:
     if cfg.dtype == 'auto':
         return jnp.float32 if jax.default_backend() == 'cpu' else jnp.bfloat16
     return jnp.dtype(cfg.dtype)
-
-
-def mean_over_devices(cfg: ConfigDict, tree: Any) -> Any:
-    """Mean over devices: needed under pmap only, where a step sees its own slice of the batch."""
-    return jax.lax.pmean(tree, DEVICE_AXIS) if cfg.parallel == 'pmap' else tree
 
 
 def optimizer(cfg: ConfigDict) -> optax.GradientTransformation:

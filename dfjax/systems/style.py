@@ -26,8 +26,9 @@ from dfjax.models.features import LEAST, colours, extract, octaves, recoloured
 from dfjax.models.light import LightGenerator
 from dfjax.models.norm import WHOLE
 from dfjax.models.resnet import ResNet
+from dfjax.ops.devices import mean_over_devices
 from dfjax.ops.jitter import flipped
-from dfjax.systems.state import State, common_config, compute_dtype, mean_over_devices, optimizer
+from dfjax.systems.state import State, common_config, compute_dtype, optimizer
 
 BATCH = 'labelled'
 KINDS = ('light', 'resnet')
@@ -189,13 +190,13 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
         return sum(terms.values()), terms
 
     (total, terms), grads = jax.value_and_grad(loss, has_aux=True)(state.params['net'])
-    updates, opt = optimizer(cfg).update(mean_over_devices(cfg, grads), state.opt['net'], state.params['net'])
+    updates, opt = optimizer(cfg).update(mean_over_devices(grads), state.opt['net'], state.params['net'])
     params = {'net': optax.apply_updates(state.params['net'], updates)}
 
     # The rest
     decay = jnp.minimum(cfg.ema, (1.0 + state.step) / (10.0 + state.step))
     ema = jax.tree.map(lambda e, p: e + (1 - decay) * (p - e), state.ema, params)
-    metrics = mean_over_devices(cfg, terms | {'total': total})
+    metrics = mean_over_devices(terms | {'total': total})
     return State(step=state.step + 1, params=params, opt={'net': opt}, ema=ema, frozen=state.frozen), metrics
 
 

@@ -23,8 +23,9 @@ from dfjax.losses.gan import hinge_d
 from dfjax.losses.latent import SOBEL_FORMS, TEXTURED, gaussian_kl, sobel_distance, texture_distance
 from dfjax.models import vae as models
 from dfjax.models.patchgan import PatchGAN
+from dfjax.ops.devices import mean_over_devices
 from dfjax.ops.jitter import flipped
-from dfjax.systems.state import State, common_config, compute_dtype, mean_over_devices, optimizer
+from dfjax.systems.state import State, common_config, compute_dtype, optimizer
 
 BATCH = 'labelled'
 NETS = ('encoder', 'decoder')
@@ -112,7 +113,7 @@ def generate(cfg: ConfigDict, params: dict, pictures: jax.Array, keys: jax.Array
 
     nats = gaussian_kl(mean, log_variance).mean(0)  # [latent]
     seen = {'nats': nats, 'mean': z.mean(0), 'square': jnp.matmul(z.T, z, precision='highest') / len(z)}
-    seen = mean_over_devices(cfg, jax.lax.stop_gradient(seen))
+    seen = mean_over_devices(jax.lax.stop_gradient(seen))
     whole = seen.pop('nats')
     pressed = jnp.where(whole > w.free_bits, nats, w.free_bits)
     beta = w.beta * jnp.minimum(1.0, step / w.warmup) if w.warmup else w.beta
@@ -148,7 +149,7 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
         return sum(terms.values()), (terms, *rest, made)
 
     grads, (terms, figures, moments, made) = jax.grad(loss, has_aux=True)(params)
-    updates, opt['nets'] = optimizer(cfg).update(mean_over_devices(cfg, grads), opt['nets'], params)
+    updates, opt['nets'] = optimizer(cfg).update(mean_over_devices(grads), opt['nets'], params)
     params = optax.apply_updates(params, updates)
     decay = jnp.minimum(cfg.ema, (1.0 + state.step) / (10.0 + state.step))
     ema = jax.tree.map(lambda e, p: e + (1 - decay) * (p - e), state.ema, params | {'prior': moments})
@@ -156,11 +157,11 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     # Discriminator
     if cfg.loss.gan:
         terms['d/adv'], grads = jax.value_and_grad(lambda p: hinge_d(judge(p, pictures), judge(p, made)))(discriminator)
-        grads = mean_over_devices(cfg, grads)
+        grads = mean_over_devices(grads)
         updates, opt['discriminator'] = optimizer(cfg).update(grads, opt['discriminator'], discriminator)
         params['discriminator'] = optax.apply_updates(discriminator, updates)
 
-    metrics = mean_over_devices(cfg, terms | {'total': sum(terms.values())}) | figures
+    metrics = mean_over_devices(terms | {'total': sum(terms.values())}) | figures
     return State(step=state.step + 1, params=params, opt=opt, ema=ema), metrics
 
 

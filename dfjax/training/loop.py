@@ -24,7 +24,7 @@ from dfjax.errors import InputError
 from dfjax.systems import load_system
 from dfjax.systems.state import State
 from dfjax.training.checkpoint import Checkpoints
-from dfjax.training.parallel import Meshed, agree, enable_compilation_cache, memory_errors, placement
+from dfjax.training.parallel import Devices, agree, enable_compilation_cache, memory_errors, on_first_device
 from dfjax.training.report import Report
 from dfjax.training.workdir import check_fits, claim, say
 
@@ -66,21 +66,21 @@ def _train(cfg: ConfigDict, workdir: str | Path, data: Any, stop: 'Stop', progre
     check_fits(workdir, cfg)
     if check := getattr(load_system(cfg.system), 'check', None):
         check(cfg)
-    place = _placed(cfg, data)
+    devices = _devices(cfg, data)
     try:
-        shapes = place.abstract()  # before anything is written: data and config may be refused
+        shapes = devices.abstract()  # before anything is written: data and config may be refused
         claim(workdir, cfg)
         with Checkpoints(workdir) as checkpoints:
-            state, step = _first_state(place, checkpoints, shapes)
+            state, step = _first_state(devices, checkpoints, shapes)
             with Report(workdir, cfg, step, progress) as report:
-                run = _Run(cfg, place, checkpoints, report, step)
+                run = _Run(cfg, devices, checkpoints, report, step)
                 state = run.steps(state, stop)
     finally:
         if data is None:
-            place.data.close()
+            devices.data.close()
     if run.step < cfg.steps:
         say(f'stopped at step {run.step} of {cfg.steps}, saved in {workdir}; the same command goes on')
-    return place.whole(state)
+    return state
 
 
 def steps_for(cfg: ConfigDict, data: Any, seconds: float) -> int:
@@ -91,45 +91,45 @@ def steps_for(cfg: ConfigDict, data: Any, seconds: float) -> int:
     """
     started = time.monotonic()
     with memory_errors(cfg):
-        place = _placed(cfg, data)
-        position = place.data.get_state()
-        state = place.init()
-        tally = place.zeros(state)
-        state, tally = place.advance(state, tally, place.feed(1), 1)
-        place.read(tally)
+        devices = _devices(cfg, data)
+        position = devices.data.get_state()
+        state = devices.init()
+        metrics = devices.zeros()
+        state, metrics = devices.advance(state, metrics, devices.feed(1), 1)
+        devices.read(metrics)
         setup = time.monotonic() - started
         done, began = 0, time.monotonic()
         while done < 3 or time.monotonic() - began < min(5.0, seconds / 50):
-            state, tally = place.advance(state, tally, place.feed(1), 1)
-            place.read(tally)
+            state, metrics = devices.advance(state, metrics, devices.feed(1), 1)
+            devices.read(metrics)
             done += 1
-        place.data.set_state(position)  # what was timed is not to be missing from the run
+        devices.data.set_state(position)  # what was timed is not to be missing from the run
     each = (time.monotonic() - began) / done
     left = seconds - (time.monotonic() - started) - setup  # `train` compiles again: the schedule is another one
     return max(1, int(0.95 * left / each))
 
 
-def _placed(cfg: ConfigDict, data: Any) -> Meshed:
+def _devices(cfg: ConfigDict, data: Any) -> Devices:
     enable_compilation_cache()
     system = load_system(cfg.system)
     if data is None:
         data = make_data(cfg, system.BATCH, jax.process_index(), jax.process_count())
-    return placement(cfg, system, data)
+    return Devices(cfg, system, data)
 
 
-def _first_state(place: Meshed, checkpoints: Checkpoints, shapes: State) -> tuple[Any, int]:
+def _first_state(devices: Devices, checkpoints: Checkpoints, shapes: State) -> tuple[Any, int]:
     """The state to go on from, and its step; `shapes` are its arrays."""
     if shapes.frozen:  # never saved: `init` makes it again
-        fresh = place.init()
-        shapes = shapes.replace(frozen=place.whole(fresh.frozen))
+        fresh = devices.init()
+        shapes = shapes.replace(frozen=fresh.frozen)
     restored = checkpoints.restore(shapes)
     if restored is None:
-        return (fresh if shapes.frozen else place.init()), 0
+        return (fresh if shapes.frozen else devices.init()), 0
     state, position = restored
-    place.data.set_state(position)
+    devices.data.set_state(position)
     step = int(np.asarray(state.step.addressable_data(0)))
-    say(f'going on from step {step} of {place.cfg.steps}')
-    return place.split(state), step
+    say(f'going on from step {step} of {devices.cfg.steps}')
+    return state, step
 
 
 class Stop:
@@ -169,34 +169,36 @@ class Stop:
 class _Run:
     """The steps of one call of `train`."""
 
-    def __init__(self, cfg: ConfigDict, place: Meshed, checkpoints: Checkpoints, report: Report, step: int):
-        self.cfg, self.place, self.checkpoints, self.report = cfg, place, checkpoints, report
+    def __init__(self, cfg: ConfigDict, devices: Devices, checkpoints: Checkpoints, report: Report, step: int):
+        self.cfg, self.devices, self.checkpoints, self.report = cfg, devices, checkpoints, report
         self.step = self.saved = self.logged = step
         self.loss = math.inf  # of the newest row
         self.waited, self.row_began = 0.0, time.monotonic()
-        self._picture = _previewer(cfg, place)
+        self._picture = _previewer(cfg, devices)
 
     def steps(self, state: Any, stop: Stop) -> Any:
         """Updates `state` until the run is complete or told to stop, and saves it."""
-        cfg, place = self.cfg, self.place
-        tally = empty = place.zeros(state)
+        cfg, devices = self.cfg, self.devices
+        metrics = empty = devices.zeros()
         timed = None  # when the first dispatch was done, and its step
         pace = SECONDS_PER_DISPATCH  # seconds a step takes
         while self.step < cfg.steps:
             goal = min(cfg.steps, *(self._next(n) for n in (cfg.log_every, cfg.checkpoint_every, cfg.preview_every)))
             count = min(goal - self.step, max(1, int(SECONDS_PER_DISPATCH / pace)))
-            stopping, count = agree(stop.wanted(), count if place.data.resident else 1)
+            stopping, count = agree(stop.wanted(), count if devices.data.resident else 1)
             if stopping:
                 break
-            before, asked = tally, time.monotonic()
-            feed = place.feed(count)
-            if before['bad'].is_ready():  # so the devices had nothing to do
+            before, asked = metrics, time.monotonic()
+            feed = devices.feed(count)
+            if before['nonfinite'].is_ready():  # so the devices had nothing to do
                 self.waited += time.monotonic() - asked
-            state, tally = place.advance(state, before, feed, count)
+            state, metrics = devices.advance(state, before, feed, count)
             self.step += count
             drained = self.step == goal or timed is None
-            sums = place.read(tally if drained else before)  # unless something is due, this dispatch stays under way
-            self._check(sums['bad'])
+            sums = devices.read(
+                metrics if drained else before
+            )  # unless something is due, this dispatch stays under way
+            self._check(sums['nonfinite'])
             done = self.step if drained else self.step - count
             if timed is None:
                 timed = time.monotonic(), done
@@ -205,13 +207,13 @@ class _Run:
             self.report.advance(count)
             if self.step == goal and self._due(cfg.log_every):
                 self._log(sums['sum'])
-                tally = empty
+                metrics = empty
             if self.step == goal and self._due(cfg.preview_every):
                 self._show(state)
             if self.step == goal and self._due(cfg.checkpoint_every):
                 self._save(state, sums['sum'])
-        self._check(place.read(tally)['bad'])
-        self._save(state, place.read(tally)['sum'])
+        self._check(devices.read(metrics)['nonfinite'])
+        self._save(state, devices.read(metrics)['sum'])
         self.checkpoints.finish()
         return state
 
@@ -222,11 +224,11 @@ class _Run:
     def _due(self, every: int) -> bool:
         return self.step == self.cfg.steps or (every and self.step % every == 0)
 
-    def _check(self, bad: int) -> None:
-        if bad >= 0:
+    def _check(self, nonfinite: int) -> None:
+        if nonfinite >= 0:
             kept = f'step {self.saved} is kept' if self.saved else 'nothing had been saved'
             raise InputError(
-                f'the loss was not finite at step {bad}: training stopped, {kept} in {self.checkpoints.workdir}; '
+                f'the loss was not finite at step {nonfinite}: training stopped, {kept} in {self.checkpoints.workdir}; '
                 'start another folder with a lower learning rate, or look at the data with `dfjax check`'
             )
 
@@ -240,16 +242,16 @@ class _Run:
     def _save(self, state: Any, sums: dict[str, float]) -> None:
         if self.step == self.saved:
             return
-        if not _finite(self.place.local(state.params)):  # a bad gradient shows in the loss only at the next step
+        if not _finite(on_first_device(state.params)):  # a bad gradient shows in the loss only at the next step
             self._check(self.step)
         count = self.step - self.logged
         loss = sums.get('total', 0.0) / count if count else self.loss
-        self.checkpoints.save(self.step, self.place.whole(state), loss, self.place.data.get_state())
+        self.checkpoints.save(self.step, state, loss, self.devices.data.get_state())
         self.saved = self.step
 
     def _show(self, state: Any) -> None:
         if self.report.speaks:
-            pictures, examples = self._picture(self.place.local(state))
+            pictures, examples = self._picture(on_first_device(state))
             n = len(pictures)
             columns = n // examples if n > examples and n % examples == 0 else math.ceil(n**0.5)
             self.report.preview(self.step, pictures, columns)
@@ -260,15 +262,15 @@ def _finite(tree: Any) -> jax.Array:
     return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()
 
 
-def _previewer(cfg: ConfigDict, place: Meshed) -> Any:
+def _previewer(cfg: ConfigDict, devices: Devices) -> Any:
     """A function of a local state: the preview of the same few examples each time, and how many they are."""
-    feed = place.local(place.peek())
-    examples = jax.eval_shape(place.sample_local, feed)['key'].shape[0]
+    feed = on_first_device(devices.peek())
+    examples = jax.eval_shape(devices.sample_first, feed)['key'].shape[0]
     count = min(PREVIEWED, examples)
 
     @jax.jit
     def picture(state: State, feed: Any) -> jax.Array:
-        batch = jax.tree.map(lambda x: x[:count], place.sample_local(feed))
-        return place.system.preview(cfg, state, batch)
+        batch = jax.tree.map(lambda x: x[:count], devices.sample_first(feed))
+        return devices.system.preview(cfg, state, batch)
 
     return lambda state: (np.asarray(picture(state, feed)), count)

@@ -61,14 +61,14 @@ def jax_loop(cfg: 'ConfigDict', system: 'ModuleType', arrays: dict) -> Callable:
     import jax
 
     from dfjax.data.batches import Resident
-    from dfjax.training.parallel import placement
+    from dfjax.training.parallel import Devices
 
-    place = placement(cfg, system, Resident(arrays, cfg.seed, cfg.batch_size))
-    state = place.init()
-    carry = [state, place.zeros(state)]
+    devices = Devices(cfg, system, Resident(arrays, cfg.seed, cfg.batch_size))
+    state = devices.init()
+    carry = [state, devices.zeros()]
 
     def steps(n: int) -> None:
-        carry[:] = place.advance(*carry, place.feed(n), n)
+        carry[:] = devices.advance(*carry, devices.feed(n), n)
         jax.block_until_ready(carry)
 
     return steps

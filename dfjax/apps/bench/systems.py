@@ -122,19 +122,19 @@ class Ours:
         import jax.numpy as jnp
 
         from dfjax.data.batches import Resident
-        from dfjax.training.parallel import strong
+        from dfjax.training.parallel import strip_weak_types
 
         self.cfg, self.module = cfg, module
         data = Resident(arrays, cfg.seed, cfg.batch_size)
         self.batch = jax.jit(lambda feed: data.sample(feed, jnp.int32(0), 0))(data.feed(1))
         # It runs once, so on a CPU, where it takes longest, it is compiled in a hurry.
         options = {'xla_backend_optimization_level': 0} if jax.default_backend() == 'cpu' else None
-        init = jax.jit(lambda: strong(module.init(cfg, jax.random.key(cfg.seed))), compiler_options=options)
+        init = jax.jit(lambda: strip_weak_types(module.init(cfg, jax.random.key(cfg.seed))), compiler_options=options)
         self.state = init()
 
         def step(state: Any, batch: dict) -> tuple[Any, dict]:
             state, metrics = module.step(cfg, state, batch)
-            return strong(state), metrics
+            return strip_weak_types(state), metrics
 
         began = time.monotonic()
         self.step = jax.jit(step, donate_argnums=0).lower(self.state, self.batch).compile()
