@@ -13,7 +13,8 @@ from dfjax.apps.extract import extract_faces
 from dfjax.data.media.video import VideoWriter, read_frames
 from dfjax.data.render import animate, random_identity, render
 from dfjax.errors import InputError
-from dfjax.evaluation.reference import compare_truth, ssim_map
+from dfjax.evaluation.metrics import ssim_map
+from dfjax.evaluation.reference import compare_truth
 from dfjax.evaluation.swap import Measured, choose_box, compare, evaluate, expression, face_detail, measure
 
 REAL = Path(__file__).parents[2] / 'shared' / 'data' / 'faces'

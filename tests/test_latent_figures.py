@@ -45,7 +45,7 @@ def test_reconstruction_figures_are_those_of_scikit_image():
 
 
 def test_edits_are_judged_by_what_the_probe_says():
-    """Codes are labels, vectors are their axes but for one that takes another along; the probe reads codes."""
+    """Codes are labels, vectors are their axes but for one that takes another along; the classifier reads codes."""
 
     class Codes:
         def encode(self, pictures):
@@ -57,7 +57,7 @@ def test_edits_are_judged_by_what_the_probe_says():
     label = np.random.default_rng(0).integers(0, 2, (50, 3)).astype(np.float32)
     axes = np.array([[1, 0, 0], [0, 1, 0.5], [0, 0, -1]], np.float32)  # the last one points the wrong way
     made = vectors.Vectors(('a', 'b', 'c'), axes, np.ones(3), np.ones(3), 'x')
-    edits = figures_vae.judge_edits(Codes(), made, lambda codes: codes, {'image': label, 'label': label})
+    edits = figures_vae.measure_edits(Codes(), made, lambda codes: codes, {'image': label, 'label': label})
     assert edits == {
         'a': {'moved': 1.0, 'kept': 0.0},
         'b': {'moved': 1.0, 'kept': 0.25},  # half as much in one of two others
@@ -123,8 +123,10 @@ def test_edits_are_judged_by_vectors_of_the_runs_own_set(runs, tmp_path, monkeyp
     before = (run.path / vectors.FILE).read_bytes()
     judged = []
     monkeypatch.setattr(figures_vae, 'PICTURES', 32)
-    monkeypatch.setattr(figures_vae, 'probe_of', lambda path, name, labels, size: labels)
-    monkeypatch.setattr(figures_vae, 'predict', lambda probe, pictures: judged.append(probe) or np.zeros((32, 7)))
+    monkeypatch.setattr(figures_vae, 'classifier_for', lambda path, name, labels, size: labels)
+    monkeypatch.setattr(
+        figures_vae, 'predict', lambda classifier, pictures: judged.append(classifier) or np.zeros((32, 7))
+    )
     report = figures_vae.edit_figures(run, Latents(run))
     assert set(report['edits']) == set(judged[0]) == set(LABELS)
     assert (run.path / vectors.FILE).read_bytes() == before

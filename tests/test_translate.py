@@ -264,10 +264,10 @@ def test_figures_of_stargan_of_a_perfect_and_of_an_idle_generator():
     rows = {'image': np.uint8(255 * label)[:, None, :, None].repeat(3, -1), 'label': label, 'known': np.ones((40, 2))}
     paint = lambda pictures, c: np.uint8(255 * c)[:, None, :, None].repeat(3, -1)
     see = lambda pictures: np.stack(pictures)[:, 0, :, 0] > 127
-    perfect = figures_stargan.judge(cfg, ['smile', 'glasses'], rows, paint, see)
-    assert perfect['label_accuracy'] == perfect['kept_accuracy'] == perfect['probe_accuracy'] == 1
+    perfect = figures_stargan.measure(cfg, ['smile', 'glasses'], rows, paint, see)
+    assert perfect['label_accuracy'] == perfect['kept_accuracy'] == perfect['classifier_accuracy'] == 1
     assert perfect['recon_l1'] == 0 and perfect['labels'] == {'smile': 1.0, 'glasses': 1.0}
-    idle = figures_stargan.judge(cfg, ['smile', 'glasses'], rows, lambda pictures, c: pictures, see)
+    idle = figures_stargan.measure(cfg, ['smile', 'glasses'], rows, lambda pictures, c: pictures, see)
     assert (idle['label_accuracy'], idle['kept_accuracy'], idle['recon_l1']) == (0, 1, 0)
-    both = figures_stargan.judge(cfg, ['smile', 'glasses'], rows, lambda x, c: 255 - np.stack(x), see)
+    both = figures_stargan.measure(cfg, ['smile', 'glasses'], rows, lambda x, c: 255 - np.stack(x), see)
     assert (both['label_accuracy'], both['kept_accuracy']) == (1, 0)

@@ -2,19 +2,13 @@
 
 import argparse
 import importlib
+import importlib.util
+import inspect
 
 from dfjax.errors import InputError
 
 EXAMPLE = 'dfjax evaluate --swap out.mp4 --input a.mp4 --face b.mp4 --json'
-FIGURES = {  # system: the module of `dfjax.inference` with its `figures(run, ...)`, and the options that it takes
-    'vae': ('vae', ('data', 'samples', 'against')),
-    'gan': ('gan', ('data', 'samples')),
-    'diffusion': ('diffusion', ('data', 'samples', 'steps', 'solver')),
-    'pix2pix': ('pix2pix', ('data',)),
-    'cyclegan': ('cyclegan', ('data',)),
-    'stargan': ('stargan', ('data',)),
-    'style': ('style', ('data',)),
-}
+OPTIONS = ('data', 'samples', 'against', 'steps', 'solver')  # that `figures(run, ...)` of a system may take
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,18 +23,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--every', type=int, default=1, metavar='N', help='descriptor (70 ms) of every N-th frame; default 1'
     )
     run = parser.add_argument_group('of a run')
-    run.add_argument('--run', metavar='W', help=f'the folder of a run of {", ".join(FIGURES)}')
+    run.add_argument('--run', metavar='W', help='the folder of a trained run')
     run.add_argument('--data', metavar='NAME', help='pictures it has not learnt from; default: rendered, other seeds')
     run.add_argument('--samples', type=int, metavar='N', help='for the Frechet distance; default 500, 0 leaves it out')
-    run.add_argument('--against', metavar='W0', help='vae: the same trained with gamma 0, for sobel_gain')
-    run.add_argument('--steps', type=int, metavar='N', help='diffusion: of the samples; default 20')
-    run.add_argument('--solver', metavar='HOW', help='diffusion: of the samples: dpm++ (default), ddim or ddpm')
+    run.add_argument('--against', metavar='W0', help='a run of the same system to be compared with')
+    run.add_argument('--steps', type=int, metavar='N', help='of a solver of samples; default 20')
+    run.add_argument('--solver', metavar='HOW', help='of samples: dpm++ (default), ddim or ddpm')
 
 
 def run(args: argparse.Namespace) -> dict:
     """The figures; see `dfjax.evaluation.swap.compare` and `dfjax.evaluation`."""
     if args.run:
-        options = {name: getattr(args, name) for name in ('data', 'samples', 'against', 'steps', 'solver')}
+        options = {name: getattr(args, name) for name in OPTIONS}
         return evaluate_run(args.run, **{name: value for name, value in options.items() if value is not None})
     from dfjax.evaluation.swap import evaluate
 
@@ -55,23 +49,33 @@ def run(args: argparse.Namespace) -> dict:
 
 
 def evaluate_run(workdir: str, **options) -> dict:
-    """The figures of the run in a folder, by the module of its system.
+    """The figures of the run in a folder: `figures(run, ...)` of `dfjax.evaluation.<its system>`.
 
     Raises:
-        InputError: a run of another system, or an option that its system does not have.
+        InputError: a run of a system that has no such module, or an option that its figures do not take.
     """
     from dfjax.inference.run import load_run
+    from dfjax.systems import SYSTEMS
     from dfjax.training.parallel import enable_compilation_cache
 
     enable_compilation_cache()
     run = load_run(workdir)
-    if run.cfg.system not in FIGURES:
-        raise InputError(f'{workdir}: a run of system {run.cfg.system!r}; --run measures {", ".join(FIGURES)}')
-    module, known = FIGURES[run.cfg.system]
-    if strange := [name for name in options if name not in known]:
-        raise InputError(f'--{strange[0]}: not an option for a run of system {run.cfg.system!r}')
+    system = run.cfg.system
+    if not has_figures(system):
+        measured = ', '.join(filter(has_figures, SYSTEMS))
+        raise InputError(f'{workdir}: a run of system {system!r}, which --run has no figures of; it has of: {measured}')
+    figures = importlib.import_module(f'dfjax.evaluation.{system}').figures
+    if strange := [name for name in options if name not in inspect.signature(figures).parameters]:
+        raise InputError(f'--{strange[0]}: not an option for a run of system {system!r}')
     if options.get('samples', 0) < 0 or options.get('samples') == 1:
         raise InputError(f'--samples {options["samples"]}: give 2 or more, or 0')
     if 'against' in options:
-        options['against'] = load_run(options['against'], system=run.cfg.system)
-    return importlib.import_module(f'dfjax.evaluation.{module}').figures(run, **options)
+        other = options['against'] = load_run(options['against'])
+        if other.cfg.system != system:
+            raise InputError(f'--against {other.path}: a run of system {other.cfg.system!r}; give one of {system!r}')
+    return figures(run, **options)
+
+
+def has_figures(system: str) -> bool:
+    """Whether runs of a system can be measured: whether there is a module of its name in `dfjax.evaluation`."""
+    return importlib.util.find_spec(f'dfjax.evaluation.{system}') is not None

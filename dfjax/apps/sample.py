@@ -179,13 +179,13 @@ def _inverted(run, name: str, whole: bool):
     """Pictures and what the generator makes of them, in turn, and how near it came."""
     import numpy as np
 
+    from dfjax.evaluation.metrics import decibels, squared_errors
     from dfjax.inference.crops import read_pictures
     from dfjax.inference.invert import invert
 
     given = read_pictures(name, run.cfg.data.size, face_type_for(run, whole))
     made = invert(run, given)[1]
-    error = ((made.astype(np.float64) - given) ** 2).mean()
-    psnr = round(10 * math.log10(255**2 / max(error, 1e-10)), 3)
+    psnr = round(float(decibels(squared_errors(made, given).mean())), 3)
     return np.stack([given, made], 1).reshape(-1, *given.shape[1:]), {'psnr': psnr}
 
 

@@ -1,10 +1,10 @@
-"""A probe: a classifier of labels, trained on pictures that the run under test has never seen, that judges its output.
+"""A classifier of labels, trained on pictures that the run under test has never seen, to measure its output.
 
-    probe = train_probe('render:people:101:2000', ('smile', 'glasses'), size=64)
-    predict(probe, pictures) > 0.5
+    classifier = train_classifier('render:people:101:2000', ('smile', 'glasses'), size=64)
+    predict(classifier, pictures) > 0.5
 
-Its training pictures are flipped, shifted, brightened, blurred and given noise, so that it also judges what a network
-has made.
+Its training pictures are flipped, shifted, brightened, blurred and given noise, so that it also tells the labels of
+what a network has painted.
 """
 
 import zipfile
@@ -27,11 +27,11 @@ from dfjax.models.classifier import Classifier
 from dfjax.ops.image import gaussian_blur, resize
 
 SHIFT = 2  # pixels, at most, in training
-AT_A_TIME = 128  # pictures judged
+AT_A_TIME = 128  # pictures
 
 
 @dataclass(frozen=True, eq=False)
-class Probe:
+class TrainedClassifier:
     """A trained classifier.
 
     Attributes:
@@ -45,10 +45,10 @@ class Probe:
     params: dict
 
 
-def train_probe(
+def train_classifier(
     source: str, labels: Sequence[str], size: int = 64, steps: int = 500, seed: int = 0, batch_size: int = 64
-) -> Probe:
-    """Trains a probe, one to two minutes on two cores with the defaults.
+) -> TrainedClassifier:
+    """Trains a classifier, one to two minutes on two cores with the defaults.
 
     Args:
         source: of labelled pictures, as `dfjax.data.kinds` takes it; others than the run has learnt from.
@@ -62,7 +62,7 @@ def train_probe(
     data = make_data(
         ConfigDict(dict(seed=seed, batch_size=batch_size, data=_section(source, labels, size))), 'labelled'
     )
-    net = Classifier(len(labels))
+    net, dropout = Classifier(len(labels)), jax.random.key(seed + 1)  # augmentation draws from keys of `seed`
     schedule = optax.warmup_cosine_decay_schedule(0.0, 2e-3, steps // 10, steps)
     optimizer = optax.adamw(schedule, weight_decay=1e-3)
 
@@ -77,7 +77,7 @@ def train_probe(
         pictures = _varied(batch['key'], batch['image'].astype(jnp.float32) / 127.5 - 1)
 
         def loss(params: dict) -> jax.Array:
-            rngs = {'dropout': batch['key'][0]}
+            rngs = {'dropout': jax.random.fold_in(dropout, step)}
             logits = net.apply({'params': params}, pictures, train=True, rngs=rngs)
             each = optax.sigmoid_binary_cross_entropy(logits, batch['label'])  # [B, K]
             return (each * batch['known']).sum() / jnp.maximum(batch['known'].sum(), 1)
@@ -85,60 +85,62 @@ def train_probe(
         updates, opt = optimizer.update(jax.grad(loss)(params), opt, params)
         return optax.apply_updates(params, updates), opt
 
-    params, opt = init()
-    for step in range(steps):
-        params, opt = update(params, opt, data.feed(1), jnp.int32(step))
-    data.close()
-    return Probe(tuple(labels), size, jax.device_get(params))
+    try:
+        params, opt = init()
+        for step in range(steps):
+            params, opt = update(params, opt, data.feed(1), jnp.int32(step))
+    finally:
+        data.close()
+    return TrainedClassifier(tuple(labels), size, jax.device_get(params))
 
 
-def predict(probe: Probe, pictures: np.ndarray) -> np.ndarray:
+def predict(classifier: TrainedClassifier, pictures: np.ndarray) -> np.ndarray:
     """How probable each label is: float32 [N, K].
 
     Args:
-        pictures: [N, S, S, 3], uint8 or in [-1, 1]; S may be another than the probe's.
+        pictures: [N, S, S, 3], uint8 or in [-1, 1]; S may be another than the classifier's.
     """
-    net, out = Classifier(len(probe.labels)), []
+    net, out = Classifier(len(classifier.labels)), []
 
     @jax.jit
-    def judge(params: dict, x: jax.Array) -> jax.Array:
+    def classify(params: dict, x: jax.Array) -> jax.Array:
         x = x / 127.5 - 1 if x.dtype == jnp.uint8 else x
-        x = x if x.shape[1] == probe.size else resize(x, probe.size)
+        x = x if x.shape[1] == classifier.size else resize(x, classifier.size)
         return jax.nn.sigmoid(net.apply({'params': params}, x))
 
     for start in range(0, len(pictures), AT_A_TIME):
         some = np.asarray(pictures[start : start + AT_A_TIME])
         room = [(0, min(AT_A_TIME, len(pictures)) - len(some)), (0, 0), (0, 0), (0, 0)]  # so that one program does
-        out.append(np.asarray(judge(probe.params, np.pad(some, room)))[: len(some)])
+        out.append(np.asarray(classify(classifier.params, np.pad(some, room)))[: len(some)])
     return np.concatenate(out)
 
 
-def accuracy(probe: Probe, source: str) -> dict[str, float]:
-    """The share of a source's pictures in which the probe is right, by label."""
-    rows = load_arrays(open_streams('labelled', _section(source, probe.labels, probe.size))[WHOLE])
-    right = (predict(probe, rows['image']) > 0.5) == (rows['label'] > 0.5)  # [N, K]
+def accuracy(classifier: TrainedClassifier, source: str) -> dict[str, float]:
+    """The share of a source's pictures in which the classifier is right, by label."""
+    rows = load_arrays(open_streams('labelled', _section(source, classifier.labels, classifier.size))[WHOLE])
+    right = (predict(classifier, rows['image']) > 0.5) == (rows['label'] > 0.5)  # [N, K]
     share = (right * rows['known']).sum(0) / rows['known'].sum(0)
-    return dict(zip(probe.labels, share.tolist()))
+    return dict(zip(classifier.labels, share.tolist()))
 
 
-def probe_of(
+def classifier_for(
     folder: Path | str, source: str, labels: Sequence[str], size: int = 64, steps: int = 500, seed: int = 0
-) -> Probe:
-    """The probe kept in a run's folder; trained, and saved there, if there is none for these arguments."""
-    path = Path(folder) / 'probe.npz'
+) -> TrainedClassifier:
+    """The classifier kept in a run's folder; trained, and saved there, if there is none for these arguments."""
+    path = Path(folder) / 'classifier.npz'
     asked = {'source': source, 'labels': list(labels), 'size': size, 'steps': steps, 'seed': seed}
     settings = {k: np.array(v) for k, v in asked.items()}
     if path.is_file() and (params := _load(path, settings)):
-        return Probe(tuple(labels), size, params)
-    probe = train_probe(source, labels, size, steps, seed)
-    flat = flax.traverse_util.flatten_dict(probe.params, sep='/')
+        return TrainedClassifier(tuple(labels), size, params)
+    classifier = train_classifier(source, labels, size, steps, seed)
+    flat = flax.traverse_util.flatten_dict(classifier.params, sep='/')
     with atomic_path(path, force=True) as temporary, open(temporary, 'wb') as file:
         np.savez(file, **settings, **{f'params/{k}': v for k, v in flat.items()})
-    return probe
+    return classifier
 
 
 def _load(path: Path, settings: dict[str, np.ndarray]) -> dict | None:
-    """The parameters of a saved probe; None if it is another one, or damaged."""
+    """The parameters of a saved classifier; None if it is another one, or damaged."""
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)

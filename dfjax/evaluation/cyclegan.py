@@ -3,7 +3,8 @@
 import numpy as np
 
 from dfjax.errors import InputError
-from dfjax.evaluation.pix2pix import held_out_of, pairs, psnr
+from dfjax.evaluation.metrics import psnr
+from dfjax.evaluation.pix2pix import held_out_of, pairs
 from dfjax.inference.run import Run
 from dfjax.inference.translate import Translator
 

@@ -1,4 +1,4 @@
-"""The Frechet distance between two sets of pictures, in the space of face descriptors.
+"""The Frechet distance between two sets of pictures in the space of dlib's face descriptors, not Inception's.
 
 As the Frechet inception distance (Heusel et al. 2017), with dlib's 128 numbers (King 2017) in place of Inception's:
 each set is described by the mean and covariance of its descriptors, and the distance is that of the two Gaussians.

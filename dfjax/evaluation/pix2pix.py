@@ -6,6 +6,7 @@ from ml_collections import ConfigDict
 from dfjax.data.kinds import WHOLE, open_streams
 from dfjax.data.sets.faces import load_arrays
 from dfjax.evaluation.held_out import held_out_name
+from dfjax.evaluation.metrics import psnr
 from dfjax.inference.run import Run
 from dfjax.inference.translate import Translator
 
@@ -39,9 +40,3 @@ def pairs(run: Run, **names: str) -> tuple[np.ndarray, np.ndarray]:
     data = ConfigDict({'source': '', 'size': run.cfg.data.size, **names})
     rows = load_arrays(open_streams('aligned', data)[WHOLE])
     return rows['a']['image'][:PAIRS], rows['b']['image'][:PAIRS]
-
-
-def psnr(x, y) -> float:
-    """Mean over pictures uint8 [N, S, S, 3] of their PSNR, in dB."""
-    error = ((np.asarray(x, np.float64) - np.asarray(y, np.float64)) ** 2).mean((1, 2, 3))
-    return round(float((10 * np.log10(255**2 / np.maximum(error, 1e-10))).mean()), 3)

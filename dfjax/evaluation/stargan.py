@@ -1,31 +1,31 @@
-"""Figures of StarGAN on pictures that it has not learnt from, by a probe trained on yet others."""
+"""Figures of StarGAN on pictures that it has not learnt from, by a classifier trained on yet others."""
 
 import numpy as np
 
 from dfjax.errors import InputError
-from dfjax.evaluation.classifier import predict, probe_of
+from dfjax.evaluation.classifier import classifier_for, predict
 from dfjax.evaluation.held_out import held_out_name, load_pictures
 from dfjax.inference.run import Run
 from dfjax.inference.translate import Translator
 
 PICTURES = 256
-PROBED = 2000  # pictures that the probe learns from
+TRAINING_PICTURES = 2000  # that the classifier learns from
 
 
 def figures(run: Run, *, data: str | None = None) -> dict:
     """Every picture is asked for each label in turn to be made the other, all others being asked to stay; for a label
     that excludes others, only if it does not have it:
 
-        label_accuracy    share in which the probe sees the label asked for
+        label_accuracy    share in which the classifier sees the label asked for
         kept_accuracy     share of the other labels that it sees as they were
         recon_l1          mean distance of pictures in [-1, 1] that were given their own labels again
-        probe_accuracy    share of labels of the true pictures that the probe sees right
+        classifier_accuracy  share of labels of the true pictures that the classifier sees right
         labels            label_accuracy of each
 
     Args:
         run: of system stargan.
-        data: held-out labelled pictures; the probe then learns from the run's own. By default rendered people of two
-            other seeds.
+        data: held-out labelled pictures; the classifier then learns from the run's own. By default rendered people of
+            two other seeds.
 
     Raises:
         InputError: as `heldout.held_out_name` and `open_streams`; an imported run, whose labels have no names.
@@ -34,16 +34,18 @@ def figures(run: Run, *, data: str | None = None) -> dict:
     if not names:
         raise InputError(
             f'{run.path}: an imported run names no labels: write them as data.labels into its config.json, '
-            'and as data.source labelled pictures for the judge to learn from'
+            'and as data.source labelled pictures for the classifier to learn from'
         )
-    probe = probe_of(run.path, cfg.data.source if data else held_out_name(cfg, PROBED, 3), names, cfg.data.size)
+    classifier = classifier_for(
+        run.path, cfg.data.source if data else held_out_name(cfg, TRAINING_PICTURES, 3), names, cfg.data.size
+    )
     rows = load_pictures(cfg, data or held_out_name(cfg, PICTURES), names)
     rows = {k: v[:PICTURES] for k, v in rows.items()}
     translate = Translator(run, batch_size=32)
-    return judge(cfg, names, rows, translate, lambda pictures: predict(probe, np.stack(pictures)) > 0.5)
+    return measure(cfg, names, rows, translate, lambda pictures: predict(classifier, np.stack(pictures)) > 0.5)
 
 
-def judge(cfg, names: list[str], rows: dict[str, np.ndarray], translate, see) -> dict:
+def measure(cfg, names: list[str], rows: dict[str, np.ndarray], translate, see) -> dict:
     """The figures by `translate(pictures, labels)` and `see(pictures)`, bool [N, K].
 
     Args:
@@ -77,6 +79,6 @@ def judge(cfg, names: list[str], rows: dict[str, np.ndarray], translate, see) ->
         'label_accuracy': round(float(np.mean(list(own.values()))), 4),
         'kept_accuracy': round(float(kept.mean()), 4) if kept.size else None,
         'recon_l1': round(float(np.mean(errors)), 4),
-        'probe_accuracy': round(float(right[known].mean()), 4),
+        'classifier_accuracy': round(float(right[known].mean()), 4),
         'labels': {name: round(value, 4) for name, value in own.items()},
     }

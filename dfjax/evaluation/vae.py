@@ -1,9 +1,9 @@
-"""Figures of a VAE on pictures that it has not learnt from; edits are judged by a probe trained on yet others.
+"""Figures of a VAE on pictures that it has not learnt from; edits are measured by a classifier trained on yet others.
 
 psnr, ssim          of the reconstruction, means over pictures
 sobel_error         mean difference of the gradients' magnitudes; sobel_gain is how much less it is than that of
                     another run, the same one trained with gamma 0
-edit_moved          share of edits by which an attribute goes where it was asked to, by the probe
+edit_moved          share of edits by which an attribute goes where it was asked to, by the classifier
 edit_kept           how much the other attributes change, of what the one edited does
 path_*              perceptual length of a transition between two pictures; that no frame of it leaves the range of the
                     data needs no figure, for the decoder ends in a tanh
@@ -15,19 +15,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from dfjax.errors import InputError
-from dfjax.evaluation.classifier import predict, probe_of
+from dfjax.evaluation.classifier import classifier_for, predict
 from dfjax.evaluation.held_out import frechet_figures, held_out_name, load_pictures
+from dfjax.evaluation.metrics import psnr, ssim
 from dfjax.inference.attributes import Vectors, compute, load, open_labelled, save
 from dfjax.inference.latents import PATHS, Latents, path_length
 from dfjax.inference.run import Run
 from dfjax.inference.sample import draw_noise, make
-from dfjax.losses.image import ssim_map
 from dfjax.losses.latent import sobel_magnitude
 
 PICTURES = 256  # held out
 PAIRS = 16  # whose transitions are measured
 ACTIVE = 0.01  # variance of a dimension's mean above which it is used (Burda et al. 2016)
-PROBED = 2000  # pictures that the probe learns from
+TRAINING_PICTURES = 2000  # that the classifier learns from
 
 
 def figures(run: Run, *, data: str | None = None, against: Run | None = None, samples: int = 500) -> dict:
@@ -63,12 +63,9 @@ def figures(run: Run, *, data: str | None = None, against: Run | None = None, sa
 
 def reconstruction(pictures: np.ndarray, made: np.ndarray) -> dict[str, float]:
     """'psnr', 'ssim' and 'sobel_error' of pictures uint8 [N, S, S, 3]."""
-    error = ((made.astype(np.float64) - pictures) ** 2).mean((1, 2, 3))
-    psnr = (10 * np.log10(255**2 / np.maximum(error, 1e-10))).mean()
-    x, y = (jnp.asarray(p, jnp.float32) for p in (pictures, made))
-    ssim = ssim_map(x, y, span=255.0).mean()  # brightness counts from black: in [-1, 1] it would be another figure
-    sobel = jnp.abs(sobel_magnitude(x / 127.5 - 1) - sobel_magnitude(y / 127.5 - 1)).mean()
-    return {'psnr': round(float(psnr), 3), 'ssim': round(float(ssim), 4), 'sobel_error': round(float(sobel), 5)}
+    x, y = (jnp.asarray(p, jnp.float32) / 127.5 - 1 for p in (pictures, made))
+    sobel = jnp.abs(sobel_magnitude(x) - sobel_magnitude(y)).mean()
+    return {'psnr': psnr(pictures, made), 'ssim': ssim(pictures, made), 'sobel_error': round(float(sobel), 5)}
 
 
 def transition_length(nets: Latents, codes: np.ndarray, kind: str) -> float:
@@ -84,29 +81,31 @@ def edit_figures(run: Run, nets: Latents) -> dict:
         vectors = compute(nets, *open_labelled(run.cfg))
     if kept is None:
         save(run, vectors)
-    probe = probe_of(run.path, held_out_name(run.cfg, PROBED, 3), vectors.names, run.cfg.data.size)
+    classifier = classifier_for(
+        run.path, held_out_name(run.cfg, TRAINING_PICTURES, 3), vectors.names, run.cfg.data.size
+    )
     held_out = load_pictures(run.cfg, held_out_name(run.cfg, PICTURES), vectors.names)
-    edits = judge_edits(nets, vectors, lambda pictures: predict(probe, pictures), held_out)
+    edits = measure_edits(nets, vectors, lambda pictures: predict(classifier, pictures), held_out)
     means = {f'edit_{k}': round(float(np.mean([e[k] for e in edits.values()])), 4) for k in ('moved', 'kept')}
     return means | {'edits': edits}
 
 
-def judge_edits(nets: Latents, vectors: Vectors, probe, held_out: dict[str, np.ndarray]) -> dict:
+def measure_edits(nets: Latents, vectors: Vectors, classifier, held_out: dict[str, np.ndarray]) -> dict:
     """What each attribute's vector does: {name: {'moved', 'kept'}}.
 
     Every picture's attribute is asked to become the other: t is 1 where it has it not, -1 where it has. `moved` is the
-    share of pictures in which the probe's probability goes that way, from the reconstruction to the edit; `kept` the
-    mean change of the other attributes' probabilities over that of this one.
+    share of pictures in which the classifier's probability goes that way, from the reconstruction to the edit; `kept`
+    the mean change of the other attributes' probabilities over that of this one.
 
     Args:
-        probe: pictures uint8 [N, S, S, 3] -> probabilities [N, K], in the order of the vectors.
+        classifier: pictures uint8 [N, S, S, 3] -> probabilities [N, K], in the order of the vectors.
         held_out: 'image' and 'label' [N, K].
     """
     codes = nets.encode(held_out['image'])
-    before, edits = probe(nets.decode(codes)), {}
+    before, edits = classifier(nets.decode(codes)), {}
     for k, name in enumerate(vectors.names):
         asked = 1 - 2 * held_out['label'][:, k]  # [N]
-        change = probe(nets.decode(codes + asked[:, None] * vectors.vectors[k])) - before  # [N, K]
+        change = classifier(nets.decode(codes + asked[:, None] * vectors.vectors[k])) - before  # [N, K]
         own, others = (
             np.abs(change[:, k]).mean(),
             np.abs(np.delete(change, k, 1)).mean() if len(vectors.names) > 1 else 0,

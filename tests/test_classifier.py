@@ -1,4 +1,4 @@
-"""The probe: learns labels, keeps to what is known, and is kept in a run's folder."""
+"""The classifier: learns labels, keeps to what is known, and is kept in a run's folder."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from dfjax.data.media.image import write_image
 from dfjax.errors import InputError
 from dfjax.evaluation import classifier as module
-from dfjax.evaluation.classifier import accuracy, predict, probe_of, train_probe
+from dfjax.evaluation.classifier import accuracy, classifier_for, predict, train_classifier
 
 SIZE, STEPS = 16, 30
 
@@ -30,48 +30,48 @@ def source(tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def probe(source):
-    return train_probe(source, ('top', 'bottom'), SIZE, STEPS, batch_size=16)
+def classifier(source):
+    return train_classifier(source, ('top', 'bottom'), SIZE, STEPS, batch_size=16)
 
 
-def test_it_learns_what_tells_the_labels_apart(probe, tmp_path):
+def test_it_learns_what_tells_the_labels_apart(classifier, tmp_path):
     other = dots(tmp_path, 1)
-    assert accuracy(probe, other) == {'top': 1.0, 'bottom': 1.0}
+    assert accuracy(classifier, other) == {'top': 1.0, 'bottom': 1.0}
 
 
-def test_predictions_are_the_same_for_bytes_and_floats_and_any_number(probe):
+def test_predictions_are_the_same_for_bytes_and_floats_and_any_number(classifier):
     pictures = np.random.default_rng(3).integers(0, 255, (130, SIZE, SIZE, 3), np.uint8)
-    found = predict(probe, pictures)
+    found = predict(classifier, pictures)
     assert found.shape == (130, 2) and (found >= 0).all() and (found <= 1).all()
-    np.testing.assert_allclose(predict(probe, pictures / np.float32(127.5) - 1), found, atol=1e-5)
-    np.testing.assert_allclose(predict(probe, pictures[128:]), found[128:], atol=1e-5)
+    np.testing.assert_allclose(predict(classifier, pictures / np.float32(127.5) - 1), found, atol=1e-5)
+    np.testing.assert_allclose(predict(classifier, pictures[128:]), found[128:], atol=1e-5)
     plain = np.ones((2, SIZE, SIZE, 3), np.uint8) * np.uint8([[[[40]]], [[[200]]]])
-    np.testing.assert_allclose(predict(probe, np.tile(plain, (1, 2, 2, 1))), predict(probe, plain), atol=1e-5)
+    np.testing.assert_allclose(predict(classifier, np.tile(plain, (1, 2, 2, 1))), predict(classifier, plain), atol=1e-5)
 
 
-def test_it_is_kept_for_its_arguments_only(source, tmp_path, monkeypatch, probe):
+def test_it_is_kept_for_its_arguments_only(source, tmp_path, monkeypatch, classifier):
     trained = []
-    monkeypatch.setattr(module, 'train_probe', lambda *a: trained.append(a) or probe)
-    first = probe_of(tmp_path, source, ('top', 'bottom'), SIZE, STEPS)
-    again = probe_of(tmp_path, source, ('top', 'bottom'), SIZE, STEPS)
+    monkeypatch.setattr(module, 'train_classifier', lambda *a: trained.append(a) or classifier)
+    first = classifier_for(tmp_path, source, ('top', 'bottom'), SIZE, STEPS)
+    again = classifier_for(tmp_path, source, ('top', 'bottom'), SIZE, STEPS)
     assert len(trained) == 1 and again.labels == first.labels
     pictures = np.random.default_rng(0).integers(0, 255, (3, SIZE, SIZE, 3), np.uint8)
     assert (predict(again, pictures) == predict(first, pictures)).all()
-    probe_of(tmp_path, source, ('top', 'bottom'), SIZE, STEPS, seed=1)
+    classifier_for(tmp_path, source, ('top', 'bottom'), SIZE, STEPS, seed=1)
     assert len(trained) == 2
-    (tmp_path / 'probe.npz').write_bytes(b'PK')
-    probe_of(tmp_path, source, ('top', 'bottom'), SIZE, STEPS)
-    assert len(trained) == 3 and [p.name for p in tmp_path.iterdir()] == ['probe.npz']
+    (tmp_path / 'classifier.npz').write_bytes(b'PK')
+    classifier_for(tmp_path, source, ('top', 'bottom'), SIZE, STEPS)
+    assert len(trained) == 3 and [p.name for p in tmp_path.iterdir()] == ['classifier.npz']
 
 
 def test_a_label_that_does_not_exist_is_named(source):
     with pytest.raises(InputError, match="no label 'smile'; there are: bottom, top"):
-        train_probe(source, ('smile',), SIZE)
+        train_classifier(source, ('smile',), SIZE)
 
 
 @pytest.mark.slow
 def test_every_label_of_rendered_people_is_found_on_others():
     from dfjax.data.render.people import LABELS
 
-    found = accuracy(train_probe('render:people:100:2000', tuple(LABELS)), 'render:people:101:500')
+    found = accuracy(train_classifier('render:people:100:2000', tuple(LABELS)), 'render:people:101:500')
     assert min(found.values()) >= 0.95, found
