@@ -9,10 +9,9 @@ import importlib
 import json
 import keyword
 import os
-import signal
 import sys
 
-from dfjax import __version__
+from dfjax import __version__, interrupts
 from dfjax.errors import InputError
 
 VERBS = {
@@ -77,8 +76,7 @@ def main(argv: list[str] | None = None) -> int:
     args, args.overrides = parser.parse_known_args(argv[1:])
     if strange := [word for word in args.overrides if 'config' not in args or not word.startswith('--config.')]:
         parser.error(f'unrecognized arguments: {" ".join(strange)}')
-    # The default action of SIGTERM would leave half-written outputs behind; this unwinds like Ctrl-C.
-    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    interrupts.watch()  # SIGTERM's default action would leave half-written outputs behind
     try:
         report = args.verb(args)
     except InputError as error:

@@ -74,6 +74,7 @@ def extract_faces(
     from dfjax.data.media.inputs import kind
     from dfjax.data.media.progress import bar
     from dfjax.errors import InputError, ReadError
+    from dfjax.interrupts import deferred
 
     start = time.monotonic()
     check_face_type(face_type)
@@ -83,7 +84,7 @@ def extract_faces(
         if kind(src) == 'faceset':
             raise ReadError(src, 'is a face set already; give the videos or pictures that it was made from')
     # The writer comes first: an output that is in the way is found before the long search.
-    with FaceSetWriter(out, face_type, size, format, force) as writer:
+    with deferred(), FaceSetWriter(out, face_type, size, format, force) as writer:
         if analyses is None:
             analyses = []
             for src in srcs:

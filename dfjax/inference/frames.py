@@ -36,6 +36,7 @@ from dfjax.data.media.signed import signed_path
 from dfjax.data.media.threads import Behind
 from dfjax.data.media.video import frames_ahead
 from dfjax.errors import ReadError, WriteError
+from dfjax.interrupts import check, deferred
 
 KINDS = ('image', 'images', 'video')  # 'images' is a folder of numbered ones
 NAMES = {'image': 'picture', 'video': 'video'}
@@ -195,7 +196,7 @@ def run_job(job: Job, plan: Plan, tick: Tick | None = None) -> dict:
         InputError: as the readers, writers and `job` do; nothing of a folder can be read.
     """
     start, done, skipped = time.monotonic(), 0, 0
-    with atomic_folder(plan.out) if plan.many else contextlib.nullcontext() as folder:
+    with deferred(), atomic_folder(plan.out) if plan.many else contextlib.nullcontext() as folder:
         for source, (name, kind) in plan.files.items():
             counted = job.counts.copy()
             target = folder / name if plan.many else plan.out
@@ -232,6 +233,7 @@ def _write(job: Job, source: Path, target: Path, kind: str, plan: Plan, tick: Ti
         given = iter(job(info, taken()))
         stack.callback(getattr(given, 'close', lambda: None))  # the job may have files and threads of its own
         for count, rgb in enumerate(given, 1):
+            check()
             if each and not waiting:
                 raise ValueError(f'{source}: more frames came out than went in')
             behind.put((rgb, *(waiting.popleft() if each else (None, 0))))

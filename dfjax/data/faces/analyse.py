@@ -17,6 +17,7 @@ from dfjax.data.faces.search import UPSAMPLED_PIXELS, Found
 from dfjax.data.faces.track import Tracker, bridge, smooth
 from dfjax.data.faces.workers import Pool
 from dfjax.errors import InputError
+from dfjax.interrupts import check, deferred
 
 CHUNK, CHUNK_BYTES = 16, 64 << 20  # consecutive frames that one worker gets, and bytes; fewer of large frames
 LONGEST = 1920  # px; larger frames are searched scaled down to it
@@ -95,7 +96,7 @@ def analyse(
     if detector != 'dlib':  # bad arguments raise here, not in a worker
         load_detector(detector, detector_model)
     thorough = every_face or person is not None
-    with Pool(detector, detector_model, thorough, workers) as pool:
+    with deferred(), Pool(detector, detector_model, thorough, workers) as pool:
         wanted = None if person is None else _describe_person(person, pool)
         with closing(iter_frames(src)) as frames:
             work = _Analyser(pool, progress, _count(src))
@@ -216,6 +217,7 @@ class _Analyser:
                     rows.append((face.frame, self.pool.describe(frame.rgb, one.landmarks)))
             self._faces += faces
         self.count += len(chunk)
+        check()
         if self.progress:
             self.progress(self.count, self.total)
 

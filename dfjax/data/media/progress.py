@@ -4,17 +4,21 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from dfjax.interrupts import check
+
 Tick = Callable[[int, int | None], None]  # called with what is done and how much there is, None where it is not known
 
 
 @contextmanager
 def bar(text: str, show: bool = True) -> Iterator[Tick]:
-    """Yields a function of (done, total or None) that draws a progress bar on stderr."""
+    """Yields a function of (done, total or None) that draws a progress bar on stderr, and lets a signal that waits stop
+    the work."""
     from tqdm import tqdm
 
     with tqdm(desc=text, unit='frame', file=sys.stderr, disable=not show, dynamic_ncols=True) as line:
 
         def tick(done: int, total: int | None) -> None:
+            check()
             line.total = total
             line.update(done - line.n)
 
