@@ -10,8 +10,10 @@ import pytest
 from fake_faces import write_faces
 from ml_collections import ConfigDict
 
-from dfjax.data.batches import Resident, make_data, shuffled
+from dfjax.data.batches import Resident, make_data
+from dfjax.data.names import parse
 from dfjax.data.sets import rendered
+from dfjax.data.shuffle import Draw, below, element_seeds, shuffled
 from dfjax.errors import InputError
 
 RESIDENT, STREAMED = 2**30, 0
@@ -78,6 +80,54 @@ def test_order_depends_on_seed_and_salt_and_not_on_numpy_or_jax():
     assert (order == np.asarray(jax.jit(lambda p: shuffled(p, 100, seed=1))(position))).all()
     for other in (shuffled(position, 100, seed=2), shuffled(position, 100, seed=1, salt=1)):
         assert (order == other).mean() < 0.05
+
+
+def weights_of(count: int) -> np.ndarray:
+    return np.random.default_rng(0).gamma(0.5, size=count)
+
+
+@pytest.mark.parametrize('count', [2, 7, 300])
+def test_weighted_items_come_as_often_as_they_should_in_every_epoch(count):
+    """Rounded down or up in one epoch; over many their share is the weight's, within five standard deviations."""
+    weights, epochs = weights_of(count), 400
+    draw = Draw(count, seed=3, weights=weights)
+    order = draw.index(np.arange(count * epochs, dtype=np.uint32)).reshape(epochs, count)
+    found = np.stack([np.bincount(epoch, minlength=count) for epoch in order])
+    expected = weights / weights.sum() * count
+    assert (found >= np.floor(expected - 1e-6)).all() and (found <= np.ceil(expected + 1e-6)).all()
+    part = expected % 1
+    assert (np.abs(found.mean(0) - expected) <= 5 * np.sqrt(part * (1 - part) / epochs) + 1e-6).all()
+    if count == 300:
+        assert (order[0] != order[1]).any() and (np.diff(order[0]) < 0).any()  # epochs differ, and none is sorted
+
+
+def test_weighted_draws_do_not_depend_on_numpy_or_jax():
+    draw, position = Draw(300, seed=3, salt=1, weights=weights_of(300)), np.arange(900, dtype=np.uint32)
+    order = draw.index(position)
+    assert (order == np.asarray(jax.jit(draw.index)(position, jnp.asarray(draw.ends)))).all()
+    assert (order == draw.index(position)).all()
+    assert (order != Draw(300, seed=3, salt=2, weights=weights_of(300)).index(position)).mean() > 0.5
+
+
+def test_items_without_weight_never_come():
+    draw = Draw(5, seed=0, weights=np.array([0.0, 1, 0, 3, 0]))
+    found = np.bincount(draw.index(np.arange(4000, dtype=np.uint32)), minlength=5)
+    assert found[[0, 2, 4]].sum() == 0 and found[3] / found[1] == pytest.approx(3, rel=0.1)
+    for weights in ([0.0, 0], [-1.0, 2], [np.nan, 1]):
+        with pytest.raises(ValueError, match='weights are finite'):
+            Draw(2, seed=0, weights=np.array(weights))
+
+
+def test_what_items_are_drawn_by_differs_everywhere_and_not_by_numpy_or_jax():
+    example = np.arange(64, dtype=np.uint32)
+    steps = [np.full(64, step, np.uint32) for step in range(50)]
+    seeds = np.stack([element_seeds(5, step, example, salt) for salt in (0, 1) for step in steps])
+    assert len(np.unique(seeds)) == seeds.size
+    alike = jax.jit(lambda step: element_seeds(5, step, jnp.asarray(example), 1))(jnp.uint32(7))
+    assert (seeds[57] == np.asarray(alike)).all()
+    drawn = below(seeds.ravel(), np.uint32(10), 3)
+    assert np.abs(np.bincount(drawn, minlength=10) / len(drawn) - 0.1).max() < 5 * np.sqrt(0.09 / len(drawn))
+    assert (np.asarray(below(jnp.asarray(seeds.ravel()), jnp.uint32(10), 3)) == drawn).all()
 
 
 # batches
@@ -163,7 +213,7 @@ def test_parts_make_up_the_batch(sets, limit):
     for part in range(2):
         data = make_data(cfg, 'faces_ab', part, 2)
         if not data.resident:
-            data.set_state({'next_index': 2})
+            data.set_state({'step': 2})
         batch = data.sample(data.feed(1), jnp.int32(2), 0, part, 2)
         parts.append(batch | {'key': jax.random.key_data(batch['key'])})
         data.close()
@@ -182,7 +232,7 @@ mesh = Mesh(np.array(jax.devices()), ('data',))
 feed = jax.device_put(data.feed(1), NamedSharding(mesh, P()))
 split = NamedSharding(mesh, P('data'))
 sample = jax.jit(lambda feed, step: jax.lax.with_sharding_constraint(data.sample(feed, step, 0), split))
-batch, alone = sample(feed, jnp.int32(7)), jax.jit(data.sample)(data.arrays, jnp.int32(7), 0)
+batch, alone = sample(feed, jnp.int32(7)), jax.jit(data.sample)(data.feed(1), jnp.int32(7), 0)
 assert len(jax.devices()) == 8 and batch['a']['image'].sharding.is_equivalent_to(split, 4)
 assert (np.asarray(batch['a']['image']) == np.asarray(alone['a']['image'])).all()
 assert (jax.random.key_data(batch['key']) == jax.random.key_data(alone['key'])).all()
@@ -216,7 +266,7 @@ def test_drawing_counts_pictures(monkeypatch):
 
     monkeypatch.setattr(rendered, 'tqdm', Bar)
     monkeypatch.setattr(rendered, 'CHUNK', 3)
-    assert len(rendered.RenderedFaces('render:1:4', 32, 'full')) == 4
+    assert len(rendered.RenderedFaces(parse('render:1:4'), 32, 'full')) == 4
     assert [(bar.n, bar.total, bar.unit_scale) for bar in bars] == [(4, 4, False)]
 
 
@@ -228,7 +278,7 @@ def test_bad_configs_get_one_line(sets, tmp_path):
     cases = {
         'none: no such folder': {'data.a': str(tmp_path / 'none')},
         'one: only 1 face; at least 2 are needed': {'data.b': str(tmp_path / 'one')},
-        'faces of type full, but the config says head': {'data.face_type': 'head'},
+        'faces of type full, where head is needed': {'data.face_type': 'head'},
         'render:SEED:COUNT': {'data.a': 'render:x'},
         'render:7:0: write': {'data.a': 'render:7:0'},
     }

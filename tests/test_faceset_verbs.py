@@ -16,7 +16,7 @@ from dfjax.data import render
 from dfjax.data.faces.faceset import ROWS, load_faceset
 from dfjax.data.media.image import write_image
 from dfjax.data.sets import pack as packing
-from dfjax.data.sets.faces import load_arrays, open_source
+from dfjax.data.sets.open import open_dataset
 from dfjax.errors import InputError
 
 
@@ -154,7 +154,7 @@ def test_packed_set_reads_as_the_folder_does(faces, tmp_path):
     cv2.imwrite(str(faces / 'one_000003.png'), see_through)
     report = pack.pack(faces, packed, force=False)
     assert report['faces'] == COUNT and report['bytes'] > COUNT * SIZE * SIZE
-    folder, dataset = (load_arrays(open_source(str(p), 32, 'full')) for p in (faces, packed))
+    folder, dataset = (open_dataset(str(p), 32, 'full').arrays() for p in (faces, packed))
     assert folder.keys() == dataset.keys()
     for key in folder:
         assert (folder[key] == dataset[key]).all(), key
@@ -191,13 +191,13 @@ def test_bad_packed_sets_get_one_line(tmp_path, faces):
 
     packed = tmp_path / 'packed'
     pack.pack(faces, packed, force=False)
-    with pytest.raises(InputError, match='packed: faces of type full, but the config says head'):
-        open_source(str(packed), SIZE, 'head')
+    with pytest.raises(InputError, match='packed: faces of type full, where head is needed'):
+        open_dataset(str(packed), SIZE, 'head')
     for file, data in (('dataset_info.json', b'{'), ('features.json', b''), ('*array_record*', b'12345678' * 9)):
         broken = shutil.copytree(packed, tmp_path / f'broken_{file[:3].strip("*")}')
         next(broken.glob(file)).write_bytes(data)
         with pytest.raises(InputError, match='a dataset that cannot be read') as caught:
-            open_source(str(broken), SIZE, 'full')
+            open_dataset(str(broken), SIZE, 'full')
         assert str(broken) in str(caught.value) and '\n' not in str(caught.value)
 
     class Other(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -214,5 +214,5 @@ def test_bad_packed_sets_get_one_line(tmp_path, faces):
 
     other = Other(data_dir=tmp_path / 'other', file_format='array_record')
     other.download_and_prepare()
-    with pytest.raises(InputError, match=r'not a packed face set'):
-        open_source(str(other.data_dir), SIZE, 'full')
+    with pytest.raises(InputError, match='no picture in this dataset; it has image'):
+        open_dataset(str(other.data_dir), SIZE, 'full')

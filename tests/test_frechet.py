@@ -5,7 +5,7 @@ import pytest
 from scipy.linalg import sqrtm
 
 from dfjax.data.faces.align import ALIGNED, template
-from dfjax.data.sets.images import open_pictures
+from dfjax.data.sets.open import open_dataset
 from dfjax.evaluation.frechet import descriptors, frechet, gaussian_distance, standard_landmarks
 
 
@@ -48,14 +48,14 @@ def test_a_set_of_one_is_refused():
 def test_standard_landmarks_lie_where_faces_have_theirs():
     points = standard_landmarks('whole_face', 64)
     assert points.shape == (68, 2) and (points[list(ALIGNED)] == template('whole_face', 64)).all()
-    faces = open_pictures('render:people:1:6', 64)
+    faces = open_dataset('render:people:1:6', 64)
     used = [*range(27, 55), *range(60, 65)]  # by dlib
     mean = np.mean([faces[n]['landmarks'] for n in range(6)], 0)
     assert np.abs(points - (mean * 64 - 0.5))[used].max() < 4
 
 
 def test_descriptors_tell_people_apart_and_are_always_there():
-    one, other = (open_pictures(f'render:person:{who}:1:3', 64) for who in (4, 2))
+    one, other = (open_dataset(f'render:person:{who}:1:3', 64) for who in (4, 2))
     pictures = [s[n]['image'] for s in (one, other) for n in range(3)]
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
     found = descriptors([*pictures, noise])

@@ -16,8 +16,8 @@ from dfjax.apps.cli import main
 from dfjax.data.kinds import open_streams
 from dfjax.data.media.image import write_image
 from dfjax.data.media.video import VideoWriter
-from dfjax.data.sets.images import open_pictures
 from dfjax.data.sets.labels import read_labels
+from dfjax.data.sets.open import open_dataset
 from dfjax.data.sets.tfrecord import convert_dataset, masked_crc, read_records
 from dfjax.errors import InputError
 
@@ -73,14 +73,14 @@ def test_a_folder_with_a_table(tmp_path, capsys):
         write_image(tmp_path / 'img' / f'{n}.png', np.full((40, 30, 3), 10 * n, np.uint8))
     (tmp_path / 'img' / '2.png').write_bytes(b'nothing')
     (tmp_path / 'labels.csv').write_text('image_id,smile\n1.png,1\n2.png,1\n3.png,-1\n4.png,1\n')
-    source = open_pictures(str(tmp_path), 32)
+    source = open_dataset(str(tmp_path), 32)
     assert source.labels['smile'].tolist() == [True, False, True]  # of 1, 3 and 4
     assert '1 of 4 pictures' in capsys.readouterr().err
     (tmp_path / 'other.csv').write_text('x\n')
     with pytest.raises(InputError, match=r'several CSV files \(labels.csv, other.csv\)'):
-        assert open_pictures(str(tmp_path), 32).labels
+        assert open_dataset(str(tmp_path), 32).labels
     (tmp_path / 'list_attr_celeba.csv').write_text((tmp_path / 'labels.csv').read_text().replace('smile', 'Smiling'))
-    assert list(open_pictures(str(tmp_path), 32).labels) == ['Smiling']
+    assert list(open_dataset(str(tmp_path), 32).labels) == ['Smiling']
 
 
 # tfds
@@ -171,7 +171,7 @@ def test_celebrities_with_their_labels(folder):
     assert len(source) == 5
     found = {source[n]['image'].tobytes(): source[n]['label'].tolist() for n in range(5)}
     assert found == {celebrity(n)[20:198].tobytes(): [float(n > 2)] for n in range(5)}
-    assert len(open_pictures(f'{folder / "celeb_a"}:test', 32)) == 2
+    assert len(open_dataset(f'{folder / "celeb_a"}:test', 32)) == 2
 
 
 def test_a_dataset_is_found_in_the_folder_that_tfds_keeps_it_in(folder, tmp_path):
@@ -179,14 +179,14 @@ def test_a_dataset_is_found_in_the_folder_that_tfds_keeps_it_in(folder, tmp_path
     place.parent.mkdir()
     place.symlink_to(folder / 'celeb_a')
     for name in (place, place.parent, tmp_path):
-        assert len(open_pictures(str(name), 32)) == 5 and len(open_pictures(f'{name}:test', 32)) == 2
+        assert len(open_dataset(str(name), 32)) == 5 and len(open_dataset(f'{name}:test', 32)) == 2
     (tmp_path / 'celeb_a' / '2.0.1').symlink_to(folder / 'celeb_a')
     (tmp_path / 'cycle_gan' / 'horses').mkdir(parents=True)
     (tmp_path / 'cycle_gan' / 'horses' / '3.0.0').symlink_to(folder / 'horses')
-    assert len(open_pictures(f'{tmp_path / "cycle_gan"}:trainA', 32)) == 3
+    assert len(open_dataset(f'{tmp_path / "cycle_gan"}:trainA', 32)) == 3
     for name, found in ((place.parent, '2.0.1, .*2.1.0'), (tmp_path, 'horses/3.0.0')):
         with pytest.raises(InputError, match=f'{name}: several datasets; name one of them: .*{found}'):
-            open_pictures(str(name), 32)
+            open_dataset(str(name), 32)
 
 
 def test_splits_by_name(folder):
@@ -194,13 +194,13 @@ def test_splits_by_name(folder):
     streams = open_streams('unpaired', section(**dict(zip('ab', names))))
     for side, value in (('a', 30), ('b', 90)):
         assert sorted(int(streams[side][n]['image'].mean()) for n in range(3)) == [value, value + 1, value + 2]
-    assert open_pictures(f'{folder / "horses"}:trainB', 32).labels['B'].tolist() == [True] * 3
+    assert open_dataset(f'{folder / "horses"}:trainB', 32).labels['B'].tolist() == [True] * 3
 
 
 def test_conversion_keeps_every_record(folder, tmp_path, capsys):
     usual, out = folder / 'usual', tmp_path / 'out'
     with pytest.raises(InputError, match=r'format tfrecord; `dfjax data convert .*/usual OUT` rewrites it once'):
-        open_pictures(str(usual), 32)
+        open_dataset(str(usual), 32)
     assert convert_dataset(usual, out) == 7
     names = {p.name for p in (folder / 'celeb_a').iterdir()}
     assert {p.name for p in out.iterdir()} == names
@@ -217,8 +217,8 @@ def test_converted_sets_are_read_without_tensorflow(folder, tmp_path):
         'import sys\n'
         'from dfjax.apps.cli import main\n'
         f'assert main(["data", "convert", {str(folder / "usual")!r}, {str(out)!r}]) == 0\n'
-        'from dfjax.data.sets.images import open_pictures\n'
-        f'assert len(open_pictures({str(out)!r}, 32).labels["Male"]) == 5\n'
+        'from dfjax.data.sets.open import open_dataset\n'
+        f'assert len(open_dataset({str(out)!r}, 32).labels["Male"]) == 5\n'
         'assert "tensorflow" not in sys.modules\n'
     )
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
@@ -265,7 +265,7 @@ def test_bad_datasets_get_one_line(folder, tmp_path, capsys):
         ('say which split', f'{folder / "horses"}:trainC'),
     ):
         with pytest.raises(InputError, match=message):
-            open_pictures(str(name), 32)
+            open_dataset(str(name), 32)
     assert main(['data', 'convert', str(folder / 'celeb_a'), str(tmp_path / 'out')]) == 2
     assert json.loads((folder / 'celeb_a' / 'dataset_info.json').read_text())['fileFormat'] == 'array_record'
 
@@ -280,7 +280,7 @@ def test_pictures_are_packed_with_their_labels(tmp_path):
     raw = {'image': tfds.decode.SkipDecoding()}
     rows = list(tfds.builder_from_directory(tmp_path / 'a').as_data_source('train', decoders=raw))
     assert [row['image'] for row in rows] == [(photos / f'{n}.jpg').read_bytes() for n in range(3)]
-    one, two = (open_pictures(str(path), 32) for path in (photos, tmp_path / 'a'))
+    one, two = (open_dataset(str(path), 32) for path in (photos, tmp_path / 'a'))
     assert one.labels['smile'].tolist() == two.labels['smile'].tolist() == [True, False, True]
     assert all((one[n]['image'] == two[n]['image']).all() for n in range(3))
     (photos / 'labels.csv').unlink()
@@ -288,11 +288,11 @@ def test_pictures_are_packed_with_their_labels(tmp_path):
         for n in range(2):
             writer.write(np.full((32, 48, 3), 90 * n + 40, np.uint8))
     assert main(['pack', str(photos), '-o', str(tmp_path / 'c'), '--size', '32']) == 0
-    one, two = (open_pictures(str(path), 32) for path in (photos, tmp_path / 'c'))
+    one, two = (open_dataset(str(path), 32) for path in (photos, tmp_path / 'c'))
     assert len(one) == 5 and all((one[n]['image'] == two[n]['image']).all() for n in range(5))
 
     assert main(['pack', 'render:people:5:3', '-o', str(tmp_path / 'b'), '--size', '32']) == 0
-    one, two = (open_pictures(name, 32) for name in ('render:people:5:3', str(tmp_path / 'b')))
+    one, two = (open_dataset(name, 32) for name in ('render:people:5:3', str(tmp_path / 'b')))
     assert {k: v.tolist() for k, v in one.labels.items()} == {k: v.tolist() for k, v in two.labels.items()}
     assert all((one[n]['image'] == two[n]['image']).all() for n in range(3))
 

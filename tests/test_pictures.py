@@ -13,8 +13,7 @@ from dfjax.data.faces.faceset import load_faceset
 from dfjax.data.kinds import open_streams
 from dfjax.data.media.image import squared, write_image
 from dfjax.data.render.people import LABELS, random_people
-from dfjax.data.sets.faces import load_arrays
-from dfjax.data.sets.images import open_pictures
+from dfjax.data.sets.open import open_dataset
 from dfjax.data.sets.pack import pack_faceset
 from dfjax.errors import InputError
 
@@ -45,7 +44,7 @@ def values(source) -> list[int]:
 
 @pytest.fixture(scope='module')
 def people():
-    return open_pictures(PEOPLE, SIZE)
+    return open_dataset(PEOPLE, SIZE)
 
 
 # folders
@@ -65,7 +64,7 @@ def test_squares_are_cut_from_the_middle():
 def test_a_folder_is_read_with_its_folders_in_order(tmp_path):
     write(tmp_path, {'b/2.png': 20, 'a/1.png': 10, 'c.jpg': 30, '.hidden/x.png': 99, '.x.png': 98}, height=50, width=80)
     (tmp_path / 'notes.txt').write_text('no picture')
-    source = open_pictures(str(tmp_path), SIZE)
+    source = open_dataset(str(tmp_path), SIZE)
     assert values(source) == [10, 20, 30] and not source.labels
     assert source[0]['image'].shape == (SIZE, SIZE, 3) and source[0]['image'].dtype == np.uint8
 
@@ -74,33 +73,60 @@ def test_pictures_of_every_kind_become_rgb(tmp_path):
     cv2.imwrite(str(tmp_path / '1.png'), np.full((9, 9), 50, np.uint8))
     cv2.imwrite(str(tmp_path / '2.png'), np.full((9, 9, 3), 200 * 256, np.uint16))
     cv2.imwrite(str(tmp_path / '3.png'), np.dstack([np.full((9, 9, 3), 100, np.uint8), np.zeros((9, 9), np.uint8)]))
-    assert values(open_pictures(str(tmp_path), 9)) == [50, 200, 255]
+    assert values(open_dataset(str(tmp_path), 9)) == [50, 200, 255]
 
 
 def test_pictures_that_cannot_be_read_are_left_out_and_named(tmp_path, capsys):
     write(tmp_path, {'1.png': 10, '3.png': 30})
     (tmp_path / '2.png').write_bytes(b'nothing')
     (tmp_path / '4.jpg').write_bytes(b'')
-    source = open_pictures(str(tmp_path), SIZE)
+    source = open_dataset(str(tmp_path), SIZE)
     assert values(source) == [10, 30]
     said = capsys.readouterr().err
     assert '2 of 4 pictures' in said and '2.png: not a picture' in said and '4.jpg: the file is empty' in said
 
 
-def test_pictures_beyond_memory_are_read_again(tmp_path, monkeypatch):
-    write(tmp_path, {'1.png': 10, '2.png': 20, '3.png': 30})
-    monkeypatch.setattr('dfjax.data.sets.images.KEPT_BYTES', 4000)  # of 3072 a picture
-    source = open_pictures(str(tmp_path), SIZE)
-    assert values(source) == [10, 20, 30]
-    (tmp_path / '2.png').unlink()
-    assert source[0]['image'].mean() == 10
-    with pytest.raises(InputError, match=r'2.png: no such file'):
+def cut_short(folder, name: str):
+    """A JPEG whose header is whole and whose picture is not."""
+    write_image(folder / name, np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
+    (folder / name).write_bytes((folder / name).read_bytes()[:-1500])
+
+
+def test_a_folder_is_opened_by_its_headers_alone(tmp_path, monkeypatch):
+    write(tmp_path, {f'{n}.{suffix}': 10 * n for n, suffix in enumerate(('png', 'jpg', 'webp', 'bmp', 'tif'), 1)})
+    with monkeypatch.context() as patched:
+        patched.setattr('dfjax.data.sets.images.read_image', None)
+        source = open_dataset(str(tmp_path), SIZE)
+    assert np.abs(np.subtract(values(source), [10, 20, 30, 40, 50])).max() <= 1
+    (tmp_path / '2.jpg').unlink()
+    with pytest.raises(InputError, match=r'2.jpg: no such file'):
         source[1]
+
+
+def test_a_damaged_picture_is_named_when_it_is_met(tmp_path, capsys):
+    """Resident sets say it before the first step, streamed ones when its turn comes; labels stay those of the files."""
+    write(tmp_path, {f'x/{n}.png': 10 for n in range(4)} | {f'y/{n}.png': 20 for n in range(4)})
+    cut_short(tmp_path, 'x/5.jpg')
+    source = open_dataset(str(tmp_path), SIZE)
+    assert len(source) == 9 and not capsys.readouterr().err
+    assert source.labels['x'].tolist() == [True] * 5 + [False] * 4
+    for limit, when in ((2**30, 'at once'), (0, 'later')):
+        cfg = ConfigDict(
+            dict(seed=0, batch_size=4, data=section(source=str(tmp_path), labels=(), resident_bytes=limit))
+        )
+        with pytest.raises(InputError, match=r'^[^\n]*x/5.jpg: not a picture that can be read, or cut short[^\n]*$'):
+            data = make_data(cfg, 'labelled')
+            assert when == 'later'
+            for _ in range(3):
+                data.feed(1)
+    cut_short(tmp_path, 'y/6.jpg')
+    with pytest.raises(InputError, match=rf'^{tmp_path}: 2 of 10 cannot be read, among them [^\n]*x/5.jpg'):
+        open_dataset(str(tmp_path), SIZE).arrays()
 
 
 def test_folders_in_a_folder_are_labels(tmp_path):
     write(tmp_path, {'summer/1.png': 10, 'summer/2.png': 20, 'winter/deep/1.png': 30})
-    source = open_pictures(str(tmp_path), SIZE)
+    source = open_dataset(str(tmp_path), SIZE)
     assert {k: v.tolist() for k, v in source.labels.items()} == {
         'summer': [True, True, False],
         'winter': [False, False, True],
@@ -116,7 +142,7 @@ def test_a_table_of_something_else_matters_only_where_labels_are_wanted(tmp_path
 
 
 def test_a_face_set_is_a_picture_source(tmp_path):
-    source = open_pictures(str(write_faces(tmp_path / 'faces', count=3)), SIZE)
+    source = open_dataset(str(write_faces(tmp_path / 'faces', count=3)), SIZE)
     assert len(source) == 3 and source[1]['image'].shape == (SIZE, SIZE, 3)
 
 
@@ -124,9 +150,9 @@ def test_a_face_set_of_another_type_than_is_asked_for_is_refused(tmp_path):
     faces = str(write_faces(tmp_path / 'faces', count=3))
     pack_faceset(load_faceset(faces), tmp_path / 'packed')
     for name in (faces, str(tmp_path / 'packed')):
-        assert len(open_pictures(name, SIZE, 'full')) == 3
+        assert len(open_dataset(name, SIZE, 'full')) == 3
         with pytest.raises(InputError, match=f'{name}: faces of type full, where whole_face is needed'):
-            open_pictures(name, SIZE, 'whole_face')
+            open_dataset(name, SIZE, 'whole_face')
 
 
 # rendered people
@@ -170,7 +196,7 @@ def test_rendered_people_are_different_and_aligned(people):
 def test_labels_of_several_sources_are_joined_by_masks(tmp_path):
     write(tmp_path, {'smile/1.png': 10, 'plain/2.png': 20, 'plain/3.png': 30})
     source = open_streams('labelled', section(source=f'{tmp_path}+{PEOPLE}', labels=('smile', 'plain', 'beard')))['']
-    rows = load_arrays(source)
+    rows = source.arrays()
     truth = random_people(5, 6)[2]
     assert rows['image'].shape == (9, SIZE, SIZE, 3) and rows['label'].dtype == np.float32
     assert rows['image'][:3, 0, 0, 0].tolist() == [20, 30, 10]
@@ -202,8 +228,22 @@ def test_pairs_of_folders_go_by_name(tmp_path, capsys):
 def test_pairs_side_by_side(tmp_path):
     for n in (1, 2):
         write_image(tmp_path / f'{n}.png', np.hstack([flat(10 * n), flat(100 * n)]))
+    write_image(tmp_path / '3.png', flat(0, width=1))
     source = open_streams('aligned', section(source=str(tmp_path)))['']
     assert [int(source[1][side]['image'].mean()) for side in 'ab'] == [20, 200]
+    with pytest.raises(InputError, match=r'3.png: one pixel wide, where two pictures'):
+        source[2]
+
+
+def test_a_damaged_picture_of_a_pair_is_named(tmp_path):
+    for folder in 'ab':
+        write(tmp_path / folder, {'1.png': 10, '2.png': 20})
+    cut_short(tmp_path / 'b', '3.jpg')
+    write(tmp_path / 'a', {'3.png': 30})
+    source = open_streams('aligned', section(a=str(tmp_path / 'a'), b=str(tmp_path / 'b')))['']
+    assert len(source) == 3
+    with pytest.raises(InputError, match=r'b/3.jpg: not a picture that can be read'):
+        source[2]
 
 
 def test_bad_names_get_one_line(tmp_path, monkeypatch):
@@ -233,12 +273,15 @@ def test_bad_names_get_one_line(tmp_path, monkeypatch):
         ('gone.mp4: no such folder or video', 'unpaired', dict(a='gone.mp4', b=a)),
         (r'none of the 1 files can be read; .*clip.mp4: the file is empty', 'unpaired', dict(a=b, b=clip)),
         ('config key data.source is empty: name the pictures, as --config.data.source=F', 'labelled', empty),
-        (r'config key data.source: a name is empty between the \+ of', 'labelled', dict(source=f'{a}+', labels=())),
+        (r'a name is empty between the \+', 'labelled', dict(source=f'{a}+', labels=())),
         ('config key data.b is empty', 'unpaired', dict(a=a, b='')),
         ('config key data.a is empty', 'faces_ab', dict(a='', b=PEOPLE, face_type='full', straight=False)),
         ('config keys data.source, or data.a and data.b, are empty', 'aligned', dict(source='', a='', b='')),
         ('config key data.b is empty', 'aligned', dict(source='', a=a, b='')),
-        ('pair:edges:: write pair:DOMAIN:NAME', 'aligned', dict(source='pair:edges:')),
+        ('pictures, where pairs are needed; write pair:CONDITION:render', 'aligned', dict(source=PEOPLE)),
+        ('pictures, where faces are needed', 'faces_ab', dict(a=a, b=a, face_type='full', straight=False)),
+        ('pairs, where pictures are needed', 'unpaired', dict(a=f'pair:edges:{a}', b=a)),
+        ('pair:edges:: write pair:CONDITION:NAME', 'aligned', dict(source='pair:edges:')),
         ('2 pictures without a partner: 2, 5', 'aligned', dict(a=a, b=b)),
         ('2 and 6 pictures; pairs need as many', 'aligned', dict(a=a, b=PEOPLE)),
         ("kind 'clips' cannot be made; the kinds are: faces_ab", 'clips', {}),
@@ -280,5 +323,5 @@ def which(table: dict[bytes, int], images) -> list[int]:
 @pytest.fixture(scope='module')
 def tables(people):
     """The number of each picture, by its bytes, of two sets."""
-    sets = {PEOPLE: people, OTHERS: open_pictures(OTHERS, SIZE)}
+    sets = {PEOPLE: people, OTHERS: open_dataset(OTHERS, SIZE)}
     return {name: {s[n]['image'].tobytes(): n for n in range(len(s))} for name, s in sets.items()}

@@ -6,13 +6,13 @@ import numpy as np
 from configs import vae
 from dfjax.config import build
 from dfjax.data.batches import Streamed, make_data
-from dfjax.data.sets.images import open_pictures
+from dfjax.data.sets.open import open_dataset
 from dfjax.data.sets.pack import pack_pictures
 from dfjax.training import loop
 
 
 def test_a_streamed_run_that_is_stopped_goes_on_bit_for_bit(tmp_path):
-    pack_pictures(open_pictures('render:people:1:16', 32), tmp_path / 'set')
+    pack_pictures(open_dataset('render:people:1:16', 32), tmp_path / 'set')
     changes = {'data.source': str(tmp_path / 'set'), 'data.resident_bytes': 0, 'batch_size': 6, 'checkpoint_every': 2}
     changes |= {'optimizer.schedule': 'constant', 'optimizer.warmup': 0, 'preview_every': 0}
 

@@ -5,7 +5,7 @@ from test_pictures import SIZE, section, values, write
 
 from dfjax.data.kinds import open_streams
 from dfjax.data.media.video import VideoWriter
-from dfjax.data.sets.images import open_pictures
+from dfjax.data.sets.open import open_dataset
 
 
 def film(path, values: list[int], height: int = 64, width: int = 96):
@@ -24,7 +24,7 @@ def near(found: list[int], truth: list[int]) -> bool:
 
 
 def test_a_video_is_its_frames_cut_as_pictures_are(tmp_path):
-    source = open_pictures(film(tmp_path / 'clip.mp4', [20, 90, 160]), SIZE)
+    source = open_dataset(film(tmp_path / 'clip.mp4', [20, 90, 160]), SIZE)
     assert near(values(source), [20, 90, 160]) and not source.labels
     assert source[0]['image'].shape == (SIZE, SIZE, 3)
     assert source.paths == [tmp_path / 'clip.mp4' / f'00000{n}.png' for n in range(3)]
@@ -35,7 +35,7 @@ def test_frames_are_spread_over_long_videos_and_bounded(tmp_path, monkeypatch):
     film(tmp_path / 'set' / 'one.mp4', truth)
     film(tmp_path / 'set' / 'two.mp4', truth[:2])
     write(tmp_path / 'set', {'zoo.png': 250})
-    read = lambda: values(open_pictures(str(tmp_path / 'set'), SIZE))
+    read = lambda: values(open_dataset(str(tmp_path / 'set'), SIZE))
     assert near(read(), [*truth, *truth[:2], 250])
     monkeypatch.setattr('dfjax.data.sets.images.FRAMES', 14)  # 7 a video
     assert near(read(), [*truth[::4], *truth[:2], 250])
@@ -47,12 +47,12 @@ def test_frames_have_the_labels_of_their_video(tmp_path, capsys):
     film(tmp_path / 'summer' / 'x.mp4', [20, 90])
     write(tmp_path, {'winter/1.png': 30})
     (tmp_path / 'summer' / 'bad.mp4').write_bytes(b'nothing')
-    labels = open_pictures(str(tmp_path), SIZE).labels
+    labels = open_dataset(str(tmp_path), SIZE).labels
     assert {k: v.tolist() for k, v in labels.items()} == {'summer': [True, True, False], 'winter': [False, False, True]}
     said = capsys.readouterr().err
     assert '1 of 3 files' in said and 'bad.mp4: not a video' in said
     (tmp_path / 'labels.csv').write_text('file,smile\nbad,0\nx,1\n1,0\n')
-    assert open_pictures(str(tmp_path), SIZE).labels['smile'].tolist() == [True, True, False]
+    assert open_dataset(str(tmp_path), SIZE).labels['smile'].tolist() == [True, True, False]
 
 
 def test_streams_of_videos(tmp_path):

@@ -89,7 +89,7 @@ class Stream:
     def feed(self, steps: int) -> dict:
         batches = []
         for _ in range(steps):
-            arrays = jax.tree.map(jnp.asarray, self.whole.arrays)
+            arrays = jax.tree.map(jnp.asarray, self.whole.feed(1))
             step = jnp.int32(self.position)
             batches.append(self.whole.sample(arrays, step, 0, self.process, self.processes)['a']['image'])
             self.position += 1

@@ -52,10 +52,10 @@ def pack(src: Path | str, out: Path | str, *, size: int = 64, force: bool = Fals
         return {'faces': len(faces), 'bytes': pack_faceset(faces, out, force), 'out': str(out)}
     if size < 32:
         raise InputError(f'--size {size}: give 32 or more')
-    from dfjax.data.sets.images import open_pictures
+    from dfjax.data.sets.open import open_dataset
     from dfjax.data.sets.pack import pack_pictures
 
-    source = open_pictures(name, size)
+    source = open_dataset(name, size)
     written = pack_pictures(source, out, force)
     return {'pictures': len(source), 'labels': list(source.labels), 'bytes': written, 'out': str(out)}
 

@@ -44,7 +44,9 @@ The names kept for later kinds: 'clips', 'speech'.
 the whole batch; what is drawn from it does not depend on how the batch is split over devices.
 """
 
+import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -53,10 +55,13 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from dfjax.data.kinds import WHOLE, open_streams
-from dfjax.data.sets.faces import Source, load_arrays
+from dfjax.data.processes import cores
+from dfjax.data.sets.dataset import Dataset
+from dfjax.data.shuffle import Draw, element_seeds, example_keys
 from dfjax.errors import InputError
 
-ROUNDS = 24  # of the shuffle
+AHEAD_BYTES = 2**28  # what streaming reads ahead: at most so much, and AHEAD batches
+AHEAD = 8
 
 
 def make_data(cfg: ConfigDict, kind: str, process: int = 0, processes: int = 1) -> 'Resident | Streamed':
@@ -69,39 +74,49 @@ def make_data(cfg: ConfigDict, kind: str, process: int = 0, processes: int = 1) 
         process: which process this is, of `processes`; a streamed feed holds this process's rows only.
 
     Raises:
-        InputError: as `streams.open_streams`.
+        InputError: as `kinds.open_streams`.
     """
-    sources = open_streams(kind, cfg.data)
+    datasets = open_streams(kind, cfg.data)
     if cfg.batch_size % processes:
         raise InputError(f'batch_size {cfg.batch_size} does not split over {processes} processes')
-    needed = sum(len(source) * sum(v.nbytes for v in jax.tree.leaves(source[0])) for source in sources.values())
-    if needed <= cfg.data.resident_bytes:
-        arrays = {name: load_arrays(source) for name, source in sources.items()}
-        return Resident(arrays, cfg.seed, cfg.batch_size)
-    return Streamed(sources, cfg.seed, cfg.batch_size, process, processes)
+    if sum(dataset.nbytes for dataset in datasets.values()) <= cfg.data.resident_bytes:
+        arrays = {name: dataset.arrays() for name, dataset in datasets.items()}
+        return Resident(arrays, cfg.seed, cfg.batch_size, datasets)
+    return Streamed(datasets, cfg.seed, cfg.batch_size, process, processes)
 
 
 class Resident:
-    """Sets held on the device: `feed` is all of them, `sample` picks rows. See the module."""
+    """Sets held on the device: `feed` is all of them, `sample` picks rows. See the module.
+
+    Args:
+        arrays: of each stream, by its name; rows [N, ...] unless its data set takes items out of them in its own way.
+        seed: of the run.
+        batch_size: examples in a batch.
+        datasets: what the arrays are of; by default plain rows, all equally likely.
+    """
 
     resident = True
     batch_axis = None
 
-    def __init__(self, arrays: Mapping[str, Mapping[str, np.ndarray]], seed: int, batch_size: int):
-        self.arrays, self.seed, self.batch_size = arrays, seed, batch_size
+    def __init__(self, arrays: Mapping[str, Any], seed: int, batch_size: int, datasets: Mapping | None = None):
+        self.arrays, self.seed, self.batch_size = dict(arrays), seed, batch_size
+        self._datasets = datasets or {name: _Rows(rows) for name, rows in arrays.items()}
+        self._draws = _draws(self._datasets, seed)
+        self._feed = {'arrays': self.arrays, 'ends': {name: draw.ends for name, draw in self._draws.items()}}
 
     def feed(self, steps: int) -> dict:
         """The arrays: the same object every time."""
-        return self.arrays
+        return self._feed
 
     def sample(self, feed: dict, step: jax.Array, i: jax.Array, part: int = 0, parts: int = 1) -> dict:
         """The batch of `step`, or examples part*B/parts onwards of it."""
         example = _examples(self.batch_size, part, parts)
+        position = step.astype(np.uint32) * self.batch_size + example
         batch = {}
-        for salt, (name, arrays) in enumerate(sorted(feed.items())):
-            count = jax.tree.leaves(arrays)[0].shape[0]
-            index = shuffled(_positions(step, self.batch_size, example), count, self.seed, salt)
-            batch[name] = jax.tree.map(lambda v, index=index: jnp.take(v, index, axis=0), arrays)
+        for name, draw in self._draws.items():
+            index = draw.index(position, feed['ends'][name])
+            seeds = element_seeds(self.seed, step.astype(np.uint32), example, draw.salt)
+            batch[name] = self._datasets[name].take(feed['arrays'][name], index, seeds)
         return batch.pop(WHOLE, {}) | batch | {'key': example_keys(self.seed, step, example)}
 
     def get_state(self) -> dict:
@@ -115,25 +130,52 @@ class Resident:
         """Does nothing."""
 
 
+class _Rows(Dataset):
+    """Arrays of rows [N, ...] that no data set is known of."""
+
+    def __init__(self, arrays: Any):
+        self.count = jax.tree.leaves(arrays)[0].shape[0]
+
+    def __len__(self) -> int:
+        return self.count
+
+
 class Streamed:
-    """Sets read as they are needed, by Grain's threads, a few batches ahead. See the module."""
+    """Sets read as they are needed, item by item, by Grain's threads, as many as cores. See the module.
+
+    What is read ahead takes AHEAD_BYTES at most, or one batch where that is more.
+    """
 
     resident = False
     batch_axis = 1
 
-    def __init__(self, sources: Mapping[str, Source], seed: int, batch_size: int, process: int, processes: int):
+    def __init__(self, datasets: Mapping[str, Dataset], seed: int, batch_size: int, process: int, processes: int):
+        self.seed, self.batch_size = seed, batch_size
+        self._size = batch_size // processes
+        self._elements = _Elements(datasets, seed, batch_size, process, processes)
+        item = sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(self._elements[0]))
+        self._ahead = max(self._size, min(AHEAD * self._size, AHEAD_BYTES // max(item, 1)))
+        self._step, self._batches = 0, None
+
+    def _read(self, step: int) -> Any:
+        """An iterator over the batches from a step on."""
         import grain  # takes seconds, and is not needed for resident sets
 
-        self.seed, self.batch_size = seed, batch_size
-        batches = _Batches(sources, seed, batch_size, process, processes)
-        # Grain's defaults would read 500 batches ahead with 16 threads.
-        options = grain.ReadOptions(num_threads=2, prefetch_buffer_size=8)
-        self._iterator = iter(grain.MapDataset.source(batches).to_iter_dataset(options))
+        options = grain.ReadOptions(num_threads=min(cores(), self._ahead), prefetch_buffer_size=self._ahead)
+        elements = grain.MapDataset.source(self._elements)[step * self._size :]
+        return iter(elements.to_iter_dataset(options).batch(self._size))
 
     def feed(self, steps: int) -> dict:
         """The next batches, stacked: every leaf is [steps, B / processes, ...]."""
-        batches = [next(self._iterator) for _ in range(steps)]
-        return jax.tree.map(lambda *leaves: np.stack(leaves), *batches)
+        if self._batches is None:
+            self._batches = self._read(self._step)
+        try:
+            batches = [next(self._batches) for _ in range(steps)]
+        except InputError as error:
+            raise InputError(str(error).partition('\n')[0]) from None  # Grain adds lines of its own
+        self._step += steps
+        batch = jax.tree.map(lambda *leaves: np.stack(leaves), *batches)
+        return batch.pop(WHOLE, {}) | batch
 
     def sample(self, feed: dict, step: jax.Array, i: jax.Array, part: int = 0, parts: int = 1) -> dict:
         """The i-th batch of the feed, with the keys of `step`."""
@@ -141,93 +183,55 @@ class Streamed:
         return batch | {'key': example_keys(self.seed, step, _examples(self.batch_size, part, parts))}
 
     def get_state(self) -> dict:
-        """Grain's position after the last feed."""
-        return self._iterator.get_state()
+        """The position after the last feed."""
+        return {'step': self._step}
 
     def set_state(self, state: dict) -> None:
         """Goes on from a position of `get_state`, of any number of processes."""
-        self._iterator.set_state(state)
+        self.close()
+        self._step = state['step']
 
     def close(self) -> None:
-        """Stops the reading threads."""
-        self._iterator.close()
+        """Stops the reading threads; a feed would start them again."""
+        if self._batches is not None:
+            self._batches.close()
+            self._batches = None
 
 
-class _Batches:
-    """Random access to one process's rows of every batch there will ever be."""
+class _Elements:
+    """Random access to the items of one process's rows of every batch there will ever be, one after the other."""
 
-    def __init__(self, sources: Mapping[str, Source], seed: int, batch_size: int, process: int, processes: int):
-        self.sources, self.seed, self.batch_size = sources, seed, batch_size
-        self.example = _examples(batch_size, process, processes, np)
+    def __init__(self, datasets: Mapping[str, Dataset], seed: int, batch_size: int, process: int, processes: int):
+        self.datasets, self.seed, self.batch_size = datasets, seed, batch_size
+        self.example = np.asarray(_examples(batch_size, process, processes, np))
+        self.draws = _draws(datasets, seed)
+        self._of_step = lru_cache(maxsize=64)(self._of_step)  # some batches are under way at once
 
     def __len__(self) -> int:
-        return 2**31 - 1
+        return sys.maxsize
 
-    def __getitem__(self, step: int) -> dict:
-        batch = {}
-        for salt, (name, source) in enumerate(sorted(self.sources.items())):
-            index = shuffled(_positions(step, self.batch_size, self.example), len(source), self.seed, salt)
-            batch[name] = jax.tree.map(lambda *leaves: np.stack(leaves), *(source[int(n)] for n in index))
-        return batch.pop(WHOLE, {}) | batch
+    def __getitem__(self, n: int) -> dict:
+        step, row = divmod(n, len(self.example))
+        of_step = self._of_step(step)
+        return {name: self.datasets[name].read(int(at[row]), int(seeds[row])) for name, (at, seeds) in of_step.items()}
 
-
-def example_keys(seed: int, step: jax.Array, example: jax.Array) -> jax.Array:
-    """One typed random key for each of the examples [B] of a step."""
-    key = jax.random.fold_in(jax.random.key(seed), step)
-    return jax.vmap(lambda n: jax.random.fold_in(key, n))(example)
-
-
-def shuffled(position: Any, count: int, seed: int, salt: int = 0) -> Any:
-    """Which item to take at a position of an endless stream in which every epoch is a fresh permutation of all items.
-
-    The swap-or-not shuffle (Hoang, Morris, Rogaway 2012) on hashed keys: each round swaps an item with its mirror image
-    about a random point, or not, by a random bit that both share. Integers only, so NumPy and every device agree.
-
-    Args:
-        position: uint32 [B], NumPy or JAX; wraps after 2**32 examples.
-        count: the number of items.
-        seed: of the run.
-        salt: tells streams of one seed apart.
-
-    Returns:
-        int32 [B] in [0, count), of the same kind of array.
-    """
-    n = np.uint32(count)
-    epoch = position // n
-    key = _mix(_mix(epoch ^ np.uint32((seed * 0x9E3779B9) % 2**32)) ^ np.uint32(salt))
-
-    def swap_or_not(number: Any, carry: tuple) -> tuple:
-        item, key = carry
-        key = _mix(key ^ number)
-        point = key % n
-        mirror = point - item + n * (point < item)
-        upper = item + (mirror > item) * (mirror - item)
-        swap = _mix(upper ^ key) >> np.uint32(31)
-        return item + swap * (mirror - item), key
-
-    carry = position % n, key
-    if isinstance(position, jax.Array):  # a loop, because 24 rounds in a row take XLA seconds to compile
-        carry = jax.lax.fori_loop(np.uint32(1), np.uint32(ROUNDS + 1), swap_or_not, carry)
-    else:
-        for number in np.arange(1, ROUNDS + 1, dtype=np.uint32):
-            carry = swap_or_not(number, carry)
-    return carry[0].astype(np.int32)
+    def _of_step(self, step: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """By stream, which items this process's examples of a step take, and what they are drawn by."""
+        steps = np.full(len(self.example), step % 2**32, np.uint32)
+        position = steps * np.uint32(self.batch_size) + self.example
+        return {
+            name: (draw.index(position), element_seeds(self.seed, steps, self.example, draw.salt))
+            for name, draw in self.draws.items()
+        }
 
 
-def _mix(x: Any) -> Any:
-    """A hash of uint32 arrays in which every input bit moves every output bit (Wellons 2018, `lowbias32`)."""
-    x = (x ^ (x >> np.uint32(16))) * np.uint32(0x7FEB352D)
-    x = (x ^ (x >> np.uint32(15))) * np.uint32(0x846CA68B)
-    return x ^ (x >> np.uint32(16))
+def _draws(datasets: Mapping[str, Dataset], seed: int) -> dict[str, Draw]:
+    """How each stream is shuffled: each by itself."""
+    names = enumerate(sorted(datasets))
+    return {name: Draw(len(datasets[name]), seed, salt, datasets[name].weights) for salt, name in names}
 
 
 def _examples(batch_size: int, part: Any, parts: int, xp: Any = jnp) -> Any:
     """The places in the whole batch [B / parts] of one part's examples."""
     size = batch_size // parts
     return (part * size + xp.arange(size)).astype(np.uint32)
-
-
-def _positions(step: Any, batch_size: int, example: Any) -> Any:
-    """Where the examples of a step stand in the stream of all examples: uint32."""
-    first = np.uint32(step * batch_size % 2**32) if isinstance(step, int) else step.astype(np.uint32) * batch_size
-    return first + example

@@ -22,7 +22,6 @@ from ml_collections import ConfigDict
 from dfjax.data.batches import make_data
 from dfjax.data.kinds import WHOLE, open_streams
 from dfjax.data.media.output import atomic_path
-from dfjax.data.sets.faces import load_arrays
 from dfjax.models.classifier import Classifier
 from dfjax.ops.image import gaussian_blur, resize
 
@@ -117,7 +116,7 @@ def predict(classifier: TrainedClassifier, pictures: np.ndarray) -> np.ndarray:
 
 def accuracy(classifier: TrainedClassifier, source: str) -> dict[str, float]:
     """The share of a source's pictures in which the classifier is right, by label."""
-    rows = load_arrays(open_streams('labelled', _section(source, classifier.labels, classifier.size))[WHOLE])
+    rows = open_streams('labelled', _section(source, classifier.labels, classifier.size))[WHOLE].arrays()
     right = (predict(classifier, rows['image']) > 0.5) == (rows['label'] > 0.5)  # [N, K]
     share = (right * rows['known']).sum(0) / rows['known'].sum(0)
     return dict(zip(classifier.labels, share.tolist()))

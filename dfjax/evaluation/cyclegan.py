@@ -1,7 +1,10 @@
 """Figures of CycleGAN, on pairs that are known and that it has never seen."""
 
+from dataclasses import replace
+
 import numpy as np
 
+from dfjax.data.names import parse
 from dfjax.errors import InputError
 from dfjax.evaluation.metrics import psnr
 from dfjax.evaluation.pix2pix import held_out_of, pairs
@@ -32,12 +35,7 @@ def figures(run: Run, *, data: str | None = None) -> dict:
 
 def held_out_domains(run: Run) -> dict[str, str]:
     """Names of the same unseen scenes as pictures a and as pictures b."""
-    plain, domains = {}, {}
-    for side in 'ab':
-        name = held_out_of(run.cfg.data[side])
-        head, _, last = name.rpartition(':')
-        plain[side], domains[side] = (name, '') if last.isdecimal() else (head, f':{last}')
-    kinds = {name.split(':')[1] for name in plain.values()}
-    if len(kinds) > 1:
+    a, b = (parse(held_out_of(run.cfg.data[side])) for side in 'ab')
+    if not a.form == b.form:
         raise InputError(f'{run.path}: pictures a and b are of different scenes; give --data NAME of pairs')
-    return {side: plain['a'] + domains[side] for side in 'ab'}
+    return {'a': str(a), 'b': str(replace(a, condition=b.condition))}

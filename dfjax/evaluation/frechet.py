@@ -13,7 +13,7 @@ import numpy as np
 
 from dfjax.data.faces.align import ALIGNED, template
 from dfjax.data.faces.workers import Pool
-from dfjax.data.sets.images import FACE_TYPE
+from dfjax.data.sets.rendered import FACE_TYPE
 
 
 def descriptors(pictures: Iterable[np.ndarray], face_type: str = FACE_TYPE, workers: int | None = None) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from dfjax.data.kinds import WHOLE, open_streams
-from dfjax.data.sets.faces import load_arrays
+from dfjax.data.names import parse
 from dfjax.errors import InputError
 from dfjax.evaluation.frechet import descriptors, frechet
 from dfjax.inference.attributes import face_type_of, picture_section
@@ -21,13 +21,10 @@ def held_out_name(cfg: ConfigDict, count: int, salt: int = 0) -> str:
     Raises:
         InputError: if the run has not learnt from rendered people.
     """
-    words = cfg.data.source.split(':')
-    if '+' in cfg.data.source or words[0] != 'render' or len(words) < 4:
-        name = f'{cfg.data.source}: ' if cfg.data.source else ''  # an imported run has none
-        raise InputError(f'{name}what the run has not learnt from is not known; give --data NAME')
-    words[2 if words[1] == 'people' else 3] = str(int(words[2 if words[1] == 'people' else 3]) + APART * (salt + 1))
-    words[3 if words[1] == 'people' else 4] = str(count)
-    return ':'.join(words)
+    name = parse(cfg.data.source) if cfg.data.source else None  # an imported run has none
+    if name is None or name.seed is None:
+        raise InputError(f'{name or ""}: what the run has not learnt from is not known; give --data NAME'.lstrip(': '))
+    return str(name.with_seed(name.seed + APART * (salt + 1), count))
 
 
 def load_pictures(cfg: ConfigDict, name: str, labels: Sequence[str] = ()) -> dict[str, np.ndarray]:
@@ -36,7 +33,7 @@ def load_pictures(cfg: ConfigDict, name: str, labels: Sequence[str] = ()) -> dic
     Raises:
         InputError: as `open_streams`; faces of another type than the run's.
     """
-    return load_arrays(open_streams('labelled', picture_section(cfg, name, labels))[WHOLE])
+    return open_streams('labelled', picture_section(cfg, name, labels))[WHOLE].arrays()
 
 
 def frechet_figures(run: Run, samples: np.ndarray, data: str | None = None) -> dict[str, float]:

@@ -4,7 +4,6 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from dfjax.data.kinds import WHOLE, open_streams
-from dfjax.data.sets.faces import load_arrays
 from dfjax.evaluation.held_out import held_out_name
 from dfjax.evaluation.metrics import psnr
 from dfjax.inference.run import Run
@@ -24,19 +23,18 @@ def figures(run: Run, *, data: str | None = None) -> dict:
         InputError: as `heldout.held_out_name` and `open_streams`.
     """
     if not data:
-        head, render, name = run.cfg.data.source.rpartition('render:')  # pair:DOMAIN:, and the pictures
-        data = head + held_out_of(render + name)
+        data = held_out_of(run.cfg.data.source)
     a, b = pairs(run, source=data)
     return {'psnr': psnr(Translator(run, batch_size=32)(a), b), 'psnr_input': psnr(a, b), 'pairs': len(a)}
 
 
 def held_out_of(name: str) -> str:
-    """As many as `PAIRS` rendered pictures like those of a name, of another seed."""
+    """As many as `PAIRS` rendered pictures, or pairs, like those of a name, of another seed."""
     return held_out_name(ConfigDict({'data': {'source': name}}), PAIRS)
 
 
 def pairs(run: Run, **names: str) -> tuple[np.ndarray, np.ndarray]:
     """Pictures a and b, uint8 [N, S, S, 3] each, of 'aligned' data."""
     data = ConfigDict({'source': '', 'size': run.cfg.data.size, **names})
-    rows = load_arrays(open_streams('aligned', data)[WHOLE])
+    rows = open_streams('aligned', data)[WHOLE].arrays()
     return rows['a']['image'][:PAIRS], rows['b']['image'][:PAIRS]

@@ -14,14 +14,15 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from dfjax.data.kinds import WHOLE, Labelled, open_streams
 from dfjax.data.media.output import atomic_path
-from dfjax.data.sets.images import FACE_TYPE
+from dfjax.data.names import Joined, Rendered, Stored, parse
+from dfjax.data.sets.open import open_dataset
+from dfjax.data.sets.rendered import FACE_TYPE
 from dfjax.errors import InputError
 from dfjax.inference.latents import Latents
 from dfjax.inference.run import Run
@@ -220,15 +221,10 @@ def load(run: Run) -> Vectors | None:
 
 def face_type_of(cfg: ConfigDict) -> str | None:
     """How the faces are aligned that a run has learnt from; None if its pictures are whole ones."""
-    from dfjax.data.faces.faceset import ROWS, load_faceset
-    from dfjax.data.sets.faces import INFO, PackedFaces
-    from dfjax.data.sets.tfds import holds_faces
-
-    source = cfg.data.source if Path(cfg.data.source).exists() else cfg.data.source.split('+')[0]
-    if source.startswith('render:'):
+    name = parse(cfg.data.source) if cfg.data.source else None
+    name = name.parts[0] if isinstance(name, Joined) else name
+    if isinstance(name, Rendered):
         return cfg.data.get('face_type', FACE_TYPE)
-    if source and (Path(source) / ROWS).is_file():
-        return load_faceset(source).face_type
-    if source and (Path(source) / INFO).is_file() and holds_faces(Path(source)):
-        return PackedFaces(source, cfg.data.size).face_type
+    if isinstance(name, Stored) and name.folder.is_dir() and name.kind() in ('faces', 'tfds faces'):
+        return open_dataset(name, cfg.data.size).face_type
     return None

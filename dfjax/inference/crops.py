@@ -7,9 +7,9 @@ import numpy as np
 
 from dfjax.data.faces.align import align_matrices, crop
 from dfjax.data.faces.analyse import analyse
-from dfjax.data.media.image import read_image
+from dfjax.data.media.image import read_image, squared
 from dfjax.data.media.inputs import iter_frames, kind
-from dfjax.data.sets.images import open_pictures, squared
+from dfjax.data.sets.open import open_dataset
 from dfjax.errors import InputError
 from dfjax.inference.edit import feathered, middle, shrunk
 from dfjax.inference.paste import paste
@@ -32,7 +32,7 @@ def read_pictures(name: Path | str, size: int, face_type: str | None) -> np.ndar
         InputError: no such picture, a video, no face in a picture, or a set of another face type.
     """
     if str(name).startswith('render:') or kind(name) == 'faceset':
-        source = open_pictures(str(name), size, face_type)
+        source = open_dataset(str(name), size, face_type)
         return np.stack([source[n]['image'] for n in range(len(source))])
     if kind(name) == 'video':
         raise InputError(f'{name}: is a video; give a picture')

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dfjax.data.media.output import atomic_path
-from dfjax.data.sets.faces import open_source
+from dfjax.data.sets.open import open_dataset
 from dfjax.errors import InputError
 from dfjax.inference.run import Run
 from dfjax.ops.image import gaussian_blur
@@ -88,7 +88,7 @@ def run_gains(run: Run, side: str = 'b') -> tuple[float, ...] | None:
 
 def _some_faces(run: Run, side: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Training faces spread over a side's set: pictures in [-1, 1], masks in [0, 1], landmarks in unit coordinates."""
-    source = open_source(run.cfg.data[side], run.cfg.data.size, run.cfg.data.face_type)
+    source = open_dataset(run.cfg.data[side], run.cfg.data.size, run.cfg.data.face_type)
     some = np.unique(np.linspace(0, len(source) - 1, FACES).round().astype(int))
     faces = [source[int(i)] for i in some]
     pictures = np.stack([face['image'] for face in faces]).astype(np.float32) / 127.5 - 1  # [N, S, S, 3]

@@ -1,12 +1,12 @@
-"""Domains: what a picture becomes where translation is to learn the way back, or to another look of the same.
+"""Conditions: what a picture becomes where translation is to learn the way back, or to another look of the same.
 
     edges       dark lines on white, where brightness changes
     grey        brightness alone
     mask        one colour each for background, body, hair and skin; skin alone where only that is known
-    landmarks   the lines of jaw, brows, nose, eyes and lips, on black or over the domain before it
+    landmarks   the lines of jaw, brows, nose, eyes and lips, on black or over the condition before it
     cartoon     a flat drawing by night: few tones, blue for warm, dark outlines
 
-Several are joined by +, each drawn over the one before: `mask+landmarks`. Pure functions of an item of `pictures.py`.
+Several are joined by +, each drawn over the one before: `mask+landmarks`. Pure functions of an item of a data set.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from dfjax.ops.geometry import to_pixels
 
 PARTS = np.array([[236, 188, 160], [150, 80, 30], [70, 130, 90]], np.float32)  # skin, hair, body
 BACKGROUND = np.array([40, 40, 60], np.float32)
-# points of each line, whether it is closed, and its colour
+# (landmarks of each line, whether it is closed, its colour)
 LINES = (
     (range(0, 17), False, (255, 255, 255)),
     (range(17, 22), False, (255, 200, 0)),
@@ -31,33 +31,33 @@ LINES = (
     (range(48, 60), True, (255, 0, 80)),
     (range(60, 68), True, (255, 0, 255)),
 )
-TONES = 6  # of a cartoon
+TONES = 6  # grey levels of a cartoon
 NIGHT_DARK, NIGHT_LIGHT = (
     np.array([0.02, 0.05, 0.12], np.float32),
     np.array([0.4, 0.5, 0.7], np.float32),
 )  # linear from the darkest tone to the lightest
-FINER = 4  # lines are drawn this much larger and averaged down
+FINER = 4  # supersampling of lines, per side
 
 
-def domain_picture(name: str, item: dict) -> np.ndarray:
-    """The picture of an item in a domain: uint8 [S, S, 3].
+def condition_image(name: str, item: dict) -> np.ndarray:
+    """The image of a condition for an item: uint8 [S, S, 3].
 
     Raises:
-        InputError: if there is no such domain, or the item lacks what it needs.
+        InputError: if there is no such condition, or the item lacks what it needs.
     """
     picture = np.zeros_like(item['image'])
     for part in name.split('+'):
-        picture = DOMAINS[part](item, picture)
+        picture = CONDITIONS[part](item, picture)
     return picture
 
 
-def check_domain(name: str, item: dict | None = None) -> None:
-    """Raises InputError unless there is such a domain, and the item, where given, can be shown in it."""
+def check_condition(name: str, item: dict | None = None) -> None:
+    """Raises InputError unless there is such a condition, and the item, where given, has what it needs."""
     for part in name.split('+'):
-        if part not in DOMAINS:
-            raise InputError(f'domain {part!r} does not exist; there are: {", ".join(DOMAINS)}')
+        if part not in CONDITIONS:
+            raise InputError(f'condition {part!r} does not exist; there are: {", ".join(CONDITIONS)}')
         if item and part in ('mask', 'landmarks') and part not in item:
-            raise InputError(f'domain {part!r} needs faces with known landmarks: a face set, or rendered ones')
+            raise InputError(f'condition {part!r} needs faces with known landmarks: a face set, or rendered ones')
 
 
 def _edges(item: dict, _: np.ndarray) -> np.ndarray:
@@ -100,7 +100,7 @@ def _cartoon(item: dict, _: np.ndarray) -> np.ndarray:
     return np.clip(np.round(255 * night * (0.5 + 0.5 * ink)), 0, 255).astype(np.uint8)
 
 
-DOMAINS: dict[str, Callable[[dict, np.ndarray], np.ndarray]] = {
+CONDITIONS: dict[str, Callable[[dict, np.ndarray], np.ndarray]] = {
     'edges': _edges,
     'grey': _grey,
     'mask': _mask,

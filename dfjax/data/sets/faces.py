@@ -1,77 +1,42 @@
-"""Where faces come from: a name becomes random access to aligned faces.
+"""Sets of aligned faces: a face set's folder, and one packed as a tfds dataset.
 
-Names are a face set's folder, a packed face set (a tfds dataset in array_record, which `pack` writes and any tfds user
-reads, without TensorFlow: `tfds.builder_from_directory(path).as_data_source()['train']`), or what `rendered.py` draws,
-as `render:SEED:COUNT`, that many pictures of the person SEED. Pictures of anything are in `pictures.py`.
+A packed set is in array_record: `pack` writes it and any tfds user reads it, without TensorFlow, by
+`tfds.builder_from_directory(path).as_data_source()['train']`.
 """
 
 from pathlib import Path
-from typing import Protocol
 
 import cv2
 import numpy as np
 
-from dfjax.data.faces.faceset import check_size, example, gather, load_faceset, read_face
-from dfjax.data.sets.rendered import RenderedFaces
+from dfjax.data.faces.faceset import check_size, example, load_faceset, read_face
+from dfjax.data.names import prepared_in
+from dfjax.data.sets.dataset import Dataset
 from dfjax.errors import InputError
-
-INFO = 'dataset_info.json'  # what makes a folder a tfds dataset
-
-
-class Source(Protocol):
-    """Random access to faces; safe to read from several threads.
-
-    An item is {'image': uint8 [S, S, 3], 'mask': uint8 [S, S], 'landmarks': float32 [68, 2] in unit coordinates,
-    'descriptor': float32 [128], NaN where there is none}. `labels` are those that are known: name to bool [N].
-    """
-
-    name: str
-    labels: dict[str, np.ndarray]
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> dict[str, np.ndarray]: ...
+from dfjax.ops.geometry import to_unit
 
 
-def open_source(name: str, size: int, face_type: str) -> Source:
-    """The faces that a name stands for, at side `size`.
-
-    Raises:
-        InputError: if the name is none of these kinds, or its faces are aligned as another face type.
-    """
-    if name.startswith('render:'):
-        return RenderedFaces(name, size, face_type)
-    source = PackedFaces(name, size) if (Path(name) / INFO).is_file() else FolderFaces(name, size)
-    if source.face_type != face_type:
-        raise InputError(f'{name}: faces of type {source.face_type}, but the config says {face_type}')
-    return source
-
-
-def load_arrays(source: Source) -> dict:
-    """All items of a source, stacked [N, ...], read by threads."""
-    import jax
-
-    structure = jax.tree.structure(source[0])
-    leaves = gather(lambda n: dict(enumerate(jax.tree.leaves(source[n]))), len(source))
-    return jax.tree.unflatten(structure, leaves.values())
-
-
-class FolderFaces:
+class FolderFaces(Dataset):
     """A face set's folder."""
 
     def __init__(self, name: str, size: int):
         self.name, self.size = name, size
         self.faces = load_faceset(name)
-        self.face_type, self.labels = self.faces.face_type, {}
+        self.face_type = self.faces.face_type
 
     def __len__(self) -> int:
         return len(self.faces)
 
-    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+    def read(self, index: int, seed: int) -> dict[str, np.ndarray]:
+        """The face of a row."""
         return read_face(self.faces.rows[index], self.faces.size, self.size)
 
+    def landmarks(self) -> np.ndarray:
+        """Of all faces: float32 [N, 68, 2] in unit coordinates."""
+        return to_unit(np.stack([row.landmarks for row in self.faces.rows]), self.faces.size)
 
-class PackedFaces:
+
+class TfdsFaces(Dataset):
     """A packed face set.
 
     Raises:
@@ -84,7 +49,7 @@ class PackedFaces:
         self.name, self.size = name, size
         unpacked = {'image': tfds.decode.SkipDecoding()}  # so that a damaged picture can be named
         try:
-            builder = tfds.builder_from_directory(name)
+            builder = tfds.builder_from_directory(prepared_in(Path(name)))
             self.data = builder.as_data_source('train', decoders=unpacked)
             first = self.data[0]
         except Exception as error:  # tfds and array_record raise whatever their parsers do
@@ -92,12 +57,17 @@ class PackedFaces:
             raise InputError(f'{name}: a dataset that cannot be read ({reason}); pack it again') from error
         if missing := {'image', 'landmarks_aligned', 'polygon', 'face_type', 'size'} - first.keys():
             raise InputError(f'{name}: not a packed face set (no {", ".join(sorted(missing))}); `dfjax pack` makes one')
-        self.face_type, self.stored, self.labels = first['face_type'].decode(), int(first['size']), {}
+        self.face_type, self.stored = first['face_type'].decode(), int(first['size'])
 
     def __len__(self) -> int:
         return len(self.data)
 
-    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+    def landmarks(self) -> np.ndarray:
+        """Of all faces: float32 [N, 68, 2] in unit coordinates."""
+        return to_unit(np.stack([self.data[n]['landmarks_aligned'] for n in range(len(self))]), self.stored)
+
+    def read(self, index: int, seed: int) -> dict[str, np.ndarray]:
+        """The face of a row."""
         row = self.data[index]
         picture = cv2.imdecode(np.frombuffer(row['image'], np.uint8), cv2.IMREAD_COLOR_RGB)
         where = f'{self.name}: picture {row["file"].decode()}'

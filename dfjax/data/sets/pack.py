@@ -14,8 +14,8 @@ import tensorflow_datasets as tfds
 from dfjax.data.faces.faceset import FaceSet, check_size
 from dfjax.data.media.image import read_image
 from dfjax.data.media.output import atomic_folder
-from dfjax.data.sets.faces import INFO
-from dfjax.data.sets.images import Pictures
+from dfjax.data.names import INFO
+from dfjax.data.sets.dataset import Dataset
 
 
 class FaceSetBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -92,7 +92,7 @@ class PicturesBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     VERSION = tfds.core.Version('1.0.0')
     name = 'pictures'
 
-    def __init__(self, *, source: Pictures, **options):
+    def __init__(self, *, source: Dataset, **options):
         self.source = source
         super().__init__(**options)
 
@@ -152,7 +152,7 @@ def pack_faceset(faceset: FaceSet, out: Path | str, force: bool = False) -> int:
     return _pack(FaceSetBuilder, out, force, faceset=faceset)
 
 
-def pack_pictures(source: Pictures, out: Path | str, force: bool = False) -> int:
+def pack_pictures(source: Dataset, out: Path | str, force: bool = False) -> int:
     """Writes pictures and their labels as a tfds dataset; otherwise as `pack_faceset`."""
     return _pack(PicturesBuilder, out, force, source=source)
 

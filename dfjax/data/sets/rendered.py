@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import os
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,64 +20,63 @@ from tqdm import tqdm
 
 from dfjax.data.faces import align, warp
 from dfjax.data.media.output import atomic_path
+from dfjax.data.names import Rendered
+from dfjax.data.sets.dataset import Dataset
 from dfjax.errors import InputError
 from dfjax.ops.geometry import to_unit
 
-FORMS = {  # the word after `render`: what numbers follow, and an example
-    '': ('SEED:COUNT', '1:256'),
-    'person': ('WHO:SEED:COUNT', '1:0:256'),
-    'people': ('SEED:COUNT', '1:2000'),
-}
+FACE_TYPE = 'whole_face'  # by default: hair and chin show
 CHUNK = 256  # pictures drawn at a time: frames are larger than faces
 CACHED = 64  # pictures or more
 CACHE_BYTES = 2 * 2**30
 
 
-class RenderedFaces:
+class RenderedFaces(Dataset):
     """The faces of a `render:` name, all drawn at once.
 
-    Items are those of `sources.Source`, and 'parts' uint8 [S, S, 3], see `render.Rendered`. `labels` are name to bool
-    [N].
+    Items have 'parts' uint8 [S, S, 3] too, see `render.Rendered`. A condition in the name is the opener's to show.
 
     Raises:
-        InputError: if the name is not of one of the forms.
+        InputError: if the name is that of clips.
     """
 
-    def __init__(self, name: str, size: int, face_type: str):
-        self.name, self.face_type = name, face_type
+    def __init__(self, name: Rendered, size: int, face_type: str):
+        name = replace(name, condition='')
+        self.name, self.face_type = str(name), face_type
         identity, motion, self.labels = _moments(name)
-        path = _cache_path(name, size, face_type) if len(motion['yaw']) >= CACHED else None
+        path = _cache_path(self.name, size, face_type) if len(motion['yaw']) >= CACHED else None
         several = np.ndim(identity['skin']) > 0
         skin = 192 if several and size <= 96 else 384  # every person's is drawn: no finer than is seen
-        self.arrays = _load(path)
-        if self.arrays is None:
-            self.arrays = _draw(name, identity, motion, size, face_type, skin)
-            _save(path, self.arrays)
+        self._drawn = _load(path)
+        if self._drawn is None:
+            self._drawn = _draw(self.name, identity, motion, size, face_type, skin)
+            _save(path, self._drawn)
 
     def __len__(self) -> int:
-        return len(self.arrays['image'])
+        return len(self._drawn['image'])
 
-    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        face = {k: v[index] for k, v in self.arrays.items()}
+    def read(self, index: int, seed: int) -> dict[str, np.ndarray]:
+        """The n-th picture."""
+        face = {k: v[index] for k, v in self._drawn.items()}
         return face | {'descriptor': np.full(128, np.nan, np.float32)}
 
+    def landmarks(self) -> np.ndarray:
+        """Of all faces: float32 [N, 68, 2] in unit coordinates."""
+        return self._drawn['landmarks']
 
-def _moments(name: str) -> tuple[dict, dict, dict[str, np.ndarray]]:
+
+def _moments(name: Rendered) -> tuple[dict, dict, dict[str, np.ndarray]]:
     """Identity, motion and labels of a name; every value of the last two is [N]."""
     from dfjax.data import render
 
-    words = name.split(':')[1:]
-    form = words.pop(0) if words and words[0] in FORMS else ''
-    pattern, case = FORMS[form]
-    if len(words) != pattern.count(':') + 1 or not all(w.isdecimal() for w in words) or int(words[-1]) == 0:
-        prefix = f'render:{form}:' if form else 'render:'
-        raise InputError(f'{name}: write {prefix}{pattern}, whole numbers, as in {prefix}{case}')
-    *who, seed, count = map(int, words)
-    if form == 'people':
+    seed, count = name.drawn, name.count
+    if name.form == 'talk':
+        raise InputError(f'{name}: clips, where pictures are needed; write render:people:SEED:COUNT')
+    if name.form == 'people':
         return render.random_people(seed, count)
-    if form == 'person':
-        identity, motion = render.random_identity(who[0]), render.random_motions(seed, count)
-        motion |= {k: np.full(count, v) for k, v in render.random_light(who[0]).items()}
+    if name.form == 'person':
+        identity, motion = render.random_identity(name.who), render.random_motions(seed, count)
+        motion |= {k: np.full(count, v) for k, v in render.random_light(name.who).items()}
     else:
         identity, motion = render.random_identity(seed), render.animate(seed, count, fps=5)
     labels = render.attributes(identity, motion)

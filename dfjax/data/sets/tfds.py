@@ -15,15 +15,16 @@ from pathlib import Path
 import numpy as np
 
 from dfjax.data.media.image import decode_image, squared
-from dfjax.data.sets.faces import INFO
+from dfjax.data.names import INFO, Stored
+from dfjax.data.sets.dataset import Dataset
 from dfjax.errors import InputError
 
 
-class PackedPictures:
+class TfdsImages(Dataset):
     """The pictures of one split.
 
     Args:
-        name: the folder, or the folder, a colon and the split.
+        name: the folder, and perhaps the split.
         size: side of the pictures.
         crop: as `squared` takes it.
 
@@ -31,18 +32,18 @@ class PackedPictures:
         InputError: if the dataset cannot be read, is in TensorFlow's record format, has no pictures or no such split.
     """
 
-    def __init__(self, name: str, size: int, crop: int = 0):
+    def __init__(self, name: Stored, size: int, crop: int = 0):
         import tensorflow_datasets as tfds  # takes more than a second
 
-        self.name, self.size, self.crop = name, size, crop
-        folder, split = split_name(name)
+        self.name, self.size, self.crop = str(name), size, crop
+        folder, split = name.folder, name.split
         check_format(folder)
         try:
             builder = tfds.builder_from_directory(folder)
             self._features, splits = dict(builder.info.features), list(builder.info.splits)
         except Exception as error:  # tfds raises whatever its parsers do
             raise InputError(f'{name}: a dataset that cannot be read ({_reason(error)})') from error
-        if 'image' not in self._features:
+        if not isinstance(self._features.get('image'), tfds.features.Image):
             raise InputError(f'{name}: no picture in this dataset; it has {", ".join(self._features)}')
         split = split or ('train' if 'train' in splits else splits[0] if len(splits) == 1 else '')
         if split not in splits:
@@ -72,46 +73,10 @@ class PackedPictures:
     def __len__(self) -> int:
         return len(self.data)
 
-    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+    def read(self, index: int, seed: int) -> dict[str, np.ndarray]:
+        """The picture of a record."""
         picture = decode_image(self.data[index]['image'], f'{self.name}: picture {index}')
         return {'image': squared(picture, self.size, self.crop)}
-
-
-def holds_faces(folder: Path) -> bool:
-    """Whether a dataset is a packed face set, as `packing.py` writes them."""
-    try:
-        return '"polygon"' in (folder / 'features.json').read_text()
-    except OSError:
-        return False
-
-
-def split_name(name: str) -> tuple[Path, str]:
-    """The folder and the split, '' for none, of a name.
-
-    Raises:
-        InputError: if the folder holds several datasets.
-    """
-    folder, _, split = name.rpartition(':')
-    if folder and ((path := prepared_in(Path(folder))) / INFO).is_file():
-        return path, split
-    return prepared_in(Path(name)), ''
-
-
-def prepared_in(folder: Path) -> Path:
-    """The folder of the one dataset that tfds has prepared in `folder`, as NAME/VERSION or NAME/CONFIG/VERSION; else
-    `folder` itself.
-
-    Raises:
-        InputError: if there are several.
-    """
-    if (folder / INFO).is_file():
-        return folder
-    versions = ('/'.join(['*'] * deep + ['[0-9]*.[0-9]*.[0-9]*', INFO]) for deep in range(3))
-    found = sorted(path.parent for pattern in versions for path in folder.glob(pattern))
-    if len(found) > 1:
-        names = ', '.join(map(str, found[:5])) + ', ...' * (len(found) > 5)
-        raise InputError(f'{folder}: several datasets; name one of them: {names}')
-    return found[0] if found else folder
 
 
 def check_format(folder: Path) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dfjax.data.media.output import atomic_folder
-from dfjax.data.sets.faces import INFO
+from dfjax.data.names import INFO
 from dfjax.errors import InputError
 
 POLYNOMIAL = 0x82F63B78  # of crc32c, reversed

@@ -7,8 +7,8 @@ from ml_collections import ConfigDict
 
 from dfjax.data.kinds import open_streams
 from dfjax.data.media.image import write_image
-from dfjax.data.sets.conditions import BACKGROUND, DOMAINS, PARTS, domain_picture
-from dfjax.data.sets.images import open_pictures
+from dfjax.data.sets.conditions import BACKGROUND, CONDITIONS, PARTS, condition_image
+from dfjax.data.sets.open import open_dataset
 from dfjax.errors import InputError
 
 SIZE, PEOPLE = 64, 'render:people:3:4'
@@ -16,7 +16,7 @@ SIZE, PEOPLE = 64, 'render:people:3:4'
 
 @pytest.fixture(scope='module')
 def people():
-    return open_pictures(PEOPLE, SIZE)
+    return open_dataset(PEOPLE, SIZE)
 
 
 def section(**keys) -> ConfigDict:
@@ -27,32 +27,32 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
     return 10 * np.log10(255**2 / np.mean((a.astype(float) - b) ** 2))
 
 
-@pytest.mark.parametrize('name', [*DOMAINS, 'mask+landmarks'])
-def test_domains_are_pictures_and_pure(people, name):
+@pytest.mark.parametrize('name', [*CONDITIONS, 'mask+landmarks'])
+def test_conditions_are_pictures_and_pure(people, name):
     item = people[0]
     before = {k: v.copy() for k, v in item.items()}
-    made = domain_picture(name, item)
+    made = condition_image(name, item)
     assert made.shape == (SIZE, SIZE, 3) and made.dtype == np.uint8 and made.std() > 5
-    assert (made == domain_picture(name, item)).all()
+    assert (made == condition_image(name, item)).all()
     assert all(np.array_equal(item[k], before[k], equal_nan=True) for k in item)
 
 
 def test_edges_lie_where_brightness_steps():
     image = np.zeros((40, 40, 3), np.uint8)
     image[:, 20:] = 200
-    rows = domain_picture('edges', {'image': image})[..., 0]
+    rows = condition_image('edges', {'image': image})[..., 0]
     assert (rows[:, 18:22] < 60).all() and (rows[:, :16] == 255).all() and (rows[:, 24:] == 255).all()
 
 
 def test_grey_is_the_brightness_of_bt601(people):
     image = people[0]['image']
-    grey = domain_picture('grey', people[0])
+    grey = condition_image('grey', people[0])
     assert np.abs(grey - image.astype(float) @ [[0.299] * 3, [0.587] * 3, [0.114] * 3]).max() <= 1
 
 
 def test_mask_names_the_parts_of_a_rendered_picture(people):
     item = people[0]
-    near = [np.abs(domain_picture('mask', item) - colour).sum(-1) < 6 for colour in (*PARTS, BACKGROUND)]
+    near = [np.abs(condition_image('mask', item) - colour).sum(-1) < 6 for colour in (*PARTS, BACKGROUND)]
     assert all(0.02 < where.mean() < 0.8 for where in near)
     assert sum(where.mean() for where in near) > 0.85  # the rest are edges
     inner = (item['landmarks'][30:68] * SIZE - 0.5).round().astype(int)  # nose, eyes, mouth are skin
@@ -64,17 +64,17 @@ def test_mask_names_the_parts_of_a_rendered_picture(people):
 
 def test_landmarks_are_drawn_where_they_are(people):
     item = people[0]
-    drawn = domain_picture('landmarks', item).sum(-1) > 60
+    drawn = condition_image('landmarks', item).sum(-1) > 60
     y, x = np.nonzero(drawn)
     apart = np.linalg.norm(item['landmarks'][:, None] * SIZE - 0.5 - np.stack([x, y], -1), axis=-1)
     assert apart.min(1).max() < 1  # every point is on a line
-    over = domain_picture('mask+landmarks', item)
-    mask = domain_picture('mask', item)
+    over = condition_image('mask+landmarks', item)
+    mask = condition_image('mask', item)
     assert (over != mask).any(-1)[drawn].mean() > 0.9 and (over == mask).all(-1)[~drawn].mean() > 0.9
 
 
 def test_a_cartoon_is_far_from_its_photo():
-    source, other = (open_pictures('render:people:8:6' + end, SIZE) for end in ('', ':cartoon'))
+    source, other = (open_dataset('render:people:8:6' + end, SIZE) for end in ('', ':cartoon'))
     found = [psnr(source[n]['image'], other[n]['image']) for n in range(6)]
     assert 8 < np.mean(found) < 14
     assert other.labels.keys() == source.labels.keys()
@@ -85,7 +85,7 @@ def test_pairs_of_a_domain_and_its_picture(people):
     assert len(source) == 4
     for n in range(4):
         assert (source[n]['b']['image'] == people[n]['image']).all()
-        assert (source[n]['a']['image'] == domain_picture('mask+landmarks', people[n])).all()
+        assert (source[n]['a']['image'] == condition_image('mask+landmarks', people[n])).all()
 
 
 def test_pairs_from_a_folder_and_from_a_face_set(tmp_path):
@@ -100,34 +100,34 @@ def test_pairs_from_a_folder_and_from_a_face_set(tmp_path):
 
 def test_one_person_stands_in_one_room():
     """The light and the background are the person's; poses and expressions are the seed's."""
-    one, two = (open_pictures(f'render:person:4:{seed}:3', SIZE) for seed in (1, 2))
+    one, two = (open_dataset(f'render:person:4:{seed}:3', SIZE) for seed in (1, 2))
     images = np.stack([s[n]['image'].astype(float) for s in (one, two) for n in range(3)])
     apart = np.abs(images[:, None] - images).mean((2, 3, 4))[~np.eye(6, dtype=bool)]
     assert apart.min() > 1
-    strangers = np.abs(images - open_pictures('render:person:5:1:3', SIZE)[0]['image']).mean((1, 2, 3))
+    strangers = np.abs(images - open_dataset('render:person:5:1:3', SIZE)[0]['image']).mean((1, 2, 3))
     assert strangers.mean() > 1.5 * apart.mean()
 
 
-def test_bad_domains_get_one_line(tmp_path):
+def test_bad_conditions_get_one_line(tmp_path):
     for n in range(2):
         write_image(tmp_path / f'{n}.png', np.full((9, 9, 3), n, np.uint8))
     cases = [
-        ("domain 'oil' does not exist; there are: edges, grey", f'pair:oil:{PEOPLE}'),
-        ("domain 'mask' needs faces with known landmarks", f'pair:mask:{tmp_path}'),
-        ('pair:edges: write pair:DOMAIN:NAME', 'pair:edges'),
+        ("condition 'oil' does not exist; there are: edges, grey", f'pair:oil:{PEOPLE}'),
+        ("condition 'mask' needs faces with known landmarks", f'pair:mask:{tmp_path}'),
+        ('pair:edges: write pair:CONDITION:NAME', 'pair:edges'),
     ]
     for message, source in cases:
         with pytest.raises(InputError, match=message) as caught:
             open_streams('aligned', section(source=source))
         assert '\n' not in str(caught.value)
     for name, message in (
-        (f'{PEOPLE}:oil', "domain 'oil' does not exist"),
+        (f'{PEOPLE}:oil', "condition 'oil' does not exist"),
         ('render:1:grey', 'write render:SEED:COUNT'),
         ('render:person:1:2', 'write render:person:WHO:SEED:COUNT'),
         ('render:people', 'write render:people:SEED:COUNT'),
     ):
         with pytest.raises(InputError, match=message):
-            open_pictures(name, SIZE)
+            open_dataset(name, SIZE)
 
 
 def test_large_sets_are_kept_and_damaged_ones_drawn_again(tmp_path, monkeypatch):
@@ -140,7 +140,7 @@ def test_large_sets_are_kept_and_damaged_ones_drawn_again(tmp_path, monkeypatch)
     monkeypatch.setattr(rendered, '_draw', lambda *a: drawn.append(1) or draw(*a))
 
     def image() -> np.ndarray:
-        return open_pictures('render:1:3', 32)[2]['image']
+        return open_dataset('render:1:3', 32)[2]['image']
 
     first = image()
     (file,) = tmp_path.glob('dfjax/render/*.npz')
@@ -148,5 +148,5 @@ def test_large_sets_are_kept_and_damaged_ones_drawn_again(tmp_path, monkeypatch)
     file.write_bytes(file.read_bytes()[:1000])
     assert (image() == first).all() and len(drawn) == 2
     monkeypatch.setattr(rendered, 'CACHE_BYTES', int(1.5 * file.stat().st_size))
-    open_pictures('render:2:3', 32)
+    open_dataset('render:2:3', 32)
     assert len(list(tmp_path.glob('dfjax/render/*'))) == 1 and not file.exists()
