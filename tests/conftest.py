@@ -21,3 +21,14 @@ def shared_data() -> Path:
     if not path.is_dir():
         pytest.skip(f'no real recordings at {path}')
     return path
+
+
+@pytest.fixture
+def as_accelerated(monkeypatch):
+    """What an accelerator would do, done by the CPU: branches by platform, and whatever `dfjax.ops.backend` decides."""
+    import jax
+
+    from dfjax.ops import backend
+
+    monkeypatch.setattr(jax.lax, 'platform_dependent', lambda *x, default, **_: default(*x))
+    monkeypatch.setattr(backend, 'accelerated', lambda: True)

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 import torch_files as tf
+from programs import named, operations
 from test_import import critic, drawn, star_critic
 
 from dfjax.apps.cli import main
@@ -54,6 +55,17 @@ def test_it_needs_no_code_of_ours(imported):
     subprocess.run([sys.executable, '-c', READER, *words], check=True)
     with np.load(imported / 'out.npz') as out:
         np.testing.assert_allclose(out['y'], load_exported(imported / 'd.jax')(x=x)['y'], atol=1e-5)
+
+
+def test_accelerators_get_plain_convolutions_from_a_laptop(imported):
+    """As many as the net has layers, and nothing that stands for one."""
+    text = load_exported(imported / 'd.jax').exported.mlir_module()
+    layers = [key for key in load_run(imported / 'run').params['d_a'] if 'conv' in key.lower() or 'down' in key.lower()]
+    for platform in ('cuda', 'tpu'):
+        lines = operations(text, platform)
+        assert len(named(lines, 'convolution')) == len(layers)
+        assert not named(lines, 'dot_general')
+    assert len(named(operations(text, 'cpu'), 'convolution')) < len(layers)
 
 
 def test_bad_words(imported, tmp_path, capsys):

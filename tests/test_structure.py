@@ -132,6 +132,11 @@ def test_ops_multiply_by_exact():
     assert inexact_products(ast.parse('a @ b')) and inexact_products(ast.parse('f(jnp.einsum)'))
 
 
+def test_the_backend_is_asked_for_in_one_place():
+    """An operation that is done otherwise on a CPU chooses by `jax.lax.platform_dependent`, when it is lowered."""
+    assert {relative(path) for path in SOURCES if 'default_backend' in path.read_text()} == {'dfjax/ops/backend.py'}
+
+
 def test_verbs_import_nothing_heavy_at_the_top():
     """Their help must come at once: JAX, OpenCV and the like are imported inside functions."""
     for verb in ('cli', *VERBS):

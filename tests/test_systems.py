@@ -124,13 +124,11 @@ def test_a_run_that_goes_on_ends_with_the_same_bits(smoke, whole, capsys):
         np.testing.assert_array_equal(one, other)
 
 
-# The backend is known by its name only, so a CPU can trace and run what an accelerator would: plain convolutions, loops
-# where a CPU has none, and computing in bfloat16.
+# Plain convolutions, loops where a CPU has none, and computing in bfloat16.
 @pytest.mark.parametrize(
     ('dtype', 'tolerance'), [pytest.param('float32', 1e-3, marks=pytest.mark.slow), ('auto', 0.05)]
 )
-def test_an_accelerators_step_gives_the_same_numbers(smoke, dtype, tolerance, monkeypatch):
-    monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
+def test_an_accelerators_step_gives_the_same_numbers(smoke, dtype, tolerance, as_accelerated):
     cfg = smoke_config(smoke.cfg.system, dtype=dtype)
     step = jax.jit(lambda state, batch: strip_weak_types(smoke.module.step(cfg, state, batch)))
     state, path = smoke.start, []

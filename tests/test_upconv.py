@@ -19,15 +19,16 @@ def by_definition(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     return out[:, 1 : 2 * h + 1, 1 : 2 * w + 1]
 
 
-@pytest.mark.parametrize('backend', ['cpu', 'gpu'])
+@pytest.mark.parametrize('accelerated', [False, True])
 @pytest.mark.parametrize('k', [3, 4])
 @pytest.mark.parametrize('side', [(1, 1), (1, 3), (5, 2)])
 @pytest.mark.parametrize('features', [1, 40])  # fewer than pixels, and more
-def test_value_and_gradient(features, k, side, backend, monkeypatch):
-    monkeypatch.setattr(jax, 'default_backend', lambda: backend)  # the way of computing it is chosen by name
+def test_value_and_gradient(features, k, side, accelerated, request):
+    if accelerated:
+        request.getfixturevalue('as_accelerated')
     rng = np.random.default_rng(k)
     x, kernel = rng.normal(size=(2, *side, 3)), rng.normal(size=(k, k, 3, features))
-    y, pull = jax.vjp(upconv, jnp.float32(x), jnp.float32(kernel))
+    y, pull = jax.vjp(jax.jit(upconv), jnp.float32(x), jnp.float32(kernel))
     np.testing.assert_allclose(y, by_definition(x, kernel), atol=1e-5)
     slope = rng.normal(size=y.shape)
     dx, dk = pull(jnp.float32(slope))

@@ -37,13 +37,12 @@ def demo(out: Path | str, *, minutes: float | None = 2.5, steps: int | None = No
     Raises:
         InputError: if `out` holds other things, or an earlier demo and not `force`.
     """
-    import jax
-
     from dfjax.apps.swap import check_length, swap
     from dfjax.config import config_file
     from dfjax.data.media.output import atomic_folder
     from dfjax.evaluation.reference import compare_truth
     from dfjax.evaluation.swap import evaluate
+    from dfjax.ops.backend import accelerated
 
     began = time.monotonic()
     check_length(minutes, steps)
@@ -59,7 +58,7 @@ def demo(out: Path | str, *, minutes: float | None = 2.5, steps: int | None = No
         minutes=minutes,
         steps=steps,
         colour='none',
-        config=f'{config_file("faceswap")}:quick' if jax.default_backend() == 'cpu' else None,
+        config=None if accelerated() else f'{config_file("faceswap")}:quick',
     )
     figures = evaluate(names['swap'], names['video'], names['face'], names['truth'], names['mask'], every=4)
     untouched = compare_truth(names['video'], names['truth'], names['mask'])

@@ -143,9 +143,9 @@ def _config(name: str | None, overrides: Sequence[str], workdir: Path, face: Seq
     from dfjax.data.media.inputs import kind
 
     if name is None:
-        import jax
+        from dfjax.ops.backend import accelerated
 
-        name = f'{config_file("faceswap")}:{"laptop" if jax.default_backend() == "cpu" else "gpu"}'
+        name = f'{config_file("faceswap")}:{"gpu" if accelerated() else "laptop"}'
     cfg = load_config(name, overrides)
     if cfg.system != 'faceswap':
         raise InputError(f'{name}: of system {cfg.system!r}; a swap needs one of faceswap')

@@ -29,6 +29,7 @@ from dfjax.inference.tiles import tiled
 from dfjax.losses.style import content_distance, gram, out_of_range, style_distance, style_loss, total_variation
 from dfjax.models import vgg
 from dfjax.models.features import LEAST, colours, extract, octaves, recoloured
+from dfjax.ops import backend
 from dfjax.systems.style import MULTIPLE, apply_style, statistics
 
 CONTENT, SMOOTH, RANGE = 0.06, 0.002, 10.0  # what content, variation and colours out of range count beside style
@@ -214,7 +215,7 @@ class Stylist:
     def __init__(self, run: Run, size: int | None = None, tile: int = TILE):
         if tile < LEAST_TILE:
             raise InputError(f'tiles of {tile} pixels are too small to be repainted; give {LEAST_TILE} or more')
-        self.size, self.batch = size, 1 if jax.default_backend() == 'cpu' else 8
+        self.size, self.batch = size, 8 if backend.accelerated() else 1
         self.tile = tile // MULTIPLE * MULTIPLE
         self._params = jax.device_put(run.params)
         self._apply = jax.jit(lambda p, x, whole: to_bytes(apply_style(run.cfg, p, x / 127.5 - 1, whole)))

@@ -14,8 +14,9 @@ The second: without any zeros around, a convolution of large pictures takes 3 to
 channels: 77 ms instead of 24; 7x7 on 262x262 from 64 channels to 3: 270 ms instead of 12). So it gets a row of them,
 and the row that comes of it is dropped. 1x1 is a product of matrices, at twice the speed.
 
-The choice is made when a function is traced, by shape and `jax.default_backend()`: accelerators get the plain
-convolution. Only differentiable JAX operations are used, so derivatives of any order and mode exist.
+The choice is made by shape when a function is traced, and by platform when it is lowered: accelerators get the plain
+convolution, also from a program that a CPU exports. Only differentiable JAX operations are used, so derivatives of any
+order and mode exist.
 """
 
 import flax.linen as nn
@@ -74,13 +75,22 @@ def conv(x: jax.Array, kernel: jax.Array, stride: int = 1, pad: int = 0, twice: 
     if k == stride == 1 and not pad:
         return x @ kernel[0, 0]
     h, w = ((n + 2 * pad - k) // stride + 1 for n in x.shape[1:3])
-    rows = columns = (pad, pad)
-    if jax.default_backend() == 'cpu':
-        if min(h, w) < k or (twice and stride > 1):
-            x = jnp.pad(x, ((0, 0), rows, columns, (0, 0)))
-            rows, columns = ([slice(i, i + stride * (n - 1) + 1, stride) for i in range(k)] for n in (h, w))
-            patches = jnp.concatenate([x[:, row, column] for row in rows for column in columns], -1)  # [B,h,w,k*k*I]
-            return patches @ kernel.reshape(-1, kernel.shape[-1])
-        if not pad:
-            rows = (0, 1)
-    return lax.conv_general_dilated(x, kernel, (stride, stride), (rows, columns), dimension_numbers=_LAYOUT)[:, :h]
+
+    def plain(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return lax.conv_general_dilated(x, kernel, (stride, stride), [(pad, pad)] * 2, dimension_numbers=_LAYOUT)
+
+    def patches(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        x = jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+        rows, columns = ([slice(i, i + stride * (n - 1) + 1, stride) for i in range(k)] for n in (h, w))
+        under = jnp.concatenate([x[:, row, column] for row in rows for column in columns], -1)  # [B, h, w, k*k*I]
+        return under @ kernel.reshape(-1, kernel.shape[-1])
+
+    def one_row_more(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        edges = [(0, 1), (0, 0)]
+        return lax.conv_general_dilated(x, kernel, (stride, stride), edges, dimension_numbers=_LAYOUT)[:, :h]
+
+    if min(h, w) < k or (twice and stride > 1):
+        return lax.platform_dependent(x, kernel, cpu=patches, default=plain)
+    if not pad:
+        return lax.platform_dependent(x, kernel, cpu=one_row_more, default=plain)
+    return plain(x, kernel)

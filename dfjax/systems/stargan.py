@@ -25,6 +25,7 @@ from dfjax.errors import InputError
 from dfjax.losses.gan import adversarial, gradient_penalty
 from dfjax.losses.labels import grouped_cross_entropy
 from dfjax.models import translation
+from dfjax.ops import backend
 from dfjax.ops.devices import mean_over_devices, own_part, whole_batch
 from dfjax.ops.jitter import jitter
 from dfjax.ops.label_groups import check_exclusive, random_labels
@@ -213,8 +214,7 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
         grads, terms = jax.grad(lambda p: critic_cost(cfg, p, fake, part), has_aux=True)(p)
         return update('d', grads, p, moments), terms
 
-    # On a CPU, XLA runs convolutions inside a loop more than ten times slower than outside.
-    unroll = cfg.n_critic if jax.default_backend() == 'cpu' else 1
+    unroll = 1 if backend.loops_are_fast() else cfg.n_critic
     carry, terms = jax.lax.scan(critic, (params['d'], opt['d']), parts, unroll=unroll)
     params['d'], opt['d'] = carry
     metrics = jax.tree.map(lambda v: v.mean(), terms)

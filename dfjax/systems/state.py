@@ -18,6 +18,8 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
+from dfjax.ops import backend
+
 DTYPES = ('auto', 'float32', 'bfloat16', 'float16')
 SCHEDULES = ('constant', 'cosine')
 
@@ -63,7 +65,7 @@ def common_config() -> ConfigDict:
 def compute_dtype(cfg: ConfigDict) -> jnp.dtype:
     """The type that nets compute in; parameters stay float32."""
     if cfg.dtype == 'auto':
-        return jnp.float32 if jax.default_backend() == 'cpu' else jnp.bfloat16
+        return backend.compute_dtype()
     return jnp.dtype(cfg.dtype)
 
 

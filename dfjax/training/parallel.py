@@ -30,6 +30,7 @@ from jax.sharding import PartitionSpec as P
 from ml_collections import ConfigDict
 
 from dfjax.errors import InputError
+from dfjax.ops import backend
 from dfjax.ops.devices import DEVICE_AXIS
 from dfjax.systems.state import State
 
@@ -85,9 +86,7 @@ class Devices:
         InputError: if `cfg.parallel` does not exist, or the batch does not split evenly over the devices.
     """
 
-    # Whether several steps are one program. That pays on an accelerator; on a CPU, XLA runs a convolution inside a loop
-    # more than ten times slower than outside.
-    scan_steps = property(lambda self: jax.default_backend() != 'cpu')
+    scan_steps = property(lambda self: backend.loops_are_fast())  # whether several steps are one program
 
     def __init__(self, cfg: ConfigDict, system: ModuleType, data: Any):
         if cfg.parallel not in ('jit', 'pmap'):
@@ -136,12 +135,10 @@ class Devices:
 
     def init(self) -> State:
         """A fresh state, from `cfg.seed`."""
-        # It runs once, so on a CPU, where it takes longest, it is compiled in a hurry.
-        options = {'xla_backend_optimization_level': 0} if jax.default_backend() == 'cpu' else None
         init = jax.jit(
             lambda key: strip_weak_types(self.system.init(self.cfg, key)),
             out_shardings=self.replicated,
-            compiler_options=options,
+            compiler_options=backend.quick_compilation(),
         )
         return init(jax.random.key(self.cfg.seed))
 

@@ -48,8 +48,10 @@ def prepare() -> tuple[str, int, str]:
         raise InputError("the PyTorch side is missing; pip install 'dfjax[bench]'") from None
     import jax
 
+    from dfjax.ops.backend import accelerated
+
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-    device = 'cpu' if jax.default_backend() == 'cpu' else 'cuda'
+    device = 'cuda' if accelerated() else 'cpu'
     if device == 'cuda' and not torch.cuda.is_available():
         raise InputError('this PyTorch sees no GPU, and JAX does; install its CUDA build, or set JAX_PLATFORMS=cpu')
     torch.set_num_threads(cores)

@@ -122,13 +122,13 @@ class Ours:
         import jax.numpy as jnp
 
         from dfjax.data.batches import Resident
+        from dfjax.ops.backend import quick_compilation
         from dfjax.training.parallel import strip_weak_types
 
         self.cfg, self.module = cfg, module
         data = Resident(arrays, cfg.seed, cfg.batch_size)
         self.batch = jax.jit(lambda feed: data.sample(feed, jnp.int32(0), 0))(data.feed(1))
-        # It runs once, so on a CPU, where it takes longest, it is compiled in a hurry.
-        options = {'xla_backend_optimization_level': 0} if jax.default_backend() == 'cpu' else None
+        options = quick_compilation()
         init = jax.jit(lambda: strip_weak_types(module.init(cfg, jax.random.key(cfg.seed))), compiler_options=options)
         self.state = init()
 
