@@ -139,6 +139,18 @@ def test_names_that_do_not_fit_are_refused_before_any_work(tmp_path):
         plan_outputs(tmp_path / 'gone.mp4', tmp_path / 'out.mp4')
 
 
+def test_a_group_begins_before_the_one_before_it_is_read(tmp_path):
+    source, order = make(tmp_path / 'in.mp4', scene(5), range(0, 200, 40)), []
+
+    def change(pictures):
+        number = sum(word == 'begun' for word, _ in order)
+        order.append(('begun', number))
+        return (order.append(('read', number)) or rgb for rgb in pictures)
+
+    run(Job('', '', change, batch=2), source, tmp_path / 'out.mp4')
+    assert order == [('begun', 0), ('begun', 1), *[('read', 0)] * 2, ('begun', 2), *[('read', 1)] * 2, ('read', 2)]
+
+
 # Failures
 
 

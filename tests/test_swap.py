@@ -183,6 +183,7 @@ def test_bad_files_get_one_line(work, capsys, face, into, out, said):
         (['--workdir', 'README.md'], 'README.md: is a file'),
         (['--workdir', 'configs'], 'configs: holds other files'),
         (['--config', 'configs/faceswap.py:huge'], "there is no variant 'huge'"),
+        (['--config', 'vae:smoke'], r"vae.py:smoke: of system 'vae', which cannot swap; can: faceswap"),
     ],
 )
 def test_bad_options_get_one_line(work, capsys, monkeypatch, words, said):

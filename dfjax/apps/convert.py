@@ -62,8 +62,8 @@ def convert(
         video: a video, a picture or a folder of them.
         out: of the same kind as `video`.
         analysis: what `analyse` returned for `video`, where that is done already.
-        side, batch_size, colour, seamless: see `inference.swapper.Swapper`.
-        detail: give the face the crispness of the person's pictures, see `inference.detail`.
+        side, batch_size, colour, seamless: see `inference.swap.Swapper`.
+        detail: give the face the crispness of the person's pictures, see `inference.sharpen`.
         force: replace an output that exists.
         progress: show bars on stderr.
         found: detector, detector_model, person and workers of `analyse`.
@@ -96,7 +96,7 @@ def convert(
     if strange := {face.source for face in analysis.faces} - {file.name for file in plan.files}:
         raise InputError(f'{video}: the analysis given is of another source ({min(strange)})')
     searched = round(time.monotonic() - start, 2)
-    job = FaceJob(DESCRIPTION, run.cfg.system, swapper, analysis.faces, batch_size)
+    job = FaceJob(DESCRIPTION, run.cfg.system, swapper.begin, analysis.faces, batch_size)
     job.total = analysis.frames
     with bar(f'writing {Path(out).name}', progress) as tick:
         report = run_job(job, plan, tick)

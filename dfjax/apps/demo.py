@@ -38,7 +38,6 @@ def demo(out: Path | str, *, minutes: float | None = 2.5, steps: int | None = No
         InputError: if `out` holds other things, or an earlier demo and not `force`.
     """
     from dfjax.apps.swap import check_length, swap
-    from dfjax.config import config_file
     from dfjax.data.media.output import atomic_folder
     from dfjax.evaluation.reference import compare_truth
     from dfjax.evaluation.swap import evaluate
@@ -58,7 +57,7 @@ def demo(out: Path | str, *, minutes: float | None = 2.5, steps: int | None = No
         minutes=minutes,
         steps=steps,
         colour='none',
-        config=None if accelerated() else f'{config_file("faceswap")}:quick',
+        config=None if accelerated() else ':quick',
     )
     figures = evaluate(names['swap'], names['video'], names['face'], names['truth'], names['mask'], every=4)
     untouched = compare_truth(names['video'], names['truth'], names['mask'])
@@ -96,10 +95,11 @@ def write_comparison(names: dict[str, Path], path: Path) -> None:
     import numpy as np
 
     from dfjax.data.media.image import write_image
-    from dfjax.data.media.video import read_frames
+    from dfjax.data.media.video import probe, read_frames
 
     rows = []
     for name in ('video', 'swap', 'truth'):
-        frames = [rgb for _, _, rgb in read_frames(names[name])]
-        rows.append(np.concatenate([frames[i] for i in np.linspace(0, len(frames) - 1, 6).astype(int)], 1))
+        moments = np.linspace(0, (probe(names[name]).frames or 1) - 1, 6).astype(int)
+        frames = {n: rgb for n, _, rgb in read_frames(names[name]) if n in moments}
+        rows.append(np.concatenate([frames[n] for n in moments], 1))
     write_image(path, np.concatenate(rows))

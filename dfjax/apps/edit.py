@@ -73,7 +73,7 @@ def vectors_of(run, data: str | None = None, names: Sequence[str] = (), progress
         names: attributes that there have to be.
 
     Raises:
-        InputError: as `inference.vectors.open_labelled` and `Vectors.index`.
+        InputError: as `inference.attributes.open_labelled` and `Vectors.index`.
     """
     from dfjax.inference import attributes as vectors
     from dfjax.inference.latents import Latents
@@ -131,13 +131,13 @@ def edit(
     pictures edits the middle square of every picture.
 
     Args:
-        run: the folder of a run of system vae, or what `load_run` gave.
+        run: the folder of a run whose system can encode and decode, or what `load_run` gave.
         amounts: how far to go, by attribute.
         source: a picture, a video or a folder of them.
         out: of the same kind.
         orthogonal: attributes that the others leave alone.
         data: a labelled set to make the vectors from; by default those kept with the run, or its own set.
-        whole, detail: see `inference.editor.Editor`.
+        whole, detail: see `inference.edit.Editor`.
         force: replace an output that exists.
 
     Returns:

@@ -56,7 +56,7 @@ def morph(
         morph('runs/vae', ['anna.jpg', 'bert.jpg'], 'morph.gif', loop=True)
 
     Args:
-        run: the folder of a run of system vae, or what `load_run` gave.
+        run: the folder of a run whose system can encode and decode, or what `load_run` gave.
         stops: pictures, folders or render names; with `@NAME=T,...` their codes are moved by attribute vectors.
         path, easing: of `inference.latents.PATHS` and EASINGS.
         frames: of each leg.
@@ -94,7 +94,7 @@ def morph(
     made = nets.decode(walk[:-1] if loop else walk)
     shown = [cv2.resize(frame, (size, size), interpolation=cv2.INTER_CUBIC) for frame in made]
     with signed_path(
-        out, 'transition between pictures by a trained model', force=force, details={'system': 'vae'}
+        out, 'transition between pictures by a trained model', force=force, details={'system': run.cfg.system}
     ) as part:
         write_animation(part, shown, fps)
     lengths = {kind: codes.path_length(nets, places, kind) for kind in PATHS}

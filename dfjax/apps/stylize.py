@@ -71,7 +71,7 @@ def stylize(
         out: of the same kind as `source`.
         size: longer side of what is written.
         features: a file of VGG-19; without, the filter bank.
-        how: `steps` and `strength` of `inference.stylise.stylise`.
+        how: `steps` and `strength` of `inference.style.stylise`.
 
     Returns:
         The report of `run_job`, and of the last picture the figures of `inference.style.figures`.
@@ -113,7 +113,7 @@ def stylize_by_run(
         run: the folder of a run of system style, or what `load_run` gave.
         source: a picture, a video or a folder of them.
         out: of the same kind.
-        size, tile: see `inference.stylise.Stylist`.
+        size, tile: see `inference.style.Stylist`.
 
     Returns:
         The report of `run_job`.

@@ -1,6 +1,7 @@
 """`dfjax swap`: the main job in one command: find the faces of both people, train, put one into the other's video."""
 
 import argparse
+import contextlib
 import json
 import math
 import shutil
@@ -31,7 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how_long.add_argument('--minutes', type=float, metavar='M', help='for everything, conversion included')
     how_long.add_argument('--steps', type=int, metavar='N', help="of training; default: the config's")
     parser.add_argument('--workdir', metavar='W', help='where faces and training are kept; default OUT.run')
-    parser.add_argument('--config', metavar='FILE:VARIANT', help='default: laptop on a CPU, gpu on an accelerator')
+    parser.add_argument(
+        '--config',
+        metavar='NAME',
+        help='SYSTEM:VARIANT or FILE:VARIANT; default: laptop on a CPU, gpu on an accelerator',
+    )
     parser.add_argument('--person', metavar='PICTURE', help='whose face to replace; default: who is there most')
     parser.add_argument('--colour', default='reinhard', metavar='HOW', help='none, reinhard (default) or mkl')
     parser.add_argument('--force', action='store_true', help='replace an output that exists')
@@ -70,10 +75,10 @@ def swap(
             gets so many minutes again: up to the steps that it was planned with, or beyond them if it has done those.
         steps: of training instead; by default the config's.
         workdir: where faces and training are kept, and found again; by default `out` + '.run'.
-        config: `file.py:variant` of system faceswap.
+        config: see `config_name`.
         overrides: changes to it, as '--config.batch_size=8'.
         person: a picture of whom to replace in `into`; by default who is there most.
-        colour: see `inference.swapper.Swapper`.
+        colour: see `inference.swap.Swapper`.
         force: replace an `out` that exists.
         progress: show bars on stderr.
 
@@ -84,9 +89,11 @@ def swap(
         InputError: as extraction, training and conversion do; a workdir of another job; a time too short.
     """
     from dfjax.apps.convert import convert
+    from dfjax.config import build
     from dfjax.data.batches import make_data
     from dfjax.data.faces.analyse import load_analysis
     from dfjax.inference.frames import plan_outputs
+    from dfjax.systems import load_system
     from dfjax.training.loop import steps_for, train
     from dfjax.training.workdir import last_step, read_config
 
@@ -101,9 +108,7 @@ def swap(
     _claim(workdir, face, into, person)
     found = _extract(cfg, workdir, face, into, person, progress)
     analysis = load_analysis(workdir / 'into.jsonl')
-    data = make_data(cfg, 'faces_ab')
     extracted = time.monotonic()
-
     deadline = None
     if minutes is not None:
         # What conversion will take is guessed: 20 frames a second, and a while to compile.
@@ -113,20 +118,21 @@ def swap(
                 f'--minutes {minutes:g}: finding the faces and writing the video take longer; give at least '
                 f'{(60 * minutes - deadline) / 60 + 1:.0f}. The faces are kept in {workdir}'
             )
-    with cfg.unlocked():
+    data = make_data(cfg, load_system(cfg.system).BATCH)
+    with contextlib.closing(data):
         if steps is not None:
-            cfg.steps = steps
+            cfg = build(cfg, {'steps': steps})
         elif deadline is not None and (not done or done >= cfg.steps):
-            cfg.steps = done + steps_for(cfg, data, deadline)
-    left = None if deadline is None else deadline - (time.monotonic() - extracted)
-    state = train(cfg, workdir, data=data, deadline=left and max(left, 1.0), progress=progress)
+            cfg = build(cfg, {'steps': done + steps_for(cfg, data, deadline)})
+        left = None if deadline is None else max(deadline - (time.monotonic() - extracted), 1.0)
+        step = int(train(cfg, workdir, data=data, deadline=left, progress=progress).step)
     trained = time.monotonic()
     report = convert(workdir, into, out, analysis=analysis, colour=colour, force=force, progress=progress)
     ends = {'extract': (began, extracted), 'train': (extracted, trained), 'convert': (trained, time.monotonic())}
     seconds = {part: round(end - start, 1) for part, (start, end) in ends.items()}
     seconds['total'] = round(sum(seconds.values()), 1)
     del report['analysis_seconds']
-    return report | {'workdir': str(workdir), 'faces': found, 'steps': int(state.step), 'seconds': seconds}
+    return report | {'workdir': str(workdir), 'faces': found, 'steps': step, 'seconds': seconds}
 
 
 def check_length(minutes: float | None, steps: int | None) -> None:
@@ -137,18 +143,32 @@ def check_length(minutes: float | None, steps: int | None) -> None:
         raise InputError(f'--steps {steps}: give 1 or more')
 
 
+def config_name(name: str | None = None) -> str:
+    """FILE:VARIANT of a run that swaps: `name` is that already, or SYSTEM:VARIANT, SYSTEM or :VARIANT.
+
+    The default system is the first that can swap; the default variant suits the device.
+    """
+    from dfjax.config import config_file
+    from dfjax.ops.backend import accelerated
+    from dfjax.systems import SYSTEMS, systems_with
+
+    system, _, variant = (name or '').partition(':')
+    if system and system not in SYSTEMS:
+        return name
+    system = system or systems_with(['swap'])[0]
+    return f'{config_file(system)}:{variant or ("gpu" if accelerated() else "laptop")}'
+
+
 def _config(name: str | None, overrides: Sequence[str], workdir: Path, face: Sequence):
-    """The config of a new run: a variant that suits the device, and the face sets of this job."""
-    from dfjax.config import build, config_file, load_config
+    """The config of a new run and the face sets of this job."""
+    from dfjax.config import build, load_config
     from dfjax.data.media.inputs import kind
+    from dfjax.systems import systems_with
 
-    if name is None:
-        from dfjax.ops.backend import accelerated
-
-        name = f'{config_file("faceswap")}:{"gpu" if accelerated() else "laptop"}'
+    name = config_name(name)
     cfg = load_config(name, overrides)
-    if cfg.system != 'faceswap':
-        raise InputError(f'{name}: of system {cfg.system!r}; a swap needs one of faceswap')
+    if cfg.system not in (able := systems_with(['swap'])):
+        raise InputError(f'{name}: of system {cfg.system!r}, which cannot swap; can: {", ".join(able)}')
     kinds = [kind(path) for path in face]
     if 'faceset' in kinds and len(face) > 1:
         raise InputError(f'{face[kinds.index("faceset")]}: is a face set; give it alone')

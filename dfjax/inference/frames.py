@@ -16,7 +16,7 @@ import contextlib
 import itertools
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -70,7 +70,7 @@ class Job:
 
     Args:
         description, system: what the credentials of the outputs say.
-        change: uint8 RGB pictures [H, W, 3] of one size -> as many of the output's size.
+        change: uint8 RGB pictures [H, W, 3] of one size -> as many of the output's size; may be lazy, see `process`.
         batch: how many it gets at once, at most.
 
     Attributes:
@@ -89,11 +89,14 @@ class Job:
 
     def __call__(self, info: MediaInfo, frames: Iterator[Frame]) -> Iterator[np.ndarray]:
         """The frames uint8 RGB [H, W, 3] that come of those of the file `info`."""
+        begun: Iterable[np.ndarray] = ()
         while group := list(itertools.islice(frames, self.batch)):
-            yield from self.process(info, group)
+            before, begun = begun, self.process(info, group)
+            yield from before
+        yield from begun
 
-    def process(self, info: MediaInfo, group: list[Frame]) -> Sequence[np.ndarray]:
-        """The same for up to `batch` frames."""
+    def process(self, info: MediaInfo, group: list[Frame]) -> Iterable[np.ndarray]:
+        """The same for up to `batch` frames. What is returned may be lazy: the next group begins before it is read."""
         return self.change([frame.rgb for frame in group])
 
 
@@ -114,7 +117,7 @@ class FaceJob(Job):
         for face in faces:
             self._faces[face.source, face.frame].append(face)
 
-    def process(self, info: MediaInfo, group: list[Frame]) -> Sequence[np.ndarray]:
+    def process(self, info: MediaInfo, group: list[Frame]) -> Iterable[np.ndarray]:
         faces = [self._faces.get((info.path.name, frame.index), []) for frame in group]
         self.counts['changed'] += sum(map(bool, faces))
         return self.change([frame.rgb for frame in group], faces)

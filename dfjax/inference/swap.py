@@ -1,7 +1,9 @@
 """Puts a trained face into frames: crops in, a jitted apply for groups of faces, pastes out."""
 
+import contextlib
 import functools
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -35,7 +37,7 @@ class Swapper:
     """swapper(frames, faces) -> frames, for a loaded run.
 
     Args:
-        run: of system 'faceswap'.
+        run: of a system that can swap.
         side: whose decoder: 'b', the person put in, or 'a'.
         batch_size: faces at hand at once. Results depend on it by the last bit of a sum at most.
         colour: one of paste.COLOURS: what the face takes over from the frame.
@@ -64,22 +66,23 @@ class Swapper:
 
     def __call__(self, frames: list[np.ndarray], faces: list[list[Face]]) -> list[np.ndarray]:
         """Frames uint8 [H, W, 3] with each of their faces swapped; one without faces is returned itself."""
+        return list(self.begin(frames, faces))
+
+    def begin(self, frames: list[np.ndarray], faces: list[list[Face]]) -> Iterator[np.ndarray]:
+        """The same: the device is at work when this returns, and faces are pasted as the frames are asked for."""
         where = [(i, face) for i, found in enumerate(faces) for face in found]
         if not where:
-            return frames
+            return iter(frames)
         matrices = align_matrices(np.stack([face.landmarks for _, face in where]), self.face_type, self.size)
-        done = list(frames)
+        parts = []
         for start in range(0, len(where), self.batch_size):
             part = slice(start, start + self.batch_size)
-            made, masks = self.faces(frames, where[part], matrices[part])
-            for (i, _), matrix, picture, mask in zip(where[part], matrices[part], made, masks):
-                if done[i] is frames[i]:
-                    done[i] = frames[i].copy()
-                paste(done[i], picture, mask, matrix, self.seamless)
-        return done
+            parts += self._dispatch(frames, where[part], matrices[part])
+        return self._pasted(frames, where, matrices, parts)
 
-    def faces(self, frames: list, where: list[tuple[int, Face]], matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Swapped faces float32 [N, S, S, 3] in 0..255 and their masks [N, S, S], N at most the batch size."""
+    def _dispatch(self, frames: list, where: list[tuple[int, Face]], matrices: np.ndarray) -> list[tuple]:
+        """Begins up to a batch of faces: [(how many of the group are faces, faces [GROUP, S, S, 3] in 0..255, masks
+        [GROUP, S, S])], on the device."""
         room = -(-self.batch_size // GROUP) * GROUP  # what is left over stays black
         crops = np.zeros((room, self.size, self.size, 3), np.uint8)
         hulls = np.zeros((room, self.size, self.size, 1), np.uint8)
@@ -88,17 +91,42 @@ class Swapper:
             crops[n] = crop(frames[i], matrix, self.size)
             points[n] = to_unit(apply(matrix, face.landmarks), self.size)
             hulls[n, ..., 0] = rasterise(face_outline(crops[n], apply(matrix, face.landmarks), ENDS), self.size)
+        with self._memory_errors():
+            return [
+                (
+                    min(GROUP, len(where) - i),
+                    *self._apply(self._params, *(x[i : i + GROUP] for x in (crops, hulls, points))),
+                )
+                for i in range(0, len(where), GROUP)
+            ]
+
+    def _pasted(self, frames: list, where: list, matrices: np.ndarray, parts: list[tuple]) -> Iterator[np.ndarray]:
+        made = self._fetched(parts)
+        rows = deque(zip(where, matrices))
+        for i, frame in enumerate(frames):
+            done = frame.copy() if rows and rows[0][0][0] == i else frame
+            while rows and rows[0][0][0] == i:
+                _, matrix = rows.popleft()
+                paste(done, *next(made), matrix, self.seamless)
+            yield done
+
+    def _fetched(self, parts: list[tuple]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Face and mask, one after the other."""
+        for count, *arrays in parts:
+            with self._memory_errors():
+                faces, masks = map(np.asarray, arrays)
+            yield from zip(faces[:count], masks[:count])
+
+    @contextlib.contextmanager
+    def _memory_errors(self) -> Iterator[None]:
         try:
-            groups = [slice(i, i + GROUP) for i in range(0, room, GROUP)]
-            parts = [self._apply(self._params, crops[g], hulls[g], points[g]) for g in groups]
-            made, masks = (np.concatenate([np.asarray(x) for x in kind]) for kind in zip(*parts))
+            yield
         except jax.errors.JaxRuntimeError as error:
             if 'RESOURCE_EXHAUSTED' not in str(error):
                 raise
             size = self.batch_size
             hint = f'try --batch-size {size // 2}' if size > GROUP else 'no smaller batch would help'
             raise InputError(f'the device ran out of memory with --batch-size {size}; {hint}') from None
-        return made[: len(where)], masks[: len(where)]
 
 
 def apply_swap(
