@@ -37,7 +37,7 @@ class Conv(nn.Module):
     Attributes:
         features: channels out.
         kernel_size: side of the kernel.
-        strides: step of the kernel.
+        strides: step of the kernel, of both axes or of each.
         use_bias: whether a bias is added.
         pad: 'zeros', 'reflect' for the picture's reflection instead of them, or 'none', where the picture shrinks by
             kernel_size - 1.
@@ -47,7 +47,7 @@ class Conv(nn.Module):
 
     features: int
     kernel_size: int
-    strides: int = 1
+    strides: int | tuple[int, int] = 1
     use_bias: bool = True
     pad: str = 'zeros'
     twice: bool = False
@@ -69,27 +69,33 @@ class Conv(nn.Module):
         return y
 
 
-def conv(x: jax.Array, kernel: jax.Array, stride: int = 1, pad: int = 0, twice: bool = False) -> jax.Array:
-    """[B, H, W, I] by kernel [k, k, I, O], `pad` zeros on every side: [B, (H + 2 pad - k) // stride + 1, ..., O]."""
-    k = kernel.shape[0]
+def conv(
+    x: jax.Array, kernel: jax.Array, stride: int | tuple[int, int] = 1, pad: int = 0, twice: bool = False
+) -> jax.Array:
+    """[B, H, W, I] by kernel [k, k, I, O], `pad` zeros on every side: [B, (H + 2 pad - k) // stride + 1, ..., O].
+
+    `stride` is of both axes, or of each.
+    """
+    k, steps = kernel.shape[0], (stride, stride) if isinstance(stride, int) else stride
     if k == stride == 1 and not pad:
         return x @ kernel[0, 0]
-    h, w = ((n + 2 * pad - k) // stride + 1 for n in x.shape[1:3])
+    h, w = ((n + 2 * pad - k) // step + 1 for n, step in zip(x.shape[1:3], steps))
 
     def plain(x: jax.Array, kernel: jax.Array) -> jax.Array:
-        return lax.conv_general_dilated(x, kernel, (stride, stride), [(pad, pad)] * 2, dimension_numbers=_LAYOUT)
+        return lax.conv_general_dilated(x, kernel, steps, [(pad, pad)] * 2, dimension_numbers=_LAYOUT)
 
     def patches(x: jax.Array, kernel: jax.Array) -> jax.Array:
         x = jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
-        rows, columns = ([slice(i, i + stride * (n - 1) + 1, stride) for i in range(k)] for n in (h, w))
-        under = jnp.concatenate([x[:, row, column] for row in rows for column in columns], -1)  # [B, h, w, k*k*I]
-        return under @ kernel.reshape(-1, kernel.shape[-1])
+        under = lambda n, step: [slice(i, i + step * (n - 1) + 1, step) for i in range(k)]
+        rows, columns = map(under, (h, w), steps)
+        pixels = jnp.concatenate([x[:, row, column] for row in rows for column in columns], -1)  # [B, h, w, k*k*I]
+        return pixels @ kernel.reshape(-1, kernel.shape[-1])
 
     def one_row_more(x: jax.Array, kernel: jax.Array) -> jax.Array:
         edges = [(0, 1), (0, 0)]
-        return lax.conv_general_dilated(x, kernel, (stride, stride), edges, dimension_numbers=_LAYOUT)[:, :h]
+        return lax.conv_general_dilated(x, kernel, steps, edges, dimension_numbers=_LAYOUT)[:, :h]
 
-    if min(h, w) < k or (twice and stride > 1):
+    if min(h, w) < k or (twice and max(steps) > 1):
         return lax.platform_dependent(x, kernel, cpu=patches, default=plain)
     if not pad:
         return lax.platform_dependent(x, kernel, cpu=one_row_more, default=plain)

@@ -25,21 +25,19 @@ class SameBlock(nn.Module):
         kernel: side of the kernel.
         resample: 'down' for means of 2x2 at the end, [B, H // 2, W // 2, features]; 'up' for every pixel four times at
             the beginning, [B, 2H, 2W, features].
-        axis: see `normalise`.
     """
 
     features: int
     kernel: int = 3
     resample: str = ''
     dtype: jnp.dtype = jnp.float32
-    axis: str | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         if self.resample == 'up':
             x = x.repeat(2, 1).repeat(2, 2)
         x = Conv(self.features, self.kernel, dtype=self.dtype, kernel_init=INIT, name='conv')(x)
-        x = nn.relu(normalise(x, 'batch', 'norm', train, self.dtype, self.axis))
+        x = nn.relu(normalise(x, 'batch', 'norm', train, self.dtype))
         return pooled(x) if self.resample == 'down' else x
 
 
@@ -54,13 +52,12 @@ class ResBlock(nn.Module):
     """
 
     dtype: jnp.dtype = jnp.float32
-    axis: str | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         y = x
         for i in range(2):
-            y = nn.relu(normalise(y, 'batch', f'norm_{i}', train, self.dtype, self.axis))
+            y = nn.relu(normalise(y, 'batch', f'norm_{i}', train, self.dtype))
             y = Conv(x.shape[-1], 3, dtype=self.dtype, kernel_init=INIT, name=f'conv_{i}')(y)
         return x + y
 
@@ -72,14 +69,12 @@ class Hourglass(nn.Module):
         width: channels at the full side; twice as many at half of it, and so on.
         max_width: and no more than that.
         blocks: halvings; sides are multiples of 2^blocks.
-        axis: see `normalise`.
     """
 
     width: int = 32
     max_width: int = 1024
     blocks: int = 5
     dtype: jnp.dtype = jnp.float32
-    axis: str | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
@@ -89,7 +84,7 @@ class Hourglass(nn.Module):
                 f'an hourglass of {self.blocks} blocks sees {w}x{h} pixels; their sides have to be multiples of '
                 f'{2**self.blocks}: give larger pictures, or fewer blocks'
             )
-        options = {'dtype': self.dtype, 'axis': self.axis}
+        options = {'dtype': self.dtype}
         features = [min(self.max_width, self.width * 2**i) for i in range(self.blocks + 1)]
         levels = [x.astype(self.dtype)]
         for i in range(self.blocks):
