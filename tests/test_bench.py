@@ -246,7 +246,7 @@ def test_steps_and_inference_equal_pytorchs(name, changes, hasty):
     trainer.ema = {net: [p.detach().clone() for p in trainer.nets[net].parameters()] for net in trainer.ema}
 
     infer = jax.jit(lambda *values: bench_systems.INFER[name](cfg, module, *values))
-    made = infer(params, ours.state.aux.get('batch_stats', {}), ours.arrays())
+    made = infer(ours.state.ema | params, ours.arrays())
     trainer.inference(batch)(1)  # prepares the nets for it
     np.testing.assert_allclose(made, trainer.infer(batch).numpy().transpose(0, 2, 3, 1), atol=1e-4)
     for net in trainer.nets.values():

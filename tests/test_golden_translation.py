@@ -7,10 +7,10 @@ import jax
 import numpy as np
 import pytest
 
-from dfjax.inference.importing import model_of, read_net
+from dfjax.inference.importing import config_of, model_of, read_net
 from dfjax.losses.gan import adversarial, gradient_penalty
 from dfjax.losses.labels import binary_cross_entropy, cross_entropy
-from dfjax.models.translation import nets
+from dfjax.systems import load_system
 from dfjax.weights.layers import expected
 from dfjax.weights.tables import NETS
 
@@ -25,7 +25,7 @@ def full_precision():
 def imported(system: str, net: str, name: str, salt: str | None = None):
     """A net's function of (variables, arguments), and its variables."""
     sizes, variables = read_net(system, net, golden.weights(name, salt))
-    return nets(system, model_of(system, sizes))[net].apply, variables
+    return load_system(system).nets(config_of(system, model_of(system, sizes)))[net].module.apply, variables
 
 
 def gradient_norms(system: str, net: str, name: str, gradient) -> list[float]:

@@ -13,7 +13,6 @@ from ml_collections import ConfigDict
 from dfjax.config import build
 from dfjax.errors import InputError
 from dfjax.inference.importing import model_of, read_net
-from dfjax.models import translation
 from dfjax.models.light import LightGenerator
 from dfjax.models.norm import Dropout
 from dfjax.ops.jitter import jitter
@@ -162,7 +161,7 @@ def test_stargans_terms_are_the_originals():
 
     @jax.jit
     def terms(g: dict, d: dict, part: dict) -> dict:
-        fake = stargan.nets(cfg)['g'].apply({'params': g}, part['x'], part['asked'])
+        fake = stargan.translate(cfg, {'g': g}, part['x'], part['asked'])
         critic = stargan.critic_cost(cfg, d, fake, part)
         made = stargan.generator_cost(cfg, g, d, part)
         return critic[1] | made[1] | {'d': critic[0], 'g': made[0]}
@@ -260,5 +259,5 @@ def test_configs_that_cannot_be_trained_are_one_line(system, changes, line):
 def test_residual_blocks_follow_the_size():
     for size, blocks in ((128, 6), (256, 9), (512, 9)):
         for chosen in (0, 4):
-            model = build(cyclegan.default_config(), {'model.g.blocks': chosen}).model
-            assert translation.sized(model, size)['g']['blocks'] == (chosen or blocks)
+            cfg = build(cyclegan.default_config(), {'model.g.blocks': chosen, 'data.size': size})
+            assert {cyclegan.nets(cfg)[name].module.blocks for name in ('g_ab', 'g_ba')} == {chosen or blocks}

@@ -196,7 +196,7 @@ def test_samples_are_drawn_from_the_gaussian_of_the_codes(monkeypatch):
     after, _ = jax.jit(lambda state: vae.step(cfg, state, batch))(state)
 
     encoder = {'params': state.params['encoder']}
-    mean, log_variance = vae.nets(cfg)['encoder'].apply(encoder, batch['image'] / 127.5 - 1)
+    mean, log_variance = vae.nets(cfg)['encoder'].module.apply(encoder, batch['image'] / 127.5 - 1)
     expected = np.cov(np.asarray(mean).T, bias=True) + np.diag(np.exp(log_variance).mean(0))
     prior = jax.tree.map(lambda old, new: np.asarray(new - 0.1 * old) / 0.9, *(s.ema['prior'] for s in (state, after)))
     np.testing.assert_allclose(prior['mean'], mean.mean(0), atol=0.25)  # 4 standard errors
@@ -236,7 +236,7 @@ def test_the_classic_generator_makes_a_picture_the_same_alone_and_in_a_batch():
     cfg = config('gan', **small)
     state = jax.jit(lambda key: gan.init(cfg, key))(jax.random.key(0))
     after, _ = jax.jit(lambda state, batch: gan.step(cfg, state, batch))(state, batch_of(cfg, fill=30))
-    before, seen = (jax.tree.leaves(s.ema['statistics']) for s in (state, after))
+    before, seen = (jax.tree.leaves(s.ema['batch_stats']) for s in (state, after))
     assert all((a != b).any() for a, b in zip(before, seen))
     noise = jax.random.normal(jax.random.key(1), (4, 8))
     together, alone = gan.from_noise(cfg, after.ema, noise), gan.from_noise(cfg, after.ema, noise[:1])

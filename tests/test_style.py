@@ -156,7 +156,7 @@ def trained(tmp_path_factory):
 
 
 def test_any_size_is_taken(trained):
-    run = load_run(trained, can='apply_style')
+    run = load_run(trained, can='paint')
     for h, w in ((32, 32), (33, 47)):
         (made,) = Stylist(run)([smooth_picture(h, w)])
         assert made.shape == (h, w, 3) and made.dtype == np.uint8

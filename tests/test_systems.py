@@ -67,6 +67,25 @@ def test_the_config_has_the_keys_of_all_and_four_variants(smoke):
         assert set(cfg) == set(dict(flatten(smoke.module.default_config())))
 
 
+@pytest.mark.parametrize('dtype', ['float32', 'bfloat16'])
+@pytest.mark.parametrize('system', SYSTEMS)
+def test_nets_are_what_they_say(system, dtype):
+    """By the names in `params`; whatever is computed in, parameters and outputs are float32."""
+    cfg, module = smoke_config(system, dtype=dtype), load_system(system)
+    nets, state = module.nets(cfg), jax.eval_shape(lambda key: module.init(cfg, key), jax.random.key(0))
+    assert set(nets) == set(state.params)
+    for name, net in nets.items():
+        out, variables = jax.eval_shape(net.module.init_with_output, jax.random.key(0), *net.inputs.values())
+        assert len(jax.tree.leaves(out)) == len(net.outputs), name
+        found = variables if name == 'encoder' else (out, variables)  # the face swap's codes stay as they are computed
+        assert {leaf.dtype.name for leaf in jax.tree.leaves(found)} == {'float32'}, name
+        assert variables['params'] == state.params[name], name
+        if net.multiple:  # pictures of other sides, and of other than square ones
+            _, h, w, c = net.inputs['x'].shape
+            other = net.inputs | {'x': jax.ShapeDtypeStruct((1, h + 2 * net.multiple, w + net.multiple, c), 'float32')}
+            jax.eval_shape(net.module.init, jax.random.key(0), *other.values())
+
+
 def test_metrics_are_finite_and_keep_their_keys(smoke):
     keys = set(smoke.path[0][1])
     assert 'total' in keys

@@ -37,7 +37,7 @@ def config(name: str, **changes) -> ConfigDict:
 def fresh(name: str, folder, **changes) -> Run:
     cfg = config(name, **changes)
     state = jax.jit(lambda key: load_system(name).init(cfg, key))(jax.random.key(1))
-    return Run(folder, cfg, load_system(name), jax.device_get(state.params), 1, state.aux.get('batch_stats', {}))
+    return Run(folder, cfg, load_system(name), jax.device_get(state.params), 1, state.ema.get('batch_stats', {}))
 
 
 @pytest.fixture(scope='module')
@@ -170,7 +170,7 @@ def test_labels_that_are_not_named_stay_as_they_are_seen(star):
     x = [picture(32, 32)]
     seen = wanted_labels(star, {'smile': 1}, x)
     assert seen[0] == 1 and seen[1] in (0, 1)
-    logits = load_system('stargan').nets(star.cfg)['d'].apply(star.variables('d'), x[0][None] / 127.5 - 1)[1]
+    logits = load_system('stargan').nets(star.cfg)['d'].module.apply(star.variables('d'), x[0][None] / 127.5 - 1)[1]
     assert seen[1] == (logits[0, 1] > 0)
     np.testing.assert_array_equal(wanted_labels(star, {'glasses': 0, 'smile': 1}, x), [1, 0])
     alone = dataclasses.replace(star, params={'g': star.params['g']})

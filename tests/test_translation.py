@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from dfjax.config import build
 from dfjax.errors import InputError
 from dfjax.losses.gan import adversarial, gradient_penalty
 from dfjax.losses.labels import binary_cross_entropy, cross_entropy
@@ -12,8 +13,8 @@ from dfjax.models import stargan
 from dfjax.models.norm import InstanceNorm
 from dfjax.models.patchgan import PatchGAN
 from dfjax.models.resnet import ResNet
-from dfjax.models.translation import MODELS, example, nets
 from dfjax.models.unet import UNet
+from dfjax.systems import pix2pix
 
 
 def shapes(module, *arguments):
@@ -66,15 +67,6 @@ def test_dropout_is_of_training_alone():
 # Sizes and types
 
 
-@pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16])
-@pytest.mark.parametrize('system', MODELS)
-def test_computation_type_leaves_parameters_and_outputs_float32(system, dtype):
-    for name, module in nets(system, MODELS[system], dtype).items():
-        arguments = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in example(system, MODELS[system], name)]
-        out, variables = shapes(module, *arguments)
-        assert {leaf.dtype for leaf in jax.tree.leaves((out, variables))} == {jnp.dtype('float32')}, name
-
-
 @pytest.mark.parametrize('side', [(8, 8), (12, 20)])
 def test_generators_keep_the_side(side):
     x = jnp.zeros((1, *side, 3))
@@ -108,9 +100,8 @@ def test_the_smallest_pictures_are_the_ones_stated():
 def test_unknown_words():
     with pytest.raises(InputError, match="adversarial loss 'gan' does not exist; there are: lsgan, vanilla, wgangp"):
         adversarial('gan')
-    model = MODELS['pix2pix'] | {'g': MODELS['pix2pix']['g'] | {'kind': 'vit'}}
     with pytest.raises(InputError, match=r"'model\.g\.kind' is 'unet', 'resnet' or 'light', not 'vit'"):
-        nets('pix2pix', model)
+        pix2pix.nets(build(pix2pix.default_config(), {'model.g.kind': 'vit'}))
     with pytest.raises(InputError, match='3 labels were given to a generator of 5'):
         shapes(stargan.Generator(), jnp.zeros((1, 8, 8, 3)), jnp.zeros((1, 3)))
 

@@ -129,7 +129,7 @@ def stylize_by_run(
 
     enable_compilation_cache()
     plan = plan_outputs(source, out, force)
-    run = load_run(run, can='apply_style') if isinstance(run, str | Path) else run
+    run = load_run(run, can='paint') if isinstance(run, str | Path) else run
     stylist = Stylist(run, size, TILE if tile is None else tile)
     job = Job('repainted by a trained model', run.cfg.system, stylist, stylist.batch)
     with bar(f'painting {Path(out).name}', progress) as tick:

@@ -19,7 +19,7 @@ from dfjax.inference.run import Run
 from dfjax.inference.style import Stylist
 from dfjax.losses.style import content_distance, gram, style_distance
 from dfjax.models.features import extract, octaves, recoloured
-from dfjax.systems.style import apply_style, references
+from dfjax.systems.style import paint, references
 
 PICTURES = 32  # held out
 FRAMES, RATE = 12, 25  # of the rendered video
@@ -42,7 +42,7 @@ def figures(run: Run, *, data: str | None = None) -> dict[str, float]:
     @jax.jit
     def measured(params: dict, frozen: dict, x: jax.Array) -> jax.Array:
         x = x / 127.5 - 1
-        made = jnp.round((jnp.clip(apply_style(run.cfg, params, x), -1, 1) + 1) * 127.5) / 127.5 - 1  # as it is written
+        made = jnp.round((jnp.clip(paint(run.cfg, params, x), -1, 1) + 1) * 127.5) / 127.5 - 1  # as it is written
         matched = recoloured(x, frozen['colours'])
         (was, _), (_, kept), (now, shown) = (extract(frozen['vgg'], p, count) for p in (x, matched, made))
         before, after = (style_distance([gram(f) for f in maps], frozen['gram']) for maps in (was, now))

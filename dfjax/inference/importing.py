@@ -7,15 +7,14 @@ from typing import Any
 
 import flax
 import jax
-import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
 from dfjax.config import build
 from dfjax.data.media.output import atomic_folder
 from dfjax.errors import InputError
-from dfjax.models.translation import MODELS, example, nets
 from dfjax.ops.label_groups import check_exclusive
+from dfjax.systems import load_system
 from dfjax.weights.layers import compare, convert
 from dfjax.weights.tables import NETS
 from dfjax.weights.torch_files import read_checkpoint
@@ -39,9 +38,8 @@ def read_net(system: str, net: str, weights: Mapping[str, np.ndarray], what: str
     reader = NETS[system][net]
     sizes = reader.sizes(weights)
     model = model_of(system, sizes, what)
-    module = nets(system, model)[net]
-    arguments = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in example(system, model, net)]
-    shapes = jax.eval_shape(module.init, jax.random.key(0), *arguments)
+    found = load_system(system).nets(config_of(system, model))[net]
+    shapes = jax.eval_shape(found.module.init, jax.random.key(0), *found.inputs.values())
     table = reader.layers(model)
     if lines := compare(weights, table, shapes):
         raise InputError(
@@ -139,24 +137,30 @@ def check_names(system: str, files: Mapping[str, Any]) -> None:
         raise InputError(f'no file is given; give NET=FILE, NET being one of {", ".join(NETS[system])}')
 
 
+def config_of(system: str, model: Mapping) -> ConfigDict:
+    """The config with that `model` section, and pictures of a size that its nets take."""
+    size = model.get('size') or max(256, 2 ** model['g']['depth'], 4 * 2 ** model['d']['layers'])
+    return build(load_system(system).default_config(), {'model': model, 'data.size': size})
+
+
 def model_of(system: str, sizes: Mapping[str, Any], what: str = 'weights') -> dict[str, Any]:
     """The `model` section with these sizes, and the original's where nothing is known; `what` is for the message.
 
     Raises:
         InputError: if a pix2pix discriminator sees other channels than the generator's in and out.
     """
-    sizes = dict(sizes)
+    sizes, section = dict(sizes), load_system(system).default_config().model
     if pair := sizes.pop('pair', None):
         inputs, outputs = sizes.get('inputs'), sizes.get('outputs')
         if inputs is None:
-            sizes['outputs'] = outputs = min(MODELS[system]['outputs'], max(pair - 1, 1))
+            sizes['outputs'] = outputs = min(section.outputs, max(pair - 1, 1))
             sizes['inputs'] = inputs = max(pair - outputs, 1)
         if inputs + outputs != pair:
             raise InputError(
                 f'{what}: d sees {pair} channels, and g makes {outputs} of {inputs}; a conditional discriminator sees '
                 f'{inputs + outputs}'
             )
-    return build(ConfigDict(MODELS[system]), sizes).to_dict()
+    return build(section, sizes).to_dict()
 
 
 def read_nets(folder: Path) -> dict[str, dict]:

@@ -14,9 +14,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dfjax.config import build
 from dfjax.errors import InputError
 from dfjax.inference.run import Run
-from dfjax.models.translation import MODELS, example, nets, sized
 
 BATCH = 8  # pictures at once
 SIDE = 256  # of a net that takes any, where one is needed
@@ -50,26 +50,21 @@ def open_net(run: Run, net: str | None) -> OpenNet:
     Raises:
         InputError: if there is no such net (names those there are), or none was named and there are several.
     """
-    system = run.cfg.system
-    if system not in MODELS:
-        raise InputError(f'{run.path}: a run of {system!r}; nets take plain arrays in runs of {", ".join(MODELS)}')
-    modules = nets(system, sized(run.cfg.model, run.cfg.data.size))
-    there = [name for name in modules if name in run.params]
+    nets = run.system.nets(build(run.cfg, {'dtype': 'float32'}))
+    there = [name for name in nets if name in run.params]
     if net is None and len(there) > 1:
         raise InputError(f'{run.path}: has several nets; name one with --net: {", ".join(there)}')
     net = there[0] if net is None and there else net
     if net not in there:
         raise InputError(f'{run.path}: has no net {net!r}; it has: {", ".join(there) or "none"}')
-    module = modules[net]
-    outputs = ('out_src', 'out_cls') if (system, net) == ('stargan', 'd') else ('y',)
-    inputs = dict(zip(('x', 'c'), example(system, run.cfg.model, net)))
+    found = nets[net]
+    inputs = {name: x.shape for name, x in found.inputs.items()}
 
     def function(variables: Any, arrays: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
-        out = module.apply(variables, *(arrays[name] for name in inputs))
-        return dict(zip(outputs, out if isinstance(out, tuple) else (out,)))
+        out = found.module.apply(variables, *(arrays[name] for name in inputs))
+        return dict(zip(found.outputs, out if isinstance(out, tuple) else (out,)))
 
-    any_side = (system, net) != ('stargan', 'd')
-    return OpenNet(f'net {net!r} of {run.path}', inputs, any_side, run.variables(net), function)
+    return OpenNet(f'net {net!r} of {run.path}', inputs, found.multiple > 0, run.variables(net), function)
 
 
 def apply_net(net: OpenNet, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

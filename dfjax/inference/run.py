@@ -1,6 +1,5 @@
 """A run, opened for use: its config, its system and the parameters that inference uses."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,11 +8,9 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from dfjax.config import build
 from dfjax.errors import InputError
 from dfjax.inference.importing import read_nets
-from dfjax.models.translation import MODELS
-from dfjax.systems import SYSTEMS, load_system, systems_with
+from dfjax.systems import load_system, systems_with
 from dfjax.training.checkpoint import load_params
 from dfjax.training.workdir import read_config
 
@@ -25,15 +22,16 @@ class Run:
     Attributes:
         path: the run's folder.
         cfg: its config, complete.
-        system: the module of its system; None if the run was imported and its system cannot be trained.
-        params: by net name, averaged over the last steps where the system averages them.
+        system: the module of its system.
+        params: by net name, averaged over the last steps where the system averages them; and what the system keeps
+            with them.
         step: of the checkpoint that they are from; 0 if imported.
         stats: the running averages of batch normalisation, by the names of the nets that have them.
     """
 
     path: Path
     cfg: ConfigDict
-    system: ModuleType | None
+    system: ModuleType
     params: dict[str, Any]
     step: int
     stats: dict[str, Any] = field(default_factory=dict)
@@ -60,8 +58,8 @@ def load_run(workdir: Path | str, can: str | Sequence[str] = ()) -> Run:
     """
     workdir = Path(workdir)
     imported = (workdir / 'nets').is_dir() and not (workdir / 'checkpoints').is_dir()
-    cfg = _imported_config(workdir) if imported else read_config(workdir)
-    module = load_system(cfg.system) if cfg.system in SYSTEMS else None
+    cfg = read_config(workdir)
+    module = load_system(cfg.system)
     needed = [can] if isinstance(can, str) else list(can)
     if not all(hasattr(module, function) for function in needed):
         able = ', '.join(systems_with(needed)) or 'none'
@@ -70,20 +68,7 @@ def load_run(workdir: Path | str, can: str | Sequence[str] = ()) -> Run:
         nets = read_nets(workdir / 'nets')
         params = {name: tree['params'] for name, tree in nets.items()}
         stats = {name: tree['batch_stats'] for name, tree in nets.items() if 'batch_stats' in tree}
-        return Run(workdir, cfg, module, params, 0, stats)
+        return Run(workdir, cfg, module, params | ({'batch_stats': stats} if stats else {}), 0, stats)
     state = load_params(workdir)
     params = {**state.params, **state.ema}
-    return Run(workdir, cfg, module, params, int(state.step), state.aux.get('batch_stats', {}))
-
-
-def _imported_config(workdir: Path) -> ConfigDict:
-    """As `read_config`; of a system that cannot be trained, its name and its model."""
-    path = workdir / 'config.json'
-    try:
-        stored = json.loads(path.read_text())
-        name = stored['system']
-        if name in SYSTEMS or name not in MODELS:
-            return read_config(workdir)
-        return build(ConfigDict({'system': name, 'model': MODELS[name]}), stored)
-    except (OSError, ValueError, KeyError, TypeError):
-        raise InputError(f'{path}: missing or damaged; import the run again') from None
+    return Run(workdir, cfg, module, params, int(state.step), params.get('batch_stats', {}))

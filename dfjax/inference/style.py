@@ -30,7 +30,7 @@ from dfjax.losses.style import content_distance, gram, out_of_range, style_dista
 from dfjax.models import vgg
 from dfjax.models.features import LEAST, colours, extract, octaves, recoloured
 from dfjax.ops import backend
-from dfjax.systems.style import MULTIPLE, apply_style, statistics
+from dfjax.systems.style import MULTIPLE, paint, statistics
 
 CONTENT, SMOOTH, RANGE = 0.06, 0.002, 10.0  # what content, variation and colours out of range count beside style
 COARSEST = 64  # pixels of the longer side at which the optimisation begins, at most
@@ -218,7 +218,7 @@ class Stylist:
         self.size, self.batch = size, 8 if backend.accelerated() else 1
         self.tile = tile // MULTIPLE * MULTIPLE
         self._params = jax.device_put(run.params)
-        self._apply = jax.jit(lambda p, x, whole: to_bytes(apply_style(run.cfg, p, x / 127.5 - 1, whole)))
+        self._apply = jax.jit(lambda p, x, whole: to_bytes(paint(run.cfg, p, x / 127.5 - 1, whole)))
         self._statistics = jax.jit(lambda p, x: statistics(run.cfg, p, x / 127.5 - 1))
 
     def __call__(self, frames: list[np.ndarray]) -> list[np.ndarray]:

@@ -16,14 +16,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dfjax.config import build
 from dfjax.data.media.decode import Frame, MediaInfo
 from dfjax.errors import InputError
 from dfjax.inference.frames import Job
 from dfjax.inference.run import Run
 from dfjax.inference.tiles import tiled
-from dfjax.models.translation import MODELS, multiple, nets, sized
 from dfjax.ops.image import resize
-from dfjax.systems.state import compute_dtype
+from dfjax.systems import SYSTEMS, load_system
 
 
 class Translator:
@@ -41,27 +41,28 @@ class Translator:
 
     def __init__(self, run: Run, side: str = 'ab', batch_size: int = 4, tile: int = 512):
         cfg = run.cfg
-        if cfg.system not in MODELS:
-            raise InputError(f'{run.path}: a run of system {cfg.system!r}; this needs one of {", ".join(MODELS)}')
-        name = f'g_{side}' if cfg.system == 'cyclegan' else 'g'
+        if not hasattr(run.system, 'translate'):
+            able = ', '.join(name for name in SYSTEMS if hasattr(load_system(name), 'translate'))
+            raise InputError(f'{run.path}: a run of system {cfg.system!r}; this needs one of {able}')
+        name, nets = f'g_{side}' if cfg.system == 'cyclegan' else 'g', run.system.nets(cfg)
         if name not in run.params:
-            raise InputError(f'{run.path}: has no generator {name}, only {", ".join(run.params)}; import that too')
+            there = ', '.join(net for net in nets if net in run.params)
+            raise InputError(f'{run.path}: has no generator {name}, only {there}; import that too')
         if cfg.system != 'stargan' and (cfg.model.inputs, cfg.model.outputs) != (3, 3):
             raise InputError(
                 f'{run.path}: makes {cfg.model.outputs} channels of {cfg.model.inputs}; use `dfjax apply` for those'
             )
         self.run, self.batch_size = run, batch_size
-        self.step = multiple(cfg.system, cfg.model)
+        self.step = nets[name].multiple
         least = max(4 * self.step, 32) if self.step == 4 else 2 * self.step
         if tile < least:
             raise InputError(f'tiles of {tile} pixels are too small for this net; give {least} or more')
         self.tile = tile // self.step * self.step
         self._variables = jax.device_put(run.variables(name))
-        net = nets(cfg.system, sized(cfg.model, cfg.data.size), compute_dtype(cfg))[name]
 
         @jax.jit
         def apply(variables: dict, x: jax.Array, c: jax.Array | None) -> jax.Array:
-            y = net.apply(variables, x / 127.5 - 1, *([] if c is None else [c]))
+            y = nets[name].module.apply(variables, x / 127.5 - 1, *([] if c is None else [c]))
             return jnp.round(127.5 * jnp.clip(y, -1, 1) + 127.5).astype(jnp.uint8)
 
         self._apply = apply
@@ -141,9 +142,9 @@ def seen_labels(run: Run, pictures: Sequence[np.ndarray]) -> np.ndarray:
             f'{run.path}: has no discriminator to see which labels the picture has; name all of: '
             f'{", ".join(label_names(run))}'
         )
-    model = run.cfg.model
-    x = resize(jnp.asarray(np.stack(pictures), jnp.float32) / 127.5 - 1, model.size)
-    logits = jax.jit(nets('stargan', model)['d'].apply)(run.variables('d'), x)[1]
+    x = resize(jnp.asarray(np.stack(pictures), jnp.float32) / 127.5 - 1, run.cfg.model.size)
+    d = run.system.nets(build(run.cfg, {'dtype': 'float32'}))['d']
+    logits = jax.jit(d.module.apply)(run.variables('d'), x)[1]
     return (np.asarray(logits).mean(0) > 0).astype(np.float32)
 
 

@@ -74,12 +74,17 @@ class Encoder(nn.Module):
     up: int
     dtype: jnp.dtype = jnp.float32
 
-    @nn.compact
-    def __call__(self, x: jax.Array, offsets: jax.Array | None = None) -> jax.Array:
+    def code_shape(self) -> tuple[int, int, int]:
+        """(s, s, C)."""
         if len(self.bottom) != 2:
             raise InputError(
                 f'config key model.encoder.bottom is a side and a number of channels, not {list(self.bottom)}'
             )
+        side, channels = self.bottom
+        return (2 * side, 2 * side, self.up) if self.up else (side, side, channels)
+
+    @nn.compact
+    def __call__(self, x: jax.Array, offsets: jax.Array | None = None) -> jax.Array:
         if x.shape[1] % self.stem:
             raise InputError(
                 f'config key input_size is a multiple of model.encoder.stem, {self.stem}, not {x.shape[1]}'
@@ -116,6 +121,10 @@ class Decoder(nn.Module):
     kernel: int
     mask: bool
     dtype: jnp.dtype = jnp.float32
+
+    def side(self, code: int) -> int:
+        """S of the pictures made of codes of side `code`."""
+        return code * 2 ** len(self.widths) * self.shuffle
 
     @nn.compact
     def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -16,12 +16,11 @@ from ml_collections import ConfigDict
 
 from dfjax.errors import InputError
 from dfjax.losses.gan import adversarial
-from dfjax.models import translation
 from dfjax.ops.devices import mean_over_devices, own_part, whole_batch
 from dfjax.ops.jitter import jitter
 from dfjax.systems import pix2pix
 from dfjax.systems.pix2pix import optimizer
-from dfjax.systems.state import State, common_config, compute_dtype
+from dfjax.systems.state import Net, State, common_config, init_nets
 
 BATCH = 'unpaired'
 SIDES = (('a', 'b'), ('b', 'a'))
@@ -34,8 +33,12 @@ def default_config() -> ConfigDict:
     cfg.steps = 266_800
     cfg.batch_size = 1
     cfg.data = dict(a='', b='', size=256, resident_bytes=2**30)
-    cfg.model = translation.MODELS['cyclegan']
-    cfg.model.g.blocks = 0  # as many as suit the size, see models.translation.sized
+    cfg.model = dict(
+        inputs=3,  # channels of pictures a
+        outputs=3,  # channels of pictures b
+        g=dict(kind='resnet', width=64, depth=8, blocks=0, norm='instance', dropout=0.0),  # blocks: see residual_blocks
+        d=dict(width=64, layers=3, norm='instance'),
+    )
     cfg.jitter = 286 / 256  # how much pictures are enlarged before the former size is cut out of them
     cfg.flip = 0.5  # probability that a picture is mirrored
     cfg.pool = 50  # made pictures of each kind that are kept for the judges; 0 shows them the newest alone
@@ -45,9 +48,21 @@ def default_config() -> ConfigDict:
     return cfg
 
 
-def nets(cfg: ConfigDict) -> dict:
-    """The Linen modules by name: g_ab, g_ba, d_a, d_b."""
-    return translation.nets('cyclegan', translation.sized(cfg.model, cfg.data.size), compute_dtype(cfg))
+def nets(cfg: ConfigDict) -> dict[str, Net]:
+    """The nets by name: g_ab, g_ba, d_a, d_b; keys of `model` are as in `systems.pix2pix`."""
+    m, a, b = cfg.model, cfg.model.inputs, cfg.model.outputs
+    g = m.g.to_dict() | {'blocks': residual_blocks(cfg)}
+    return {
+        'g_ab': pix2pix.generator(cfg, g, a, b),
+        'g_ba': pix2pix.generator(cfg, g, b, a),
+        'd_a': pix2pix.discriminator(cfg, m.d, a),
+        'd_b': pix2pix.discriminator(cfg, m.d, b),
+    }
+
+
+def residual_blocks(cfg: ConfigDict) -> int:
+    """`model.g.blocks`; where that is 0, six, and nine from 256 pixels on (Zhu et al. 2017, appendix 7.2)."""
+    return cfg.model.g.blocks or (9 if cfg.data.size >= 256 else 6)
 
 
 def check(cfg: ConfigDict) -> None:
@@ -67,15 +82,17 @@ def init(cfg: ConfigDict, rng: jax.Array) -> State:
         InputError: as `check`; if the nets do not take pictures of `data.size`.
     """
     check(cfg)
-    size, channels = cfg.data.size, {'a': cfg.model.inputs, 'b': cfg.model.outputs}
-    params = {}
-    for (name, net), key in zip(nets(cfg).items(), jax.random.split(rng, 4)):
-        side = name[2]  # what a generator takes and a judge sees
-        params[name] = net.init(key, jnp.zeros((1, size, size, channels[side])))['params']
+    params, _ = init_nets(nets(cfg), rng)
     opt = {side: optimizer(cfg).init({k: v for k, v in params.items() if k[0] == side}) for side in 'gd'}
     ema = {name: jax.tree.map(jnp.copy, params[name]) for name in ('g_ab', 'g_ba')} if cfg.ema else {}
-    aux = {'pool': {side: jnp.zeros((cfg.pool, size, size, channels[side])) for side in 'ab'}} if cfg.pool else {}
+    seen = {side: nets(cfg)[f'd_{side}'].inputs['x'].shape[1:] for side in 'ab'}
+    aux = {'pool': {side: jnp.zeros((cfg.pool, *shape)) for side, shape in seen.items()}} if cfg.pool else {}
     return State(step=jnp.zeros((), jnp.int32), params=params, opt=opt, ema=ema, aux=aux)
+
+
+def translate(cfg: ConfigDict, params: dict, pictures: jax.Array, condition: str = 'ab') -> jax.Array:
+    """Pictures [B, H, W, C] in [-1, 1] of the other kind; the condition 'ab' makes b of a, 'ba' a of b."""
+    return nets(cfg)[f'g_{condition}'].module.apply({'params': params[f'g_{condition}']}, pictures)
 
 
 def recall(pool: jax.Array, made: jax.Array, draws: jax.Array, seen: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -122,7 +139,7 @@ def shown(cfg: ConfigDict, pool: jax.Array, made: jax.Array, keys: jax.Array, st
 def generate(cfg: ConfigDict, params: dict, judges: dict, real: dict) -> tuple[dict, dict]:
     """The generators' loss terms, and what they made: {'b': of pictures a, 'a': of pictures b}."""
     net, w, loss = nets(cfg), cfg.loss, adversarial(cfg.loss.kind)
-    apply = lambda name, x: net[name].apply({'params': (params | judges)[name]}, x)
+    apply = lambda name, x: net[name].module.apply({'params': (params | judges)[name]}, x)
     distance = lambda x, y: jnp.abs(x - y).mean()
     terms, made = {}, {}
     for one, other in SIDES:
@@ -169,7 +186,7 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
         terms = {}
         for side in 'ab':
             for kind, x in (('real', real[side]), ('fake', made[side])):
-                logits = net[f'd_{side}'].apply({'params': p[f'd_{side}']}, x)
+                logits = net[f'd_{side}'].module.apply({'params': p[f'd_{side}']}, x)
                 terms[f'd_{side}/{kind}'] = 0.5 * loss(logits, kind == 'real')
         return sum(terms.values()), terms
 
@@ -186,9 +203,9 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
 
 def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:
     """For each example a, a as b, and that as a again; then the same of b: [6B, S, S, 3]."""
-    net, params, rows = nets(cfg), state.params | state.ema, []
+    params, rows = state.params | state.ema, []
     for one, other in SIDES:
         real = batch[one]['image'] / 127.5 - 1
-        made = net[f'g_{one}{other}'].apply({'params': params[f'g_{one}{other}']}, real)
-        rows += [real, made, net[f'g_{other}{one}'].apply({'params': params[f'g_{other}{one}']}, made)]
+        made = translate(cfg, params, real, one + other)
+        rows += [real, made, translate(cfg, params, made, other + one)]
     return jnp.stack(rows, 1).reshape(-1, *real.shape[1:])

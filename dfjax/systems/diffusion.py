@@ -21,7 +21,15 @@ from dfjax.losses import diffusion as losses
 from dfjax.models.denoiser import Denoiser
 from dfjax.ops.devices import mean_over_devices
 from dfjax.ops.jitter import flipped
-from dfjax.systems.state import State, common_config, compute_dtype, optimizer
+from dfjax.systems.state import (
+    Net,
+    State,
+    arrays,
+    common_config,
+    compute_dtype,
+    init_nets,
+    optimizer,
+)
 
 BATCH = 'labelled'
 SHOWN = (0.2, 0.4, 0.6, 0.8)  # shares of all noise times that a preview shows the guesses of
@@ -46,6 +54,13 @@ def default_config() -> ConfigDict:
     return cfg
 
 
+def nets(cfg: ConfigDict) -> dict[str, Net]:
+    """The one net: it takes noisy pictures, times in [0, 1] and labels."""
+    size, labels = cfg.data.size, len(cfg.data.labels)
+    inputs = {'x': arrays(1, size, size, 3), 't': arrays(1), 'labels': arrays(1, labels)}
+    return {'denoiser': Net(Denoiser(**cfg.model, dtype=compute_dtype(cfg)), inputs)}
+
+
 def init(cfg: ConfigDict, rng: jax.Array) -> State:
     """Fresh parameters.
 
@@ -55,16 +70,9 @@ def init(cfg: ConfigDict, rng: jax.Array) -> State:
     for key, known in (('schedule', losses.SCHEDULES), ('prediction', losses.PREDICTIONS)):
         if cfg[key] not in known:
             raise InputError(f'config key {key} is one of {", ".join(known)}, not {cfg[key]!r}')
-    size = cfg.data.size
-    shapes = jnp.zeros((1, size, size, 3)), jnp.zeros(1), jnp.zeros((1, len(cfg.data.labels)))
-    params = {'denoiser': net(cfg).init(rng, *shapes)['params']}
+    params, _ = init_nets(nets(cfg), rng)
     opt = {'denoiser': optimizer(cfg).init(params['denoiser'])}
     return State(step=jnp.zeros((), jnp.int32), params=params, opt=opt, ema=jax.tree.map(jnp.copy, params))
-
-
-def net(cfg: ConfigDict) -> Denoiser:
-    """The Linen module."""
-    return Denoiser(**cfg.model, dtype=compute_dtype(cfg))
 
 
 def table(cfg: ConfigDict) -> np.ndarray:
@@ -74,13 +82,18 @@ def table(cfg: ConfigDict) -> np.ndarray:
 
 def predict(cfg: ConfigDict, params: dict, x: jax.Array, t: jax.Array, labels: jax.Array) -> jax.Array:
     """What the net says of pictures x [B, S, S, 3] at integer times t [B] under labels [B, K] in {-1, 0, 1}."""
-    return net(cfg).apply({'params': params['denoiser']}, x, (t + 1) / cfg.times, labels)
+    return nets(cfg)['denoiser'].module.apply({'params': params['denoiser']}, x, (t + 1) / cfg.times, labels)
 
 
 def guess(cfg: ConfigDict, params: dict, x: jax.Array, t: jax.Array, labels: jax.Array) -> jax.Array:
     """The picture behind x, in [-1, 1]; arguments as in `predict`."""
     a, s = losses.amplitudes(table(cfg), t)
     return jnp.clip(losses.clean(cfg.prediction, predict(cfg, params, x, t, labels), x, a, s), -1, 1)
+
+
+def noise_shape(cfg: ConfigDict) -> tuple[int, ...]:
+    """The shape of one picture's noise."""
+    return (cfg.data.size, cfg.data.size, 3)
 
 
 def denoiser(cfg: ConfigDict, params: dict, labels: jax.Array | None = None, guidance: float = 1.0) -> Callable:

@@ -15,6 +15,8 @@ outline a face is plain skin to the decoders: they paint no hair, and serve ever
 `b` is optional.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -34,7 +36,15 @@ from dfjax.ops.image import grid_sample, resize
 from dfjax.ops.moments import differences, follow, spread, unknown
 from dfjax.ops.skin import COARSER
 from dfjax.ops.thinplate import bend, spline_basis
-from dfjax.systems.state import State, common_config, compute_dtype, optimizer
+from dfjax.systems.state import (
+    Net,
+    State,
+    arrays,
+    common_config,
+    compute_dtype,
+    init_nets,
+    optimizer,
+)
 
 BATCH = 'faces_ab'
 SIDES = ('a', 'b')
@@ -67,14 +77,22 @@ def default_config() -> ConfigDict:
     return cfg
 
 
-def nets(cfg: ConfigDict) -> dict:
-    """The Linen modules by name; the decoder serves `decoder_a` and `decoder_b`."""
-    dtype = compute_dtype(cfg)
-    return {
-        'encoder': autoencoder.Encoder(**cfg.model.encoder, dtype=dtype),
-        'decoder': autoencoder.Decoder(**cfg.model.decoder, dtype=dtype),
-        'discriminator': PatchGAN(**cfg.discriminator, dtype=dtype),
+def nets(cfg: ConfigDict) -> dict[str, Net]:
+    """The nets by name; a discriminator only where `loss.gan` asks for one."""
+    dtype, size = compute_dtype(cfg), cfg.input_size
+    encoder = autoencoder.Encoder(**cfg.model.encoder, dtype=dtype)
+    decoder = autoencoder.Decoder(**cfg.model.decoder, dtype=dtype)
+    offsets = {'offsets': arrays(1, 68, 2)} if cfg.data.straight else {}
+    decoder = Net(decoder, {'code': arrays(1, *encoder.code_shape())}, ('y', 'mask'))
+    found = {
+        'encoder': Net(encoder, {'x': arrays(1, size, size, 3)} | offsets, ('code',)),
+        'decoder_a': decoder,
+        'decoder_b': decoder,
     }
+    if cfg.loss.gan:
+        pictures = {'x': arrays(1, cfg.data.size, cfg.data.size, 3)}
+        found['discriminator'] = Net(PatchGAN(**cfg.discriminator, dtype=dtype), pictures, multiple=1)
+    return found
 
 
 def init(cfg: ConfigDict, rng: jax.Array) -> State:
@@ -87,33 +105,25 @@ def init(cfg: ConfigDict, rng: jax.Array) -> State:
     size, window, net = cfg.data.size, cfg.loss.window, nets(cfg)
     if not 3 <= window <= size or window % 2 == 0:
         raise InputError(f'config key loss.window is odd and from 3 to data.size, {size}, not {window}')
-    keys = jax.random.split(rng, 3)
-    picture = jnp.zeros((1, cfg.input_size, cfg.input_size, 3))
-    offsets = jnp.zeros((1, 68, 2)) if cfg.data.straight else None
-    encoder = net['encoder'].init(keys[0], picture, offsets)['params']
-    code = jax.eval_shape(lambda: net['encoder'].apply({'params': encoder}, picture, offsets))
-    (made, _), decoder = net['decoder'].init_with_output(keys[1], jnp.zeros(code.shape))
-    decoder = decoder['params']
-    if made.shape[1] != size:
-        raise InputError(f'config key data.size is {made.shape[1]} with this model.decoder, not {size}')
+    decoded = net['decoder_b'].module.side(net['decoder_b'].inputs['code'].shape[1])
+    if decoded != size:
+        raise InputError(f'config key data.size is {decoded} with this model.decoder, not {size}')
     if cfg.data.straight and size % COARSER:
         raise InputError(f'config key data.size is a multiple of {COARSER} for straight faces, not {size}')
-    params = {'encoder': encoder, 'decoder_a': decoder, 'decoder_b': jax.tree.map(jnp.copy, decoder)}
-    opt = {'nets': optimizer(cfg).init(params)}
-    ema = {name: jax.tree.map(jnp.copy, params[name]) for name in ('encoder', 'decoder_a', 'decoder_b')}
+    params, _ = init_nets({name: net[name] for name in net if name != 'decoder_b'}, rng)
+    generator = {name: params[name] for name in ('encoder', 'decoder_a')}
+    generator['decoder_b'] = jax.tree.map(jnp.copy, params['decoder_a'])
+    opt = {'nets': optimizer(cfg).init(generator)}
     if cfg.loss.gan:
-        whole = jnp.zeros((1, size, size, 3))
-        params['discriminator'] = net['discriminator'].init(keys[2], whole)['params']
         opt['discriminator'] = optimizer(cfg).init(params['discriminator'])
-    ema['people'] = {side: stranger(cfg) for side in SIDES}
-    return State(step=jnp.zeros((), jnp.int32), params=params, opt=opt, ema=ema)
+    ema = jax.tree.map(jnp.copy, generator) | {'people': {side: stranger(cfg) for side in SIDES}}
+    return State(step=jnp.zeros((), jnp.int32), params=params | generator, opt=opt, ema=ema)
 
 
 def stranger(cfg: ConfigDict) -> dict:
     """What is known of a person before any picture: see `ops.person`."""
-    picture = jnp.zeros((cfg.input_size, cfg.input_size, 3))
-    encode = lambda key: nets(cfg)['encoder'].init_with_output(key, picture[None])[0][0]
-    code = jnp.zeros(jax.eval_shape(encode, jax.random.key(0)).shape)
+    encoder = nets(cfg)['encoder']
+    picture, code = jnp.zeros(encoder.inputs['x'].shape[1:]), jnp.zeros(encoder.module.code_shape())
     return unknown({'landmarks': jnp.full((68, 2), 0.5), 'picture': picture, 'code': code})
 
 
@@ -135,20 +145,20 @@ def swap(
 
     Returns:
         Faces [B, S, S, 3] in [-1, 1] and where they may be pasted, [B, S, S, 1] in [0, 1]: the decoder's masks, and
-        mean_over_devices for faces without shape, whose skin goes on past their outline.
+        everywhere for faces without shape, whose skin goes on past their outline.
     """
-    net = nets(cfg)
+    encode = functools.partial(nets(cfg)['encoder'].module.apply, {'params': params['encoder']})
+    decode = functools.partial(nets(cfg)['decoder_b'].module.apply, {'params': params[f'decoder_{side}']})
     if not cfg.data.straight:
-        code = net['encoder'].apply({'params': params['encoder']}, resize(pictures, cfg.input_size))
-        return net['decoder'].apply({'params': params[f'decoder_{side}']}, code)
+        return decode(encode(resize(pictures, cfg.input_size)))
     shape = mean_shape(cfg.data.face_type)
     at = einsum('hwk,bkd->bhwd', spline_basis(shape, cfg.input_size), landmarks)  # [B, s, s, 2]
     seen = grid_sample(pictures, at * cfg.data.size - 0.5)
     person, other = person or params['people']['a' if side == 'b' else 'b'], params['people'][side]
     mean, known = person['landmarks']['mean'], other['code']
-    code = net['encoder'].apply({'params': params['encoder']}, differences(person, seen), landmarks - mean)
+    code = encode(differences(person, seen), landmarks - mean)
     code = known['mean'] + limited(code - known['mean'], REACH * spread(known))
-    face, _ = net['decoder'].apply({'params': params[f'decoder_{side}']}, code)
+    face, _ = decode(code)
     # Who hardly moves in a few pictures may do so half as much as the one in the video.
     reach = REACH * jnp.maximum(spread(other['landmarks']), spread(person['landmarks']) / 2)
     points = transfer_expression(landmarks, mean, other['landmarks']['mean'], reach)
@@ -189,17 +199,16 @@ def generate(cfg: ConfigDict, params: dict, people: dict, pair: dict) -> tuple[d
         pictures = [differences(people[side], pair[side]['input']) for side in SIDES]
         offsets = jnp.concatenate([pair[side]['landmarks'] - people[side]['landmarks']['mean'] for side in SIDES])
     inputs = jnp.concatenate(pictures)  # [2B, s, s, 3]
-    codes = dict(zip(SIDES, jnp.split(net['encoder'].apply({'params': params['encoder']}, inputs, offsets), 2)))
-    terms = {}
+    codes = jnp.split(net['encoder'].module.apply({'params': params['encoder']}, inputs, offsets), 2)
+    codes, terms = dict(zip(SIDES, codes)), {}
     for side, code in codes.items():
-        picture, mask = net['decoder'].apply({'params': params[f'decoder_{side}']}, code)
+        picture, mask = net[f'decoder_{side}'].module.apply({'params': params[f'decoder_{side}']}, code)
         terms |= {f'{side}/{k}': v for k, v in reconstruction(cfg, picture, mask, pair[side]).items()}
     return terms, picture, codes
 
 
 def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     """One update of everything, augmentation included. `batch` is 'faces_ab' of `dfjax.data.batches`."""
-    net = nets(cfg)
 
     # The data of this step
     pair = {}
@@ -217,7 +226,7 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     # Encoder and decoders
     params, opt = dict(state.params), dict(state.opt)
     discriminator = params.pop('discriminator', None)
-    judge = lambda p, x: net['discriminator'].apply({'params': p}, x)
+    judge = lambda p, x: nets(cfg)['discriminator'].module.apply({'params': p}, x)
 
     def generator_loss(params: dict) -> tuple[jax.Array, tuple[dict, jax.Array, dict]]:
         terms, faces, codes = generate(cfg, params, people, pair)

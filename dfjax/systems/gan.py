@@ -18,7 +18,15 @@ from dfjax.models import gan as models
 from dfjax.ops.devices import mean_over_devices
 from dfjax.ops.diffaugment import diffaugment
 from dfjax.ops.jitter import flipped
-from dfjax.systems.state import State, common_config, compute_dtype, optimizer
+from dfjax.systems.state import (
+    Net,
+    State,
+    arrays,
+    common_config,
+    compute_dtype,
+    init_nets,
+    optimizer,
+)
 
 BATCH = 'labelled'
 MODELS = ('modern', 'classic')
@@ -47,22 +55,23 @@ def default_config() -> ConfigDict:
     return cfg
 
 
-def nets(cfg: ConfigDict) -> dict:
-    """The Linen modules by name."""
-    m, d, dtype = cfg.model, cfg.discriminator, compute_dtype(cfg)
+def nets(cfg: ConfigDict) -> dict[str, Net]:
+    """The nets by name."""
+    m, d, dtype, size = cfg.model, cfg.discriminator, compute_dtype(cfg), cfg.data.size
     if m.kind == 'classic':
-        return {
-            'generator': models.ClassicGenerator(cfg.data.size, m.latent, m.width, dtype),
-            'discriminator': models.ClassicDiscriminator(d.width, dtype),
-        }
+        generator = models.ClassicGenerator(size, m.latent, m.width, dtype)
+        discriminator = models.ClassicDiscriminator(d.width, dtype)
+    else:
+        generator = models.Generator(size, m.latent, m.stem, m.width, m.most, dtype)
+        discriminator = models.Discriminator(m.stem, d.width, d.most, dtype)
     return {
-        'generator': models.Generator(cfg.data.size, m.latent, m.stem, m.width, m.most, dtype),
-        'discriminator': models.Discriminator(m.stem, d.width, d.most, dtype),
+        'generator': Net(generator, {'z': arrays(1, m.latent)}),
+        'discriminator': Net(discriminator, {'x': arrays(1, size, size, 3)}),
     }
 
 
 def init(cfg: ConfigDict, rng: jax.Array) -> State:
-    """Fresh parameters; `ema['statistics']` are batch norm's, empty without it.
+    """Fresh parameters; `ema['batch_stats']` has the generator's averages, if it has batch norm.
 
     Raises:
         InputError: if `model.kind` or `loss.kind` is none of those there are.
@@ -70,18 +79,16 @@ def init(cfg: ConfigDict, rng: jax.Array) -> State:
     for section, known in (('model', MODELS), ('loss', adversarial.KINDS)):
         if cfg[section].kind not in known:
             raise InputError(f'config key {section}.kind is one of {", ".join(known)}, not {cfg[section].kind!r}')
-    net, keys = nets(cfg), jax.random.split(rng)
-    made = net['generator'].init(keys[0], jnp.zeros((1, cfg.model.latent)))
-    picture = jnp.zeros((1, cfg.data.size, cfg.data.size, 3))
-    params = {'generator': made['params'], 'discriminator': net['discriminator'].init(keys[1], picture)['params']}
+    params, stats = init_nets(nets(cfg), rng)
     opt = {name: optimizer(cfg).init(params[name]) for name in params}
-    ema = {'generator': jax.tree.map(jnp.copy, params['generator']), 'statistics': made.get('batch_stats', {})}
+    stats.pop('discriminator', None)  # it always goes by the batch at hand
+    ema = {'generator': jax.tree.map(jnp.copy, params['generator']), 'batch_stats': stats}
     return State(step=jnp.zeros((), jnp.int32), params=params, opt=opt, ema=ema)
 
 
 def style(cfg: ConfigDict, params: dict, noise: jax.Array, truncation: float = 1.0) -> jax.Array:
     """Styles [B, latent] of noise [B, latent], drawn towards the mean style: the smaller `truncation`, the nearer."""
-    to_style = lambda z: nets(cfg)['generator'].apply(_variables(params), z, method='mapping')
+    to_style = lambda z: nets(cfg)['generator'].module.apply(_variables(params), z, method='mapping')
     if truncation == 1:
         return to_style(noise)
     mean = to_style(jax.random.normal(jax.random.key(0), (MANY, cfg.model.latent))).mean(0)
@@ -90,11 +97,16 @@ def style(cfg: ConfigDict, params: dict, noise: jax.Array, truncation: float = 1
 
 def decode(cfg: ConfigDict, params: dict, styles: jax.Array) -> jax.Array:
     """Pictures [B, S, S, 3] in [-1, 1] of styles [B, latent]."""
-    return nets(cfg)['generator'].apply(_variables(params), styles, method='synthesis')
+    return nets(cfg)['generator'].module.apply(_variables(params), styles, method='synthesis')
 
 
 def _variables(params: dict) -> dict:
-    return {'params': params['generator'], 'batch_stats': params['statistics']}
+    return {'params': params['generator'], 'batch_stats': params['batch_stats'].get('generator', {})}
+
+
+def noise_shape(cfg: ConfigDict) -> tuple[int, ...]:
+    """The shape of one picture's noise."""
+    return (cfg.model.latent,)
 
 
 def from_noise(cfg: ConfigDict, params: dict, noise: jax.Array, truncation: float = 1.0) -> jax.Array:
@@ -105,7 +117,7 @@ def from_noise(cfg: ConfigDict, params: dict, noise: jax.Array, truncation: floa
 def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     """One update of each. `batch` is 'labelled' of `dfjax.data.batches`; labels are not looked at."""
     net, w = nets(cfg), cfg.loss
-    params, opt, statistics = dict(state.params), dict(state.opt), state.ema['statistics']
+    params, opt, stats = dict(state.params), dict(state.opt), state.ema['batch_stats']
 
     # The data of this step
     draws = jax.vmap(lambda key: jax.random.split(key, 6))(batch['key'])  # [B, 6] keys
@@ -115,12 +127,12 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     real = seen(pictures, 2)
 
     def make(p: dict, noise: jax.Array) -> tuple[jax.Array, dict]:
-        variables = {'params': p, 'batch_stats': statistics}
-        made, changed = net['generator'].apply(variables, noise, train=True, mutable=['batch_stats'])
-        return made, changed.get('batch_stats', {})
+        variables = {'params': p, 'batch_stats': stats.get('generator', {})}
+        made, changed = net['generator'].module.apply(variables, noise, train=True, mutable=['batch_stats'])
+        return made, {'generator': changed['batch_stats']} if changed else {}
 
     def judge(p: dict, x: jax.Array) -> jax.Array:
-        return net['discriminator'].apply({'params': p}, x, mutable=['batch_stats'])[0]
+        return net['discriminator'].module.apply({'params': p}, x, mutable=['batch_stats'])[0]
 
     # Discriminator
     fake = seen(make(params['generator'], noise[:, 0])[0], 3)
@@ -146,14 +158,14 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
         logits = judge(params['discriminator'], seen(made, 4))
         return adversarial.generator_loss(w.kind, judge(params['discriminator'], real), logits), changed
 
-    (terms['g/adv'], statistics), grads = jax.value_and_grad(maker, has_aux=True)(params['generator'])
+    (terms['g/adv'], stats), grads = jax.value_and_grad(maker, has_aux=True)(params['generator'])
     params['generator'], opt['generator'] = _update(cfg, grads, opt, params, 'generator')
 
     # The rest
     decay = jnp.minimum(cfg.ema, (1.0 + state.step) / (10.0 + state.step))
     ema = jax.tree.map(lambda e, p: e + (1 - decay) * (p - e), state.ema['generator'], params['generator'])
     metrics = mean_over_devices(terms | {'total': total})
-    ema = {'generator': ema, 'statistics': statistics}
+    ema = {'generator': ema, 'batch_stats': stats}
     return State(step=state.step + 1, params=params, opt=opt, ema=ema), metrics
 
 

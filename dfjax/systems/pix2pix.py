@@ -4,9 +4,14 @@
     g/l1       100 times the mean distance to the true picture
     d/real, d/fake    half of the discriminator's loss each
 
-Generators are a U-Net, a residual net, or a light one for CPUs (`models.translation`). The averages of batch
-normalisation are in `aux['batch_stats']` by net; without it that is empty.
+Keys of `model`, and what the original calls them: `g.kind` 'unet' or 'resnet' is netG, 'light' is for CPUs, see
+`models.light`; `g.width` ngf; `g.depth`, halvings of a U-Net, num_downs; `g.blocks`, residual blocks of the others,
+n_blocks; `g.norm`, `d.norm` 'instance' or 'batch'; `g.dropout` 0.5, or 0 for no_dropout; `d.width`, `d.layers` ndf and
+n_layers; `inputs`, `outputs`, channels, input_nc and output_nc. The averages of batch normalisation are in
+`ema['batch_stats']` by net; without it that is empty.
 """
+
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -15,11 +20,21 @@ from ml_collections import ConfigDict
 
 from dfjax.errors import InputError
 from dfjax.losses.gan import adversarial
-from dfjax.models import translation
+from dfjax.models.light import LightGenerator
+from dfjax.models.patchgan import PatchGAN
+from dfjax.models.resnet import ResNet
+from dfjax.models.unet import UNet
 from dfjax.ops.devices import mean_over_devices
 from dfjax.ops.jitter import jitter
 from dfjax.ops.schedule import linear_decay
-from dfjax.systems.state import State, common_config, compute_dtype
+from dfjax.systems.state import (
+    Net,
+    State,
+    arrays,
+    common_config,
+    compute_dtype,
+    init_nets,
+)
 
 BATCH = 'aligned'
 
@@ -31,7 +46,12 @@ def default_config() -> ConfigDict:
     cfg.steps = 80_000
     cfg.batch_size = 1
     cfg.data = dict(source='', a='', b='', size=256, resident_bytes=2**30)  # source, or a and b: see data.batches
-    cfg.model = translation.MODELS['pix2pix']
+    cfg.model = dict(
+        inputs=3,
+        outputs=3,
+        g=dict(kind='unet', width=64, depth=8, blocks=9, norm='batch', dropout=0.5),
+        d=dict(width=64, layers=3, norm='batch'),
+    )
     cfg.jitter = 286 / 256  # how much pictures are enlarged before the former size is cut out of them
     cfg.flip = 0.5  # probability that a pair is mirrored
     cfg.loss = dict(kind='vanilla', gan=1.0, l1=100.0)  # kind: one of losses.gan.LOSSES
@@ -40,9 +60,36 @@ def default_config() -> ConfigDict:
     return cfg
 
 
-def nets(cfg: ConfigDict) -> dict:
-    """The Linen modules by name: g, d."""
-    return translation.nets('pix2pix', cfg.model, compute_dtype(cfg))
+def nets(cfg: ConfigDict) -> dict[str, Net]:
+    """The generator g and the discriminator d, which sees both pictures of a pair."""
+    m = cfg.model
+    pair = m.inputs + m.outputs
+    return {'g': generator(cfg, m.g, m.inputs, m.outputs), 'd': discriminator(cfg, m.d, pair)}
+
+
+def generator(cfg: ConfigDict, g: Mapping, inputs: int, outputs: int) -> Net:
+    """The generator that a section `model.g` describes, from channels in to channels out.
+
+    Raises:
+        InputError: if `g.kind` does not exist.
+    """
+    shared = dict(width=g['width'], norm=g['norm'], outputs=outputs, dropout=g['dropout'])
+    shared |= dict(dtype=compute_dtype(cfg))
+    if g['kind'] == 'unet':
+        module, multiple = UNet(depth=g['depth'], **shared), 2 ** g['depth']
+    elif g['kind'] == 'resnet':
+        module, multiple = ResNet(blocks=g['blocks'], **shared), 4
+    elif g['kind'] == 'light':
+        module, multiple = LightGenerator(blocks=g['blocks'], **shared), 4
+    else:
+        raise InputError(f"config key 'model.g.kind' is 'unet', 'resnet' or 'light', not {g['kind']!r}")
+    return Net(module, {'x': arrays(1, cfg.data.size, cfg.data.size, inputs)}, multiple=multiple)
+
+
+def discriminator(cfg: ConfigDict, d: Mapping, channels: int) -> Net:
+    """The patch discriminator that a section `model.d` describes, of pictures with that many channels."""
+    module = PatchGAN(**d, dtype=compute_dtype(cfg))
+    return Net(module, {'x': arrays(1, cfg.data.size, cfg.data.size, channels)}, multiple=1)
 
 
 def optimizer(cfg: ConfigDict) -> optax.GradientTransformation:
@@ -65,22 +112,23 @@ def init(cfg: ConfigDict, rng: jax.Array) -> State:
         InputError: if the nets do not take colour pictures of `data.size`.
     """
     check(cfg)
-    size, a, b = cfg.data.size, cfg.model.inputs, cfg.model.outputs
-    params, stats, opt = {}, {}, {}
-    for (name, net), key, channels in zip(nets(cfg).items(), jax.random.split(rng), (a, a + b)):
-        made = net.init(key, jnp.zeros((1, size, size, channels)))
-        params[name], opt[name] = made['params'], optimizer(cfg).init(made['params'])
-        if 'batch_stats' in made:
-            stats[name] = made['batch_stats']
+    params, stats = init_nets(nets(cfg), rng)
+    opt = {name: optimizer(cfg).init(params[name]) for name in params}
     ema = {'g': jax.tree.map(jnp.copy, params['g'])} if cfg.ema else {}
-    return State(step=jnp.zeros((), jnp.int32), params=params, opt=opt, ema=ema, aux={'batch_stats': stats})
+    return State(step=jnp.zeros((), jnp.int32), params=params, opt=opt, ema=ema | {'batch_stats': stats})
+
+
+def translate(cfg: ConfigDict, params: dict, pictures: jax.Array, condition: None = None) -> jax.Array:
+    """Pictures b [B, H, W, C] in [-1, 1] of pictures a; there is no condition."""
+    variables = {'params': params['g'], 'batch_stats': params.get('batch_stats', {}).get('g', {})}
+    return nets(cfg)['g'].module.apply(variables, pictures)
 
 
 def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     """One update of each. `batch` is 'aligned' of `dfjax.data.batches`."""
     net, w = nets(cfg), cfg.loss
     loss = adversarial(w.kind)
-    params, opt, stats = dict(state.params), dict(state.opt), dict(state.aux['batch_stats'])
+    params, opt, stats = dict(state.params), dict(state.opt), state.ema['batch_stats']
 
     # The data of this step
     a, b = (jitter(batch['key'], batch[side]['image'] / 127.5 - 1, cfg.jitter, cfg.flip) for side in 'ab')
@@ -88,7 +136,7 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
 
     def applied(name: str, p: dict, averages: dict, x: jax.Array) -> tuple[jax.Array, dict]:
         variables = {'params': p, 'batch_stats': averages}
-        y, changed = net[name].apply(variables, x, train=True, mutable=['batch_stats'], rngs=dropped)
+        y, changed = net[name].module.apply(variables, x, train=True, mutable=['batch_stats'], rngs=dropped)
         return y, changed.get('batch_stats', {})
 
     def updated(name: str, grads: dict) -> None:
@@ -123,15 +171,14 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     # The rest
     metrics = terms | {'total': sum(terms.values())} | critic
     decay = jnp.minimum(cfg.ema, (1.0 + state.step) / (10.0 + state.step))
-    ema = jax.tree.map(lambda e, p: e + (1 - decay) * (p - e), state.ema, {k: params[k] for k in state.ema})
-    stats = {k: v for k, v in (('g', averages), ('d', moved)) if v}
-    state = State(step=state.step + 1, params=params, opt=opt, ema=ema, aux={'batch_stats': stats})
-    return state, mean_over_devices(metrics)
+    ema = {'g': state.ema['g']} if cfg.ema else {}
+    ema = jax.tree.map(lambda e, p: e + (1 - decay) * (p - e), ema, {k: params[k] for k in ema})
+    ema['batch_stats'] = {k: v for k, v in (('g', averages), ('d', moved)) if v}
+    return State(step=state.step + 1, params=params, opt=opt, ema=ema), mean_over_devices(metrics)
 
 
 def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:
     """For each example a, what is made of it, and b: [3B, S, S, 3]."""
     a, b = (batch[side]['image'] / 127.5 - 1 for side in 'ab')
-    variables = {'params': (state.params | state.ema)['g'], 'batch_stats': state.aux['batch_stats'].get('g', {})}
-    made = nets(cfg)['g'].apply(variables, a)
+    made = translate(cfg, state.params | state.ema, a)
     return jnp.stack([a, made, b], 1).reshape(-1, *a.shape[1:])

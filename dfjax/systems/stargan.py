@@ -13,6 +13,10 @@ Several data sets with different labels: `groups` says how many of the labels ea
 picture are 0, do not count and are not asked for, and the generator takes a mask of the groups that are meant too.
 A picture has one label of a group whose labels exclude each other (`loss.exclusive`), as folders for domains do, and
 any of the others: CelebA's and RaFD's together are `groups=[5,8]` and `loss.exclusive=[1]`.
+
+Keys of `model`, and what the original calls them: `size` image_size; `g.kind` 'resnet' is the original's, 'light' is
+for CPUs, see `models.light`; `g.width` g_conv_dim, `g.blocks` g_repeat_num, `g.labels` and `d.labels` c_dim, `d.width`
+d_conv_dim, `d.layers` d_repeat_num.
 """
 
 import jax
@@ -24,13 +28,20 @@ from ml_collections import ConfigDict
 from dfjax.errors import InputError
 from dfjax.losses.gan import adversarial, gradient_penalty
 from dfjax.losses.labels import grouped_cross_entropy
-from dfjax.models import translation
+from dfjax.models.stargan import Discriminator, Generator
 from dfjax.ops import backend
 from dfjax.ops.devices import mean_over_devices, own_part, whole_batch
 from dfjax.ops.jitter import jitter
 from dfjax.ops.label_groups import check_exclusive, random_labels
 from dfjax.ops.schedule import linear_decay
-from dfjax.systems.state import State, common_config, compute_dtype
+from dfjax.systems.state import (
+    Net,
+    State,
+    arrays,
+    common_config,
+    compute_dtype,
+    init_nets,
+)
 
 BATCH = 'labelled'
 TARGETS = ('permuted', 'random')
@@ -45,7 +56,11 @@ def default_config() -> ConfigDict:
     cfg.batch_size = 80
     cfg.n_critic = 5
     cfg.data = dict(source='', labels=[], size=128, crop=0, resident_bytes=2**30)
-    cfg.model = translation.MODELS['stargan']
+    cfg.model = dict(
+        size=128,
+        g=dict(kind='resnet', labels=5, width=64, blocks=6),
+        d=dict(labels=5, width=64, layers=6),
+    )
     cfg.groups = []  # sizes of the groups of labels, in the order of data.labels; none is one group, without a mask
     cfg.targets = 'permuted'  # one of TARGETS
     cfg.jitter = 1.0  # how much pictures are enlarged before the former size is cut out of them
@@ -57,9 +72,14 @@ def default_config() -> ConfigDict:
     return cfg
 
 
-def nets(cfg: ConfigDict) -> dict:
-    """The Linen modules by name: g, d."""
-    return translation.nets('stargan', cfg.model, compute_dtype(cfg))
+def nets(cfg: ConfigDict) -> dict[str, Net]:
+    """The generator g of pictures 'x' and labels 'c', and the discriminator d of pictures."""
+    m, dtype = cfg.model, compute_dtype(cfg)
+    pictures = {'x': arrays(1, m.size, m.size, 3)}
+    return {
+        'g': Net(Generator(**m.g, dtype=dtype), pictures | {'c': arrays(1, m.g.labels)}, multiple=4),
+        'd': Net(Discriminator(size=m.size, **m.d, dtype=dtype), pictures, ('out_src', 'out_cls')),
+    }
 
 
 def optimizer(cfg: ConfigDict, net: str) -> optax.GradientTransformation:
@@ -77,10 +97,7 @@ def init(cfg: ConfigDict, rng: jax.Array) -> State:
         InputError: if sizes, labels and batches of the config do not fit each other.
     """
     check(cfg)
-    picture = jnp.zeros((1, cfg.data.size, cfg.data.size, 3))
-    arguments = {'g': (picture, jnp.zeros((1, cfg.model.g.labels))), 'd': (picture,)}
-    keys = dict(zip('gd', jax.random.split(rng)))
-    params = {name: net.init(keys[name], *arguments[name])['params'] for name, net in nets(cfg).items()}
+    params, _ = init_nets(nets(cfg), rng)
     opt = {name: optimizer(cfg, name).init(params[name]) for name in params}
     ema = {'g': jax.tree.map(jnp.copy, params['g'])} if cfg.ema else {}
     return State(step=jnp.zeros((), jnp.int32), params=params, opt=opt, ema=ema)
@@ -140,6 +157,11 @@ def turned(cfg: ConfigDict, labels: jax.Array, k: int) -> tuple[jax.Array, jax.A
     return labels, jnp.zeros_like(labels).at[:, part].set(1)
 
 
+def translate(cfg: ConfigDict, params: dict, pictures: jax.Array, condition: jax.Array) -> jax.Array:
+    """Pictures [B, H, W, 3] in [-1, 1] with the labels of the condition [B, model.g.labels], see `told`."""
+    return nets(cfg)['g'].module.apply({'params': params['g']}, pictures, condition)
+
+
 def label_cost(cfg: ConfigDict, logits: jax.Array, labels: jax.Array, known: jax.Array) -> jax.Array:
     """Cross entropy, summed over the known labels of a picture, of each by itself or of a group as a whole."""
     return grouped_cross_entropy(logits, labels, known, exclusive_slices(cfg))
@@ -172,7 +194,7 @@ def examples(cfg: ConfigDict, batch: dict, step: jax.Array) -> dict:
 
 def critic_cost(cfg: ConfigDict, p: dict, fake: jax.Array, part: dict) -> tuple[jax.Array, dict]:
     """The discriminator's loss on one batch and on pictures `fake` made of it; and its terms."""
-    judge, w = lambda x: nets(cfg)['d'].apply({'params': p}, x), cfg.loss
+    judge, w = lambda x: nets(cfg)['d'].module.apply({'params': p}, x), cfg.loss
     real, classes = judge(part['x'])
     terms = {
         'd/real': wasserstein(real, True),
@@ -185,9 +207,9 @@ def critic_cost(cfg: ConfigDict, p: dict, fake: jax.Array, part: dict) -> tuple[
 
 def generator_cost(cfg: ConfigDict, p: dict, d: dict, part: dict) -> tuple[jax.Array, dict]:
     """The generator's loss on one batch; and its terms."""
-    make = lambda x, labels: nets(cfg)['g'].apply({'params': p}, x, told(cfg, labels, part['known']))
+    make = lambda x, labels: translate(cfg, {'g': p}, x, told(cfg, labels, part['known']))
     made = make(part['x'], part['asked'])
-    values, classes = nets(cfg)['d'].apply({'params': d}, made)
+    values, classes = nets(cfg)['d'].module.apply({'params': d}, made)
     again = make(made, part['label'])
     terms = {
         'g/adv': wasserstein(values, True),
@@ -210,7 +232,7 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     def critic(carry: tuple, part: dict) -> tuple[tuple, dict]:
         p, moments = carry
         labels = told(cfg, part['asked'], part['known'])
-        fake = jax.lax.stop_gradient(nets(cfg)['g'].apply({'params': params['g']}, part['x'], labels))
+        fake = jax.lax.stop_gradient(translate(cfg, params, part['x'], labels))
         grads, terms = jax.grad(lambda p: critic_cost(cfg, p, fake, part), has_aux=True)(p)
         return update('d', grads, p, moments), terms
 
@@ -234,8 +256,8 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
 
 def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:
     """For each example the picture, and it with each of its labels changed by itself: [(1 + K) B, S, S, 3]."""
-    real, variables = batch['image'] / 127.5 - 1, {'params': (state.params | state.ema)['g']}
+    real, params = batch['image'] / 127.5 - 1, state.params | state.ema
     rows = [real]
     for k in range(batch['label'].shape[1]):
-        rows.append(nets(cfg)['g'].apply(variables, real, told(cfg, *turned(cfg, batch['label'], k))))
+        rows.append(translate(cfg, params, real, told(cfg, *turned(cfg, batch['label'], k))))
     return jnp.clip(jnp.stack(rows, 1), -1, 1).reshape(-1, *real.shape[1:])  # the light generator may leave them

@@ -1,18 +1,35 @@
-"""What every system shares: its state and its optimiser.
+"""What every system shares: its state, how its nets are described, its optimiser.
 
 A system is a plain module:
 
-    BATCH = 'faces_ab'                            which batch of `dfjax.data.batches` it eats
+    BATCH = 'labelled'                          which batch of `dfjax.data.kinds` it eats
     default_config() -> ConfigDict              every key, with its default
-    init(cfg, rng) -> State                     nets, optimiser states, frozen nets
+    nets(cfg) -> {name: Net}                    every net by its name in `State.params`
+    init(cfg, rng) -> State                     fresh parameters and optimiser states; `frozen` stays empty
+    frozen(cfg) -> tree of host arrays          optional: pretrained nets, references, large tables; read outside jit
     step(cfg, state, batch) -> (State, dict)    pure: every update of one step, augmentation included
     preview(cfg, state, batch) -> [N, H, W, 3]  pictures in [-1, 1] for a person to look at
     check(cfg)                                  optional: InputError where a file that training needs cannot be read
+
+Metrics are scalars: every term of the loss, and their sum as 'total'.
+
+What a trained system can do is a further function each; a verb asks for those that it calls. `params` are
+`State.params` with `State.ema` over them, pictures [B, S, S, 3] in [-1, 1]:
+
+    swap(cfg, params, pictures, landmarks, side, person) -> (faces, masks)
+    encode(cfg, params, pictures) -> codes                  decode(cfg, params, codes) -> pictures
+    noise_shape(cfg) -> shape of one picture's noise        from_noise(cfg, params, noise, truncation) -> pictures
+    denoiser(cfg, params, labels, guidance) -> function     of noisy pictures and times, for `inference.solvers`
+    translate(cfg, params, pictures, condition) -> pictures condition: CycleGAN's 'ab' or 'ba', StarGAN's [B, K], None
+    paint(cfg, params, pictures) -> pictures                of any H and W
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import flax
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -24,6 +41,23 @@ DTYPES = ('auto', 'float32', 'bfloat16', 'float16')
 SCHEDULES = ('constant', 'cosine')
 
 
+@dataclass(frozen=True)
+class Net:
+    """A net and its arrays.
+
+    Attributes:
+        module: called with `inputs` in their order.
+        inputs: shapes and types by name, for one example.
+        outputs: names of what it gives.
+        multiple: above 0, pictures of other sides are taken too, if H and W are multiples of it.
+    """
+
+    module: nn.Module
+    inputs: dict[str, jax.ShapeDtypeStruct]
+    outputs: tuple[str, ...] = ('y',)
+    multiple: int = 0
+
+
 @flax.struct.dataclass
 class State:
     """All that a run is. `frozen` (pretrained feature nets) is rebuilt by `init` and never saved.
@@ -32,8 +66,8 @@ class State:
         step: int32 scalar, the number of updates done.
         params: trainable parameters by net name.
         opt: optimiser states by net name.
-        ema: averaged parameters by net name, the ones inference uses.
-        aux: everything else that a step carries on (pools, batch statistics, running switches).
+        ema: averaged parameters by net name, the ones inference uses, and running statistics that go with them.
+        aux: everything else that a step carries on.
         frozen: parameters that never change.
     """
 
@@ -43,6 +77,21 @@ class State:
     ema: dict[str, Any] = flax.struct.field(default_factory=dict)
     aux: dict[str, Any] = flax.struct.field(default_factory=dict)
     frozen: dict[str, Any] = flax.struct.field(default_factory=dict)
+
+
+def arrays(*shape: int) -> jax.ShapeDtypeStruct:
+    """The float32 array of that shape, as `Net.inputs` has it."""
+    return jax.ShapeDtypeStruct(shape, jnp.float32)
+
+
+def init_nets(nets: Mapping[str, Net], rng: jax.Array) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Fresh parameters, and batch normalisation's averages where a net has them, both by the nets' names."""
+    keys = jax.random.split(rng, len(nets)) if len(nets) > 1 else [rng]
+    made = {}
+    for key, (name, net) in zip(keys, nets.items()):
+        made[name] = net.module.init(key, *(jnp.zeros(x.shape, x.dtype) for x in net.inputs.values()))
+    params = {name: variables['params'] for name, variables in made.items()}
+    return params, {name: v['batch_stats'] for name, v in made.items() if 'batch_stats' in v}
 
 
 def common_config() -> ConfigDict:

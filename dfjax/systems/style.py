@@ -6,7 +6,7 @@
     stable     how much what it makes of a picture moved and made noisy differs from what it made, moved as much
 
 The features are a fixed filter bank's, or VGG-19's (`models.features`). The net is a light one for CPUs or Johnson's.
-`apply_style` is what inference uses.
+`paint` is what inference uses.
 """
 
 import contextlib
@@ -28,11 +28,19 @@ from dfjax.models.norm import WHOLE
 from dfjax.models.resnet import ResNet
 from dfjax.ops.devices import mean_over_devices
 from dfjax.ops.jitter import flipped
-from dfjax.systems.state import State, common_config, compute_dtype, optimizer
+from dfjax.systems.state import (
+    Net,
+    State,
+    arrays,
+    common_config,
+    compute_dtype,
+    init_nets,
+    optimizer,
+)
 
 BATCH = 'labelled'
 KINDS = ('light', 'resnet')
-MULTIPLE = 4  # of the sides that both nets keep
+MULTIPLE = 4  # H and W must be divisible by this: both nets halve them twice
 # Pixels of reflection that the net sees around a picture (Johnson et al. 2016). Beside zeros it paints rows of dots.
 # Half as many do in training, and spare it a fifth of the work.
 MARGIN = 16
@@ -58,8 +66,8 @@ def default_config() -> ConfigDict:
     return cfg
 
 
-def net(cfg: ConfigDict) -> LightGenerator | ResNet:
-    """The Linen module.
+def nets(cfg: ConfigDict) -> dict[str, Net]:
+    """The one net.
 
     Raises:
         InputError: if `model.kind` does not exist.
@@ -67,7 +75,8 @@ def net(cfg: ConfigDict) -> LightGenerator | ResNet:
     kind, shape = cfg.model.kind, {k: v for k, v in cfg.model.items() if k != 'kind'}
     if kind not in KINDS:
         raise InputError(f'config key model.kind is one of {", ".join(KINDS)}, not {kind!r}')
-    return (LightGenerator if kind == 'light' else ResNet)(**shape, dtype=compute_dtype(cfg))
+    module = (LightGenerator if kind == 'light' else ResNet)(**shape, dtype=compute_dtype(cfg))
+    return {'net': Net(module, {'x': arrays(1, cfg.data.size, cfg.data.size, 3)}, multiple=MULTIPLE)}
 
 
 def init(cfg: ConfigDict, rng: jax.Array) -> State:
@@ -80,7 +89,7 @@ def init(cfg: ConfigDict, rng: jax.Array) -> State:
     least = vgg.LEAST if cfg.features else LEAST
     if min(cfg.data.size, cfg.style_size) < least:
         raise InputError(f'config keys data.size and style_size: the features need {least} pixels')
-    params = {'net': net(cfg).init(rng, jnp.zeros((1, cfg.data.size, cfg.data.size, 3)))['params']}
+    params, _ = init_nets(nets(cfg), rng)
     opt = {'net': optimizer(cfg).init(params['net'])}
     ema = jax.tree.map(jnp.copy, params)
     frozen = {}
@@ -116,7 +125,7 @@ def style_picture(cfg: ConfigDict) -> np.ndarray:
     return squared(read_image(cfg.style), cfg.style_size)
 
 
-def apply_style(
+def paint(
     cfg: ConfigDict, params: dict, pictures: jax.Array, whole: dict | None = None, margin: int = MARGIN
 ) -> jax.Array:
     """Pictures [B, H, W, 3] in [-1, 1], of any sides from 8 pixels on, repainted.
@@ -127,13 +136,13 @@ def apply_style(
     """
     h, w = pictures.shape[1:3]
     variables = {'params': params['net']} | (whole or {})
-    made = net(cfg).apply(variables, _framed(pictures, margin))
+    made = nets(cfg)['net'].module.apply(variables, _framed(pictures, margin))
     return made[:, margin : margin + h, margin : margin + w]
 
 
 def statistics(cfg: ConfigDict, params: dict, pictures: jax.Array) -> dict:
     """By what the net normalises pictures [B, H, W, 3] in [-1, 1]: arrays [B, 1, 1, C], none where it does not."""
-    return net(cfg).apply({'params': params['net']}, _framed(pictures, MARGIN), mutable=[WHOLE])[1]
+    return nets(cfg)['net'].module.apply({'params': params['net']}, _framed(pictures, MARGIN), mutable=[WHOLE])[1]
 
 
 def _framed(pictures: jax.Array, margin: int) -> jax.Array:
@@ -177,7 +186,7 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     # The net
     def loss(params: dict) -> tuple[jax.Array, dict]:
         both = jnp.concatenate([pictures, others])
-        made, again = jnp.split(apply_style(cfg, {'net': params}, both, margin=MARGIN // 2), 2)
+        made, again = jnp.split(paint(cfg, {'net': params}, both, margin=MARGIN // 2), 2)
         style, content = extract(frozen['vgg'], made, count)
         inside = slice(MOVE, -MOVE)
         change = (jax.vmap(moved)(made, moves) - again)[:, inside, inside]
@@ -203,5 +212,5 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
 def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:
     """For each example the picture, and what is made of it: [2B, S, S, 3]."""
     pictures = batch['image'].astype(jnp.float32) / 127.5 - 1
-    made = apply_style(cfg, state.ema, pictures)
+    made = paint(cfg, state.ema, pictures)
     return jnp.stack([pictures, made], 1).reshape(-1, *pictures.shape[1:])

@@ -25,10 +25,17 @@ from dfjax.models import vae as models
 from dfjax.models.patchgan import PatchGAN
 from dfjax.ops.devices import mean_over_devices
 from dfjax.ops.jitter import flipped
-from dfjax.systems.state import State, common_config, compute_dtype, optimizer
+from dfjax.systems.state import (
+    Net,
+    State,
+    arrays,
+    common_config,
+    compute_dtype,
+    init_nets,
+    optimizer,
+)
 
 BATCH = 'labelled'
-NETS = ('encoder', 'decoder')
 ACTIVE = 0.01  # nats: a dimension whose KL is below this says nothing
 
 
@@ -56,15 +63,19 @@ def default_config() -> ConfigDict:
     return cfg
 
 
-def nets(cfg: ConfigDict) -> dict:
-    """The Linen modules by name."""
-    dtype = compute_dtype(cfg)
+def nets(cfg: ConfigDict) -> dict[str, Net]:
+    """The nets by name; a discriminator only where `loss.gan` asks for one."""
+    dtype, pictures = compute_dtype(cfg), {'x': arrays(1, cfg.data.size, cfg.data.size, 3)}
     shape = {k: v for k, v in cfg.model.items() if k != 'latent'}
-    return {
-        'encoder': models.Encoder(**cfg.model, dtype=dtype),
-        'decoder': models.Decoder(size=cfg.data.size, **shape, dtype=dtype),
-        'discriminator': PatchGAN(**cfg.discriminator, dtype=dtype),
+    encoder = models.Encoder(**cfg.model, dtype=dtype)
+    decoder = models.Decoder(size=cfg.data.size, **shape, dtype=dtype)
+    found = {
+        'encoder': Net(encoder, pictures, ('mean', 'log_variance')),
+        'decoder': Net(decoder, {'z': arrays(1, cfg.model.latent)}),
     }
+    if cfg.loss.gan:
+        found['discriminator'] = Net(PatchGAN(**cfg.discriminator, dtype=dtype), pictures, multiple=1)
+    return found
 
 
 def init(cfg: ConfigDict, rng: jax.Array) -> State:
@@ -77,36 +88,30 @@ def init(cfg: ConfigDict, rng: jax.Array) -> State:
         raise InputError(f'config key loss.sobel is one of {", ".join(SOBEL_FORMS)}, not {cfg.loss.sobel!r}')
     if cfg.loss.texture and cfg.data.size < TEXTURED:
         raise InputError(f'config key data.size is {TEXTURED} or more with loss.texture, not {cfg.data.size}')
-    net = nets(cfg)
-    keys = jax.random.split(rng, 3)
-    picture = jnp.zeros((1, cfg.data.size, cfg.data.size, 3))
-    params = {
-        'encoder': net['encoder'].init(keys[0], picture)['params'],
-        'decoder': net['decoder'].init(keys[1], jnp.zeros((1, cfg.model.latent)))['params'],
-    }
-    opt = {'nets': optimizer(cfg).init(params)}
-    ema = jax.tree.map(jnp.copy, params)
-    ema['prior'] = {'mean': jnp.zeros(cfg.model.latent), 'square': jnp.eye(cfg.model.latent)}
+    params, _ = init_nets(nets(cfg), rng)
+    generator = {name: p for name, p in params.items() if name != 'discriminator'}
+    opt = {'nets': optimizer(cfg).init(generator)}
     if cfg.loss.gan:
-        params['discriminator'] = net['discriminator'].init(keys[2], picture)['params']
         opt['discriminator'] = optimizer(cfg).init(params['discriminator'])
+    ema = jax.tree.map(jnp.copy, generator)
+    ema['prior'] = {'mean': jnp.zeros(cfg.model.latent), 'square': jnp.eye(cfg.model.latent)}
     return State(step=jnp.zeros((), jnp.int32), params=params, opt=opt, ema=ema)
 
 
 def encode(cfg: ConfigDict, params: dict, pictures: jax.Array) -> jax.Array:
     """Codes [B, latent] of pictures [B, S, S, 3] in [-1, 1]: the means."""
-    return nets(cfg)['encoder'].apply({'params': params['encoder']}, pictures)[0]
+    return nets(cfg)['encoder'].module.apply({'params': params['encoder']}, pictures)[0]
 
 
 def decode(cfg: ConfigDict, params: dict, codes: jax.Array) -> jax.Array:
     """Pictures [B, S, S, 3] in [-1, 1] of codes [B, latent]."""
-    return nets(cfg)['decoder'].apply({'params': params['decoder']}, codes)
+    return nets(cfg)['decoder'].module.apply({'params': params['decoder']}, codes)
 
 
 def generate(cfg: ConfigDict, params: dict, pictures: jax.Array, keys: jax.Array, step: jax.Array) -> tuple:
     """The loss terms; figures of the code and its moments, over all devices; the reconstructions [B, S, S, 3]."""
-    net, w = nets(cfg), cfg.loss
-    mean, log_variance = net['encoder'].apply({'params': params['encoder']}, pictures)
+    w = cfg.loss
+    mean, log_variance = nets(cfg)['encoder'].module.apply({'params': params['encoder']}, pictures)
     noise = jax.vmap(lambda key: jax.random.normal(key, mean.shape[1:]))(keys)
     z = mean + jnp.exp(0.5 * log_variance) * noise  # [B, latent]
     made = decode(cfg, params, z)
@@ -130,7 +135,6 @@ def generate(cfg: ConfigDict, params: dict, pictures: jax.Array, keys: jax.Array
 
 def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     """One update of everything. `batch` is 'labelled' of `dfjax.data.batches`; labels are not looked at."""
-    net = nets(cfg)
 
     # The data of this step
     draws = jax.vmap(lambda key: jax.random.split(key, 2))(batch['key'])  # [B, 2] keys
@@ -140,7 +144,7 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     # Encoder and decoder
     params, opt = dict(state.params), dict(state.opt)
     discriminator = params.pop('discriminator', None)
-    judge = lambda p, x: net['discriminator'].apply({'params': p}, x)
+    judge = lambda p, x: nets(cfg)['discriminator'].module.apply({'params': p}, x)
 
     def loss(params: dict) -> tuple[jax.Array, tuple]:
         terms, *rest, made = generate(cfg, params, pictures, draws[:, 1], state.step)
@@ -163,6 +167,11 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
 
     metrics = mean_over_devices(terms | {'total': sum(terms.values())}) | figures
     return State(step=state.step + 1, params=params, opt=opt, ema=ema), metrics
+
+
+def noise_shape(cfg: ConfigDict) -> tuple[int, ...]:
+    """The shape of one picture's noise."""
+    return (cfg.model.latent,)
 
 
 def from_noise(cfg: ConfigDict, params: dict, noise: jax.Array, truncation: float = 1.0) -> jax.Array:

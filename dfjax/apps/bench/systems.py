@@ -159,13 +159,13 @@ class Ours:
         import jax
 
         state, infer = self.state, INFER[self.cfg.system]
-        params, averages = state.params | state.ema, state.aux.get('batch_stats', {})
+        params = state.params | state.ema
         batch = jax.device_put(self.arrays(INFERRED))
         compiled = jax.jit(lambda *values: infer(self.cfg, self.module, *values))
 
         def times(n: int) -> None:
             for _ in range(n):
-                made = compiled(params, averages, batch)
+                made = compiled(params, batch)
             jax.block_until_ready(made)
 
         return times
@@ -175,14 +175,12 @@ def scaled(picture: dict) -> 'jax.Array':
     return picture['image'] / 127.5 - 1
 
 
-def infer_vae(cfg: 'ConfigDict', vae: 'ModuleType', params: dict, averages: dict, batch: dict) -> 'jax.Array':
+def infer_vae(cfg: 'ConfigDict', vae: 'ModuleType', params: dict, batch: dict) -> 'jax.Array':
     """Reconstructions."""
     return vae.decode(cfg, params, vae.encode(cfg, params, scaled(batch)))
 
 
-def infer_diffusion(
-    cfg: 'ConfigDict', diffusion: 'ModuleType', params: dict, averages: dict, batch: dict
-) -> 'jax.Array':
+def infer_diffusion(cfg: 'ConfigDict', diffusion: 'ModuleType', params: dict, batch: dict) -> 'jax.Array':
     """The pictures behind the batch's, as if they were halfway to noise; no labels."""
     import jax.numpy as jnp
 
@@ -190,25 +188,25 @@ def infer_diffusion(
     return diffusion.guess(cfg, params, scaled(batch), t, 0 * batch['label'])
 
 
-def infer_translation(net: str) -> Callable:
-    """Pictures a, made by a net of pix2pix or CycleGAN."""
-
-    def infer(cfg: 'ConfigDict', module: 'ModuleType', params: dict, averages: dict, batch: dict) -> 'jax.Array':
-        variables = {'params': params[net], 'batch_stats': averages.get(net, {})}
-        return module.nets(cfg)[net].apply(variables, scaled(batch['a']))
-
-    return infer
+def infer_pix2pix(cfg: 'ConfigDict', pix2pix: 'ModuleType', params: dict, batch: dict) -> 'jax.Array':
+    """Pictures a become b."""
+    return pix2pix.translate(cfg, params, scaled(batch['a']))
 
 
-def infer_stargan(cfg: 'ConfigDict', stargan: 'ModuleType', params: dict, averages: dict, batch: dict) -> 'jax.Array':
+def infer_cyclegan(cfg: 'ConfigDict', cyclegan: 'ModuleType', params: dict, batch: dict) -> 'jax.Array':
+    """Pictures a become b."""
+    return cyclegan.translate(cfg, params, scaled(batch['a']), 'ab')
+
+
+def infer_stargan(cfg: 'ConfigDict', stargan: 'ModuleType', params: dict, batch: dict) -> 'jax.Array':
     """The pictures with the labels that they have."""
-    return stargan.nets(cfg)['g'].apply({'params': params['g']}, scaled(batch), batch['label'])
+    return stargan.translate(cfg, params, scaled(batch), batch['label'])
 
 
 INFER = {
     'vae': infer_vae,
     'diffusion': infer_diffusion,
-    'pix2pix': infer_translation('g'),
-    'cyclegan': infer_translation('g_ab'),
+    'pix2pix': infer_pix2pix,
+    'cyclegan': infer_cyclegan,
     'stargan': infer_stargan,
 }

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from dfjax.apps.bench.torch import translation
 from dfjax.apps.bench.torch.latent import Diffusion, Vae
 from dfjax.apps.bench.torch.train import Trainer, linear_rate
-from dfjax.models.translation import sized
+from dfjax.systems.cyclegan import residual_blocks
 
 ADVERSARIAL = {  # as dfjax.losses.gan.LOSSES
     'lsgan': lambda logits, real: (logits.float() - float(real)).square().mean(),
@@ -81,7 +81,8 @@ class CycleGan(Trainer):
     """As `dfjax.systems.cyclegan`."""
 
     def __init__(self, cfg, device: str):
-        model, channels = sized(cfg.model, cfg.data.size), {'a': cfg.model.inputs, 'b': cfg.model.outputs}
+        model, channels = cfg.model.to_dict(), {'a': cfg.model.inputs, 'b': cfg.model.outputs}
+        model['g']['blocks'] = residual_blocks(cfg)
         nets = {f'g_{x}{y}': generator(model, channels[x], channels[y]) for x, y in ('ab', 'ba')}
         nets |= {f'd_{x}': judge(model, channels[x]) for x in 'ab'}
         super().__init__(cfg, device, nets, {side: [name for name in nets if name[0] == side] for side in 'gd'})
