@@ -11,8 +11,10 @@ from fake_faces import write_faces
 from ml_collections import ConfigDict
 
 from dfjax.data.batches import Resident, make_data
+from dfjax.data.faces.quality import pose
 from dfjax.data.names import parse
 from dfjax.data.sets import rendered
+from dfjax.data.sets.open import open_dataset
 from dfjax.data.shuffle import Draw, below, element_seeds, shuffled
 from dfjax.errors import InputError
 
@@ -30,7 +32,13 @@ def sets(tmp_path_factory):
 
 def config(sets, resident_bytes=RESIDENT, **changes) -> ConfigDict:
     data = dict(
-        a=str(sets / 'a'), b=str(sets / 'b'), size=32, face_type='full', straight=False, resident_bytes=resident_bytes
+        a=str(sets / 'a'),
+        b=str(sets / 'b'),
+        size=32,
+        face_type='full',
+        straight=False,
+        uniform_yaw=False,
+        resident_bytes=resident_bytes,
     )
     cfg = ConfigDict(dict(seed=3, batch_size=4, data=data))
     cfg.update_from_flattened_dict(changes)
@@ -125,9 +133,9 @@ def test_what_items_are_drawn_by_differs_everywhere_and_not_by_numpy_or_jax():
     assert len(np.unique(seeds)) == seeds.size
     alike = jax.jit(lambda step: element_seeds(5, step, jnp.asarray(example), 1))(jnp.uint32(7))
     assert (seeds[57] == np.asarray(alike)).all()
-    drawn = below(seeds.ravel(), np.uint32(10), 3)
+    drawn = below(seeds.ravel(), np.int32(10), 3)
     assert np.abs(np.bincount(drawn, minlength=10) / len(drawn) - 0.1).max() < 5 * np.sqrt(0.09 / len(drawn))
-    assert (np.asarray(below(jnp.asarray(seeds.ravel()), jnp.uint32(10), 3)) == drawn).all()
+    assert (np.asarray(below(jnp.asarray(seeds.ravel()), jnp.int32(10), 3)) == drawn).all()
 
 
 # batches
@@ -246,7 +254,11 @@ assert 'u8[2,2,2,3]' in text and 'u8[16,2,2,3]' not in text, text
 
 def test_rendered_faces_by_name():
     cfg = ConfigDict(
-        dict(seed=0, batch_size=2, data=dict(size=32, face_type='full', straight=False, resident_bytes=RESIDENT))
+        dict(
+            seed=0,
+            batch_size=2,
+            data=dict(size=32, face_type='full', straight=False, uniform_yaw=False, resident_bytes=RESIDENT),
+        )
     )
     cfg.data.update(a='render:1:3', b='render:2:2')
     data = make_data(cfg, 'faces_ab')
@@ -254,6 +266,29 @@ def test_rendered_faces_by_name():
     for faces in data.arrays.values():  # eyes, nose and mouth lie on the face
         x, y = (faces['landmarks'][:, 27:68] * 32 - 0.5).round().astype(int).transpose(2, 0, 1)
         assert np.mean([mask[v, u] > 127 for mask, u, v in zip(faces['mask'], x, y)]) > 0.9
+
+
+@pytest.mark.parametrize('limit', [RESIDENT, STREAMED])
+def test_faces_that_look_to_any_side_come_equally_often(limit, monkeypatch):
+    """Of three bins of yaw each has a third of the examples, however many faces it holds, in both modes."""
+    monkeypatch.setattr('dfjax.data.faces.quality.YAW_BINS', 3)
+    monkeypatch.setattr('dfjax.data.faces.quality.YAW_RANGE', 0.3)
+    names = 'render:person:1:0:40+render:person:2:0:8', 'render:person:3:0:12'
+    data = dict(
+        size=32, face_type='full', straight=False, uniform_yaw=True, resident_bytes=limit, **dict(zip('ab', names))
+    )
+    data = make_data(ConfigDict(dict(seed=0, batch_size=16, data=data)), 'faces_ab')
+    found = batches(data, 24)
+    data.close()
+    for side, name in zip('ab', names):
+        faces = open_dataset(name, 32, 'full')
+        yaw = np.deg2rad(pose(faces.landmarks())[:, 0])
+        held = np.histogram(yaw, [-9, -0.1, 0.1, 9])[0]
+        drawn = np.deg2rad(pose(np.concatenate([batch[side]['landmarks'] for batch in found]))[:, 0])
+        share = np.histogram(drawn, [-9, -0.1, 0.1, 9])[0] / len(drawn)
+        expected = (held > 0) / (held > 0).sum()
+        assert np.abs(share - expected).max() < 0.03, (held, share)
+        assert held.max() > 1.5 * held[held > 0].min()  # what is in the set is not even
 
 
 def test_drawing_counts_pictures(monkeypatch):
@@ -286,8 +321,8 @@ def test_bad_configs_get_one_line(sets, tmp_path):
         with pytest.raises(InputError, match=message) as caught:
             make_data(config(sets, **changes), 'faces_ab')
         assert '\n' not in str(caught.value)
-    with pytest.raises(InputError, match="batches of kind 'clips'"):
-        make_data(config(sets), 'clips')
+    with pytest.raises(InputError, match="batches of kind 'films'"):
+        make_data(config(sets), 'films')
     with pytest.raises(InputError, match='batch_size 4 does not split over 3 processes'):
         make_data(config(sets), 'faces_ab', 0, 3)
 

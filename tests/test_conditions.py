@@ -131,7 +131,7 @@ def test_bad_conditions_get_one_line(tmp_path):
 
 
 def test_large_sets_are_kept_and_damaged_ones_drawn_again(tmp_path, monkeypatch):
-    from dfjax.data.sets import rendered
+    from dfjax.data.sets import cache, rendered
 
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
     monkeypatch.setattr(rendered, 'CACHED', 3)
@@ -147,6 +147,6 @@ def test_large_sets_are_kept_and_damaged_ones_drawn_again(tmp_path, monkeypatch)
     assert (image() == first).all() and len(drawn) == 1
     file.write_bytes(file.read_bytes()[:1000])
     assert (image() == first).all() and len(drawn) == 2
-    monkeypatch.setattr(rendered, 'CACHE_BYTES', int(1.5 * file.stat().st_size))
+    monkeypatch.setattr(cache, 'CACHE_BYTES', int(1.5 * file.stat().st_size))
     open_dataset('render:2:3', 32)
     assert len(list(tmp_path.glob('dfjax/render/*'))) == 1 and not file.exists()

@@ -275,16 +275,24 @@ def test_bad_names_get_one_line(tmp_path, monkeypatch):
         ('config key data.source is empty: name the pictures, as --config.data.source=F', 'labelled', empty),
         (r'a name is empty between the \+', 'labelled', dict(source=f'{a}+', labels=())),
         ('config key data.b is empty', 'unpaired', dict(a=a, b='')),
-        ('config key data.a is empty', 'faces_ab', dict(a='', b=PEOPLE, face_type='full', straight=False)),
+        (
+            'config key data.a is empty',
+            'faces_ab',
+            dict(a='', b=PEOPLE, face_type='full', straight=False, uniform_yaw=False),
+        ),
         ('config keys data.source, or data.a and data.b, are empty', 'aligned', dict(source='', a='', b='')),
         ('config key data.b is empty', 'aligned', dict(source='', a=a, b='')),
         ('pictures, where pairs are needed; write pair:CONDITION:render', 'aligned', dict(source=PEOPLE)),
-        ('pictures, where faces are needed', 'faces_ab', dict(a=a, b=a, face_type='full', straight=False)),
+        (
+            'pictures, where faces are needed',
+            'faces_ab',
+            dict(a=a, b=a, face_type='full', straight=False, uniform_yaw=False),
+        ),
         ('pairs, where pictures are needed', 'unpaired', dict(a=f'pair:edges:{a}', b=a)),
         ('pair:edges:: write pair:CONDITION:NAME', 'aligned', dict(source='pair:edges:')),
         ('2 pictures without a partner: 2, 5', 'aligned', dict(a=a, b=b)),
         ('2 and 6 pictures; pairs need as many', 'aligned', dict(a=a, b=PEOPLE)),
-        ("kind 'clips' cannot be made; the kinds are: faces_ab", 'clips', {}),
+        ("kind 'films' cannot be made; the kinds are: faces_ab", 'films', {}),
     ]
     for message, kind, keys in cases:
         with pytest.raises(InputError, match=message) as caught:

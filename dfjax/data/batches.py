@@ -21,24 +21,33 @@ Streamed: `feed(n)` takes the next n batches from Grain's threads, [n, B, ...]; 
 `data.batch_axis` (1; None when resident), the one the loop shards: `P(None, 'data')`. With several processes,
 `make_data(cfg, kind, process, processes)` feeds each its own rows, for `jax.make_array_from_process_local_data`.
 `get_state()` is the position (JSON) after the last `feed`: save it with a checkpoint, before feeding ahead, and give it
-to `set_state` on resuming. A resident set has no position, and both do nothing.
+to `set_state` on resuming, with any number of processes. A resident set has no position, and both do nothing.
 
-Either way the batch is a function of (seed, step) alone, and the same function: every example comes once an epoch,
-epochs are shuffled, and the two modes give the same batches. Under pmap each device asks for its own examples with
-`sample(feed, step, i, part, parts)`, where a streamed feed already holds that part only.
+Either way the batch is a function of (seed, step) alone, and the same function (`shuffle.py`): every example comes once
+an epoch, or, where a set has weights, as often as they say; epochs are shuffled, and the two modes give the same
+batches. Under pmap each device asks for its own examples with `sample(feed, step, i, part, parts)`, where a streamed
+feed already holds that part only.
 
-Batches by kind (`BATCH` of a system), and the keys of `cfg.data` that they read; images are uint8 [B, S, S, 3]:
-    'faces_ab'  {'a': faces, 'b': faces}, where faces = {'image', 'mask': uint8 [B, S, S], 'landmarks': float32
-                [B, 68, 2] in unit coordinates}; both sides shuffled by themselves.   a, b: names of `sets.faces`;
-                face_type; straight: whether images and masks are without shape, see `faces.canonical`
+Batches by kind (`BATCH` of a system), and the keys of `cfg.data` that they read; images are uint8 [B, S, S, 3],
+landmarks float32 [B, 68, 2] in unit coordinates, and names those of `dfjax.data.names`:
+    'faces_ab'  {'a': faces, 'b': faces}, where faces = {'image', 'mask': uint8 [B, S, S], 'landmarks'}; both sides
+                shuffled by themselves.   a, b: faces; face_type; straight: whether images and masks are without shape,
+                see `faces.canonical`; uniform_yaw: whether faces that look to any side come equally often
     'labelled'  {'image', 'label': float32 [B, K] in {0, 1}, 'known': float32 [B, K], 1 where the label is known}.
-                source: a name of `pictures.py`, or several joined by +; labels: names, () for none
-    'unpaired'  {'a': {'image'}, 'b': {'image'}}, each shuffled by itself.   a, b: names of `pictures.py`
+                source; labels: names, () for none
+    'unpaired'  {'a': {'image'}, 'b': {'image'}}, each shuffled by itself.   a, b
     'aligned'   {'a': {'image'}, 'b': {'image'}}: two pictures of the same.   source: a folder of pictures side by side,
-                a video of them, or pair:DOMAIN:NAME, a picture of `pictures.py` and what a domain of `domains.py` makes
-                of it; or a and b: folders with equal names, videos, or `render:` names of as many pictures
-All read `size` and `resident_bytes`; all but 'faces_ab' may have `face_type` and `crop`, see `pictures.open_pictures`.
-The names kept for later kinds: 'clips', 'speech'.
+                a video of them, or pair:CONDITION:NAME; or a and b: folders with equal names, videos, or `render:`
+                names of as many pictures
+    'clips'     {'source': frame, 'driving': frame, 'apart': float32 [B], seconds}, where frame = {'image', 'landmarks',
+                NaN where they are not known}: two frames of one clip.   source: clips, see `sets.clip`
+    'speech'    {'frames': window, 'reference': window, 'sound': float32 [B, W, n], 'apart': float32 [B, W], seconds},
+                where window = {'image': uint8 [B, W, T, S, S, 3], 'landmarks': float32 [B, W, T, 68, 2]}: of each clip
+                W windows of T frames at 25 a second, with the sound at 16 kHz from a quarter of a second before to a
+                quarter after, and T frames of another time, a second away or more: the wrong ones for the sound, and
+                the reference for whose mouth is to be made. T frames later in `sound` is T * 640 samples later.
+                source: clips with sound; frames: T; windows: W
+All read `size` and `resident_bytes`; all but 'faces_ab' `crop`, and the first four `face_type`, see `sets.open`.
 
 `key`, [B] typed random keys, is in every batch: one key an example, from the seed, the step and the example's place in
 the whole batch; what is drawn from it does not depend on how the batch is split over devices.

@@ -10,9 +10,12 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from dfjax.data.faces.canonical import straighten
+from dfjax.data.faces.quality import uniform_yaw
 from dfjax.data.media.image import squared
 from dfjax.data.names import Joined as JoinedName
 from dfjax.data.names import Pair, Stored, parse
+from dfjax.data.sets.clip import open_clips
+from dfjax.data.sets.clips import TwoFrames, Windows
 from dfjax.data.sets.dataset import Dataset, Joined, Mapped
 from dfjax.data.sets.images import ImageFolder
 from dfjax.data.sets.open import in_condition, open_dataset
@@ -33,7 +36,7 @@ def open_streams(kind: str, data: ConfigDict) -> Streams:
         raise InputError(f'batches of kind {kind!r} cannot be made; the kinds are: {", ".join(KINDS)}')
     streams = KINDS[kind](data)
     for source in streams.values():
-        if len(source) < 2:
+        if len(source) < 2 and kind not in ('clips', 'speech'):  # a clip is many pictures
             what = 'face' if kind == 'faces_ab' else 'picture'
             raise InputError(f'{source.name}: only {len(source)} {what}; at least 2 are needed')
     return streams
@@ -55,6 +58,8 @@ def _faces_ab(data: ConfigDict) -> Streams:
         if not hasattr(faces, 'face_type'):
             raise InputError(f'{name}: pictures, where faces are needed; `dfjax extract` makes a face set of them')
         streams[side] = Mapped(faces, part)
+        if data.uniform_yaw:
+            streams[side].weights = uniform_yaw(faces.landmarks())
     return streams
 
 
@@ -80,6 +85,16 @@ def _aligned(data: ConfigDict) -> Streams:
     if not data.get('a') and not data.get('b'):
         raise InputError('config keys data.source, or data.a and data.b, are empty: name pairs, or two folders')
     return {WHOLE: Aligned(*(_open(name, data) for name in _names(data, 'a', 'b').values()))}
+
+
+def _clips(data: ConfigDict) -> Streams:
+    name = parse(_names(data, 'source')['source'])
+    return {WHOLE: TwoFrames(name, open_clips(name, data.size, data.crop))}
+
+
+def _speech(data: ConfigDict) -> Streams:
+    name = parse(_names(data, 'source')['source'])
+    return {WHOLE: Windows(name, open_clips(name, data.size, data.crop), data.frames, data.windows)}
 
 
 def _names(data: ConfigDict, *keys: str) -> dict[str, str]:
@@ -176,4 +191,6 @@ KINDS: dict[str, Callable[[ConfigDict], Streams]] = {
     'labelled': _labelled,
     'unpaired': _unpaired,
     'aligned': _aligned,
+    'clips': _clips,
+    'speech': _speech,
 }

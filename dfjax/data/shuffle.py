@@ -114,8 +114,8 @@ def element_seeds(seed: int, step: Any, example: Any, salt: int = 0) -> Any:
 
 
 def below(seed: Any, limit: Any, salt: int) -> Any:
-    """Whole numbers uint32 [B] below `limit` (uint32, at most 2**16) by a hash of seeds uint32 [B]; NumPy or JAX."""
-    return ((mix(seed ^ _spread(salt)) >> np.uint32(16)) * limit) >> np.uint32(16)
+    """Whole numbers int32 [...] below `limit` (int32 [...], 1 or more) by a hash of seeds uint32; NumPy or JAX."""
+    return (mix(seed ^ _spread(salt)) % limit.astype(np.uint32)).astype(np.int32)
 
 
 def mix(x: Any) -> Any:

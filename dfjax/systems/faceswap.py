@@ -57,6 +57,7 @@ def default_config() -> ConfigDict:
     cfg.system = 'faceswap'
     cfg.batch_size = 16  # of each side
     cfg.data = dict(a='render:1:256', b='render:2:256', size=160, face_type='full', straight=True, resident_bytes=2**30)
+    cfg.data.uniform_yaw = False  # whether faces that look to any side come equally often
     cfg.input_size = 64  # side of the picture that the encoder sees
     cfg.model = autoencoder.LIGHT
     cfg.discriminator = dict(width=64, layers=3, norm='instance')

@@ -23,6 +23,9 @@ _RIGID = {
     54: (25, 66, 16),
 }
 
+YAW_BINS = 128  # bins of yaw, of which each is drawn as often as the others
+YAW_RANGE = 1.2  # radians to either side; faces beyond are in the last bins
+
 
 def pose(landmarks: np.ndarray) -> np.ndarray:
     """Yaw, pitch and roll of faces, from the rigid face whose weak perspective picture fits them best.
@@ -46,6 +49,13 @@ def pose(landmarks: np.ndarray) -> np.ndarray:
     pitch = -np.arctan2(normal[:, 1], np.hypot(normal[:, 0], normal[:, 2]))
     roll = np.arctan2(rows[:, 1, 0], rows[:, 0, 0])
     return np.rad2deg(np.stack([yaw, pitch, roll], 1))
+
+
+def uniform_yaw(landmarks: np.ndarray) -> np.ndarray:
+    """Weights [N] by which faces [N, 68, 2] that look to any side are drawn equally often, as in DeepFaceLab."""
+    yaw = np.deg2rad(pose(landmarks)[:, 0])
+    bins = np.digitize(yaw, np.linspace(-YAW_RANGE, YAW_RANGE, YAW_BINS + 1)[1:-1])
+    return 1 / np.bincount(bins, minlength=YAW_BINS)[bins]
 
 
 def sharpness(picture: np.ndarray, mask: np.ndarray) -> float:

@@ -130,3 +130,7 @@ class Joined(Dataset):
             raise IndexError(index)
         k = int(np.searchsorted(self.ends, index, side='right'))
         return self.sources[k].read(index - int(self.ends[k]) + len(self.sources[k]), seed)
+
+    def landmarks(self) -> np.ndarray:
+        """Of all faces: float32 [N, 68, 2] in unit coordinates; only where all sets are of faces."""
+        return np.concatenate([source.landmarks() for source in self.sources])

@@ -4,31 +4,25 @@
     render:person:WHO:SEED:COUNT        the person WHO in random poses and expressions, light and room those of WHO
     render:people:SEED:COUNT            each another person of `render.people`, with its labels
 
-Drawing takes 20 ms a picture and 60 a person, so large sets are kept in the user's cache (`$XDG_CACHE_HOME/dfjax`, as
-long as the renderer's code stays the same, the newest 2 GiB).
+Drawing takes 20 ms a picture and 60 a person, so large sets are kept in the user's cache, see `sets.cache`.
 """
 
-import contextlib
-import hashlib
-import os
-import zipfile
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 from tqdm import tqdm
 
 from dfjax.data.faces import align, warp
-from dfjax.data.media.output import atomic_path
 from dfjax.data.names import Rendered
+from dfjax.data.sets.cache import cached
 from dfjax.data.sets.dataset import Dataset
 from dfjax.errors import InputError
 from dfjax.ops.geometry import to_unit
 
 FACE_TYPE = 'whole_face'  # by default: hair and chin show
-CHUNK = 256  # pictures drawn at a time: frames are larger than faces
-CACHED = 64  # pictures or more
-CACHE_BYTES = 2 * 2**30
+CHUNK = 256  # pictures drawn at a time, which bounds memory: frames are larger than faces
+CACHED = 64  # pictures from which on a set is kept in the cache
 
 
 class RenderedFaces(Dataset):
@@ -44,13 +38,11 @@ class RenderedFaces(Dataset):
         name = replace(name, condition='')
         self.name, self.face_type = str(name), face_type
         identity, motion, self.labels = _moments(name)
-        path = _cache_path(self.name, size, face_type) if len(motion['yaw']) >= CACHED else None
         several = np.ndim(identity['skin']) > 0
         skin = 192 if several and size <= 96 else 384  # every person's is drawn: no finer than is seen
-        self._drawn = _load(path)
-        if self._drawn is None:
-            self._drawn = _draw(self.name, identity, motion, size, face_type, skin)
-            _save(path, self._drawn)
+        draw = partial(_draw, self.name, identity, motion, size, face_type, skin)
+        keep = len(motion['yaw']) >= CACHED
+        self._drawn = cached(f'{self.name} {size} {face_type}', __file__, draw) if keep else draw()
 
     def __len__(self) -> int:
         return len(self._drawn['image'])
@@ -100,41 +92,3 @@ def _draw(name: str, identity: dict, motion: dict, size: int, face_type: str, sk
             chunks.append(chunk | {'landmarks': np.float32(points)})
             bar.update(len(points))
     return {k: np.concatenate([chunk[k] for chunk in chunks]) for k in chunks[0]}
-
-
-def _cache_path(name: str, size: int, face_type: str) -> Path:
-    """Where a set is kept; a change of the code that draws it is another place."""
-    from dfjax.data import render
-
-    digest = hashlib.sha256(f'{name} {size} {face_type}'.encode())
-    for file in sorted(
-        [*Path(render.__file__).parent.glob('*.py'), *map(Path, (align.__file__, warp.__file__, __file__))]
-    ):
-        digest.update(file.read_bytes())
-    cache = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache')
-    return cache / 'dfjax' / 'render' / f'{digest.hexdigest()[:32]}.npz'
-
-
-def _load(path: Path | None) -> dict[str, np.ndarray] | None:
-    """What was saved, or None; a damaged file is as good as none."""
-    if path is None or not path.is_file():
-        return None
-    with contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile):
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
-        os.utime(path)
-        return arrays
-    return None
-
-
-def _save(path: Path | None, arrays: dict[str, np.ndarray]) -> None:
-    """Saves arrays and deletes what was not used for longest; where that is not possible, does nothing."""
-    if path is None:
-        return
-    with contextlib.suppress(OSError, InputError):
-        with atomic_path(path, force=True) as temporary, open(temporary, 'wb') as file:
-            np.savez(file, **arrays)
-        files = sorted(path.parent.glob('*.npz'), key=lambda p: p.stat().st_mtime, reverse=True)
-        for file, total in zip(files, np.cumsum([p.stat().st_size for p in files])):
-            if total > CACHE_BYTES:
-                file.unlink()
