@@ -17,6 +17,7 @@ MODULES = 90
 
 BAD = {  # verb: arguments of an input that is not there
     'swap': ['--face', '{none}', '--into', '{none}', '-o', '{out}.mp4', '--steps', '1'],
+    'animate': ['--image', '{none}', '--driving', 'talk', '-o', '{out}.mp4'],
     'extract': ['{none}', '-o', '{out}'],
     'sort': ['{none}', '--by', 'blur'],
     'check': ['{none}'],

@@ -1,0 +1,197 @@
+"""What drives a picture: the motion of a face in a video, of a file of one, or of a rendered head that talks."""
+
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from dfjax.data.faces.analyse import Analysis
+from dfjax.data.faces.face import Face
+from dfjax.data.media.output import atomic_path
+from dfjax.errors import InputError, ReadError
+from dfjax.inference import head as heads
+from dfjax.inference.head import Motion
+
+SIGMA = 0.65 / 30  # seconds, of the gaussian over time: halves the jitter and leaves blinks
+COVERED = 0.15  # distances between the eyes: landmarks that are further off any head are none, as of a covered mouth
+LOST = 2  # frames without the face, after which it is the same shot that goes on
+TALK_SECONDS, TALK_FPS, LONGEST_TALK = 10, 25, 600
+TALK_SIZE = 256  # pixels of the picture that a talking head is seen in
+VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Driver:
+    """A face that moves for T frames.
+
+    Attributes:
+        name: what it was read from.
+        motion: [T].
+        landmarks: float32 [T, 68, 2] in the driver's pixels.
+        times: [T] seconds.
+        shots: int [T], the number of the shot that a frame belongs to.
+        known: bool [T]; elsewhere no face was seen, and the motion is that of its neighbours in time.
+    """
+
+    name: str
+    motion: Motion
+    landmarks: np.ndarray
+    times: np.ndarray
+    shots: np.ndarray
+    known: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    @property
+    def fps(self) -> float:
+        """Frames a second, the average."""
+        return 25.0 if len(self) < 2 else float((len(self) - 1) / (self.times[-1] - self.times[0]))
+
+
+def make_driver(name: str, landmarks: np.ndarray, times: np.ndarray, shots: np.ndarray, known: np.ndarray) -> Driver:
+    """Fits the head to landmarks [T, 68, 2] at known frames [T] bool, fills the others, smooths.
+
+    Raises:
+        InputError: a face is seen nowhere.
+    """
+    head, known = heads.load_head(), known.copy()
+    if not known.any():
+        raise InputError(f'{name}: no face that could drive another; give a video that shows one from the front')
+    identity = heads.fit_identity(head, landmarks[known])
+    fitted = heads.fit_motion(head, landmarks[known], identity)
+    off = np.linalg.norm(fitted.residual, axis=-1).mean(-1) > COVERED
+    if off.all():
+        raise InputError(f'{name}: its face is covered or turned away throughout; give another video')
+    known[np.flatnonzero(known)[off]] = False
+    fitted = fitted[~off]
+    rows = np.flatnonzero(known)
+    filled = {field: _fill(rows, getattr(fitted, field), len(known), shots) for field in heads.PER_FRAME}
+    motion = Motion(**filled, identity=identity)
+    for shot in np.unique(shots):
+        part = shots == shot
+        smoothed = heads.smooth(motion[part], times[part], SIGMA)
+        for field in heads.PER_FRAME:
+            getattr(motion, field)[part] = getattr(smoothed, field)
+    return Driver(name, motion, _fill(rows, landmarks[known], len(known), shots), times, shots, known)
+
+
+def _fill(rows: np.ndarray, values: np.ndarray, count: int, shots: np.ndarray) -> np.ndarray:
+    """Values [N, ...] known at rows [N], for `count` rows: between two of one shot on a line, else the nearest."""
+    out = np.empty((count, *values.shape[1:]), values.dtype)
+    at = np.arange(count)
+    after = np.clip(np.searchsorted(rows, at), 0, len(rows) - 1)
+    before = np.clip(np.searchsorted(rows, at, 'right') - 1, 0, len(rows) - 1)
+    before = np.where(shots[rows[before]] != shots, after, before)
+    after = np.where(shots[rows[after]] != shots, before, after)
+    step = np.maximum(rows[after] - rows[before], 1)
+    t = np.clip((at - rows[before]) / step, 0, 1).reshape(-1, *[1] * (values.ndim - 1))
+    out[:] = (1 - t) * values[before] + t * values[after]
+    return out
+
+
+def driver_of(analysis: Analysis) -> Driver:
+    """The motion of the person whose faces an analysis of one video or picture has.
+
+    Raises:
+        InputError: as `make_driver`.
+    """
+    faces: Sequence[Face] = sorted(analysis.faces, key=lambda face: face.frame)
+    count = analysis.frames
+    landmarks, known = np.zeros((count, 68, 2), np.float32), np.zeros(count, bool)
+    frames, seen = np.array([face.frame for face in faces]), np.array([face.time for face in faces])
+    step = np.median(np.diff(seen) / np.diff(frames)) if len(frames) > 1 else 0.04
+    times = np.interp(np.arange(count), frames, seen)
+    times[: frames[0]] -= step * np.arange(frames[0], 0, -1)
+    times[frames[-1] + 1 :] += step * np.arange(1, count - frames[-1])
+    shots, shot = np.zeros(count, int), 0
+    for n, face in enumerate(faces):
+        landmarks[face.frame], known[face.frame] = face.landmarks, True
+        cut = n and face.track != faces[n - 1].track and face.frame - faces[n - 1].frame <= LOST
+        shot += bool(cut)
+        shots[face.frame :] = shot
+    return make_driver(analysis.source, landmarks, times, shots, known)
+
+
+def parse_talk(name: str) -> tuple[int, float]:
+    """Seed and seconds of 'talk', 'talk:SEED' or 'talk:SEED:SECONDS'."""
+    words = name.split(':')
+    seed, seconds = (words + ['0', str(TALK_SECONDS)][len(words) - 1 :])[1:3]
+    try:
+        length = float(seconds)
+    except ValueError:
+        length = 0.0
+    if words[0] != 'talk' or len(words) > 3 or not seed.isdecimal() or not 0 < length <= LONGEST_TALK:
+        raise InputError(f'{name}: write talk, talk:SEED or talk:SEED:SECONDS, as in talk:7 or talk:7:20')
+    return int(seed), length
+
+
+def talk(name: str) -> Driver:
+    """A rendered head that talks and looks about, by name: its motion alone, no picture is drawn.
+
+    Raises:
+        InputError: as `parse_talk`.
+    """
+    seed, seconds = parse_talk(name)
+    from dfjax.data.render import animate, random_identity
+    from dfjax.data.render.features import landmarks
+    from dfjax.data.render.head import head, moment
+    from dfjax.data.render.trace import camera
+
+    count = max(1, round(seconds * TALK_FPS))
+    who = {name: float(value) for name, value in random_identity(seed).items()}
+    how, still = animate(seed, count, TALK_FPS), head(who)
+    points = np.zeros((count, 68, 2), np.float32)
+    for n in range(count):
+        now = {name: float(value[n]) for name, value in how.items()}
+        surface = moment(who, now, still)
+        points[n] = camera(now, TALK_SIZE).project(landmarks(who, now, surface.skin, still.rest))
+    times = np.arange(count) / TALK_FPS
+    return make_driver(name, points, times, np.zeros(count, int), np.ones(count, bool))
+
+
+def save_motion(driver: Driver, path: Path | str, force: bool = False) -> None:
+    """Writes a driver as .npz: small, without pictures; `load_motion` gives it back."""
+    arrays = {name: np.float32(getattr(driver.motion, name)) for name in heads.PER_FRAME}
+    arrays |= {'identity': driver.motion.identity, 'landmarks': driver.landmarks, 'times': driver.times}
+    arrays |= {'shots': driver.shots, 'known': driver.known, 'dfjax_motion': np.array(VERSION)}
+    with atomic_path(path, force) as part:
+        np.savez_compressed(part, **arrays)
+
+
+def load_motion(path: Path | str) -> Driver:
+    """Reads what `save_motion` wrote.
+
+    Raises:
+        ReadError: missing, damaged, or no such file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ReadError(path, 'no such file')
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = dict(file)
+        version = int(arrays.pop('dfjax_motion'))
+        motion = {name: arrays.pop(name).astype(np.float64) for name in (*heads.PER_FRAME, 'identity')}
+        driver = Driver(str(path), Motion(**motion), **arrays)
+        if version != VERSION or not len({len(row) for row in (driver.times, driver.landmarks, driver.motion)}) == 1:
+            raise ValueError
+        return driver
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+        raise ReadError(path, 'no motion that dfjax saved, or damaged; make it with --save-motion') from None
+
+
+def steady(driver: Driver) -> Driver:
+    """The same at steady times: of frames that do not follow each other evenly, the nearest."""
+    count = max(1, round((driver.times[-1] - driver.times[0]) * driver.fps) + 1)
+    times = driver.times[0] + np.arange(count) / driver.fps
+    rows = np.abs(driver.times[None] - times[:, None]).argmin(1) if count < 4 else _nearest(driver.times, times)
+    parts = {name: getattr(driver, name)[rows] for name in ('motion', 'landmarks', 'shots', 'known')}
+    return replace(driver, times=times, **parts)
+
+
+def _nearest(times: np.ndarray, at: np.ndarray) -> np.ndarray:
+    after = np.clip(np.searchsorted(times, at), 1, len(times) - 1)
+    return np.where(at - times[after - 1] <= times[after] - at, after - 1, after)
