@@ -7,12 +7,11 @@ import jax
 import numpy as np
 import pytest
 
-from dfjax.inference.importing import config_of, model_of, read_net
+from dfjax.inference.importing import config_of, read_net, weights_of
 from dfjax.losses.gan import adversarial, gradient_penalty
 from dfjax.losses.labels import binary_cross_entropy, cross_entropy
 from dfjax.systems import load_system
 from dfjax.weights.layers import expected
-from dfjax.weights.tables import NETS
 
 
 @pytest.fixture(autouse=True)
@@ -25,13 +24,13 @@ def full_precision():
 def imported(system: str, net: str, name: str, salt: str | None = None):
     """A net's function of (variables, arguments), and its variables."""
     sizes, variables = read_net(system, net, golden.weights(name, salt))
-    return load_system(system).nets(config_of(system, model_of(system, sizes)))[net].module.apply, variables
+    return load_system(system).nets(config_of(system, sizes))[net].module.apply, variables
 
 
 def gradient_norms(system: str, net: str, name: str, gradient) -> list[float]:
     """One L2 norm a parameter, in the order of the file."""
-    sizes = NETS[system][net].sizes(golden.weights(name))
-    table = NETS[system][net].layers(model_of(system, sizes))
+    sizes = weights_of(system).NETS[net].sizes(golden.weights(name))
+    table = weights_of(system).NETS[net].layers(config_of(system, sizes).model)
     there = {entry[0]: path for path, entry in expected(table, gradient).items()}
 
     def at(path: tuple):

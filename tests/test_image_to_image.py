@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from dfjax.config import build
 from dfjax.errors import InputError
-from dfjax.inference.importing import model_of, read_net
+from dfjax.inference.importing import config_of, read_net
 from dfjax.models.light import LightGenerator
 from dfjax.models.norm import Dropout
 from dfjax.ops.jitter import jitter
@@ -129,7 +129,7 @@ def test_cyclegans_generator_terms_are_the_originals():
         'd_a': imported('cyclegan', 'd_a', 'cyclegan_discriminator', other),
     }
     params = {net: tree for net, (_, tree) in found.items()}
-    cfg = original('cyclegan', {'model': model_of('cyclegan', found['g_ab'][0] | found['d_a'][0])})
+    cfg = original('cyclegan', {'model': config_of('cyclegan', found['g_ab'][0] | found['d_a'][0]).model})
     part = lambda side: {net: tree for net, tree in params.items() if net[0] == side}
     with jax.default_matmul_precision('highest'):
         terms, _ = jax.jit(lambda g, d, real: cyclegan.generate(cfg, g, d, real))(part('g'), part('d'), real)
@@ -153,7 +153,7 @@ def test_stargans_terms_are_the_originals():
     (g_sizes, g), (d_sizes, d) = (
         imported('stargan', net, f'stargan_{word}') for net, word in (('g', 'generator'), ('d', 'discriminator'))
     )
-    model = model_of('stargan', g_sizes | d_sizes)
+    model = config_of('stargan', g_sizes | d_sizes).model
     labels = [f'label_{k}' for k in range(data['c_org'].shape[1])]
     cfg = original('stargan', {'model': model, 'data.size': model['size'], 'data.labels': labels})
     known = np.ones_like(data['c_org'])

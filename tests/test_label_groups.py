@@ -16,8 +16,8 @@ from dfjax.data.media.image import read_image, write_image
 from dfjax.errors import InputError
 from dfjax.evaluation import stargan as figures_stargan
 from dfjax.inference.importing import import_run
+from dfjax.inference.labels import wanted_labels
 from dfjax.inference.run import Run, load_run
-from dfjax.inference.translate import wanted_labels
 from dfjax.losses.labels import binary_cross_entropy
 from dfjax.systems import stargan
 
@@ -161,12 +161,12 @@ def test_figures_where_one_group_excludes():
         return draw(c[:, :5])
 
     see = lambda pictures: np.stack(pictures)[:, 0, :, 0] > 127
-    report = figures_stargan.judge(cfg, list('abcde'), rows, paint, see)
+    report = figures_stargan.measure(cfg, list('abcde'), rows, paint, see)
     assert report['label_accuracy'] == report['kept_accuracy'] == 1 and report['recon_l1'] == 0
     counts = [(rows['known'][:, k] > 0).sum() for k in range(2)]
     counts += [((rows['known'] > 0) & (rows['label'] == 0))[:, k].sum() for k in range(2, 5)]  # that can be turned
     assert [len(c) for c in told[::2]] == counts
-    idle = figures_stargan.judge(cfg, list('abcde'), rows, lambda pictures, c: pictures, see)
+    idle = figures_stargan.measure(cfg, list('abcde'), rows, lambda pictures, c: pictures, see)
     assert idle['label_accuracy'] == 0 and idle['kept_accuracy'] == 1
 
 

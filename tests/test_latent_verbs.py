@@ -250,9 +250,9 @@ def test_a_diffusion_model_keeps_what_is_outside_the_mask_or_little_changed(runs
     ('system', 'words', 'line'),
     [
         ('vae', ['-n', '0'], '--n 0: give 1 or more'),
-        ('vae', ['--steps', '5'], '--steps: for runs of system diffusion'),
-        ('vae', ['--invert', 'x.png'], '--invert: for runs of system gan'),
-        ('diffusion', ['--truncation', '0.5'], 'for runs of system vae and gan'),
+        ('vae', ['--steps', '5'], 'which cannot denoiser; can: diffusion'),
+        ('vae', ['--invert', 'x.png'], 'which cannot style and decode; can: gan'),
+        ('diffusion', ['--truncation', '0.5'], 'which cannot from_noise; can: vae, gan'),
         ('diffusion', ['--label', 'hat=1'], "'hat' is unknown to the run; there are: smile, glasses"),
         ('diffusion', ['--label', 'smile=2'], 'give 1 (with) or 0 (without)'),
         ('diffusion', ['--mask', '{picture}'], 'give --init IN'),

@@ -20,9 +20,10 @@ from dfjax.errors import InputError
 from dfjax.evaluation import cyclegan as figures_cyclegan
 from dfjax.evaluation import pix2pix as figures_pix2pix
 from dfjax.evaluation import stargan as figures_stargan
+from dfjax.inference.labels import label_names, wanted_labels
 from dfjax.inference.run import Run
 from dfjax.inference.tiles import fade, starts
-from dfjax.inference.translate import Translator, label_names, wanted_labels
+from dfjax.inference.translate import Translator
 from dfjax.systems import load_system
 
 RNG = np.random.default_rng(0)
@@ -204,8 +205,8 @@ def test_labels_as_words():
     [
         ('star', {}, 'say what to make, as in --to smile=1; there are: smile, glasses'),
         ('star', {'to': {'hat': 1}}, "has no label 'hat'; it has: smile, glasses"),
-        ('star', {'to': {'smile': 1}, 'side': 'ab'}, '--side is for runs of cyclegan; .* is one of stargan'),
-        ('run', {'to': {'smile': 1}}, '--to is for runs of stargan; .* is one of pix2pix'),
+        ('star', {'to': {'smile': 1}, 'side': 'ab'}, "--side ab: .* a run of system 'stargan', which goes one way"),
+        ('run', {'to': {'smile': 1}}, "--to: .* a run of system 'pix2pix', which cannot told; can: stargan"),
         ('run', {'tile': 16}, 'tiles of 16 pixels are too small for this net; give 32 or more'),
         ('run', {'size': 3}, '--size 3: give 8 or more'),
         ('run', {'batch_size': 0}, '--batch-size 0: give 1 or more'),

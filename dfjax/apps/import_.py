@@ -39,22 +39,18 @@ def run(args: argparse.Namespace) -> dict:
         if net in files:
             raise InputError(f'{net} is given twice: {files[net]} and {path}')
         files[net] = path
-    numbers = {name: _numbers(f'--{name}', getattr(args, name)) for name in ('groups', 'exclusive')}
-    report = import_run(args.system, files, args.out, args.force, **numbers)
-    model = report['model']
-    if args.system == 'stargan' and model['g']['labels'] > model['d']['labels'] and not report['groups']:
-        print(
-            f'{args.out}: trained on several data sets; how many labels each has is not in the shapes: for `dfjax '
-            'translate`, import with --groups',
-            file=sys.stderr,
-        )
+    options = {name: getattr(args, name) for name in ('groups', 'exclusive')}
+    options = {name: _numbers(f'--{name}', text) for name, text in options.items() if text is not None}
+    report = import_run(args.system, files, args.out, args.force, **options)
+    if hint := report.pop('hint', None):
+        print(f'{args.out}: {hint}', file=sys.stderr)
     return report
 
 
-def _numbers(option: str, text: str | None) -> tuple[int, ...]:
+def _numbers(option: str, text: str) -> tuple[int, ...]:
     from dfjax.errors import InputError
 
-    words = text.split(',') if text is not None else []
+    words = text.split(',')
     if not all(word.strip().isdecimal() for word in words):
         raise InputError(f'{option} {text}: give numbers joined by commas, as 5,8')
     return tuple(map(int, words))

@@ -11,7 +11,7 @@ from dfjax.errors import InputError
 
 EXAMPLE = 'dfjax sample --run runs/gan -n 16 -o sheet.png --truncation 0.8'
 SOLVERS = ('dpm++', 'ddim', 'ddpm')
-DIFFUSION = ('steps', 'solver', 'label', 'guidance', 'init', 'strength', 'mask')  # options of a diffusion model alone
+OF_DENOISERS = ('steps', 'solver', 'label', 'guidance', 'init', 'strength', 'mask')  # options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict:
     """Samples as the arguments say; returns the report."""
-    options = {name: getattr(args, name) for name in DIFFUSION if getattr(args, name) is not None}
+    options = {name: getattr(args, name) for name in OF_DENOISERS if getattr(args, name) is not None}
     if 'label' in options:
         from dfjax.apps.edit import parse_amounts
 
@@ -95,7 +95,7 @@ def sample(
     count = (1 if 'mask' in options else 16) if count is None else count
     check_numbers(n=count)
     out = check_out(Path(out), interpolate, force)
-    run = load_run(run) if isinstance(run, str | Path) else run
+    run = load_run(run, can='noise_shape') if isinstance(run, str | Path) else run
     check_options(run, truncation, interpolate, invert, options)
     if invert:
         made, extra = _inverted(run, invert, whole)
@@ -136,13 +136,17 @@ def is_animation(out: Path, interpolate: int) -> bool:
 
 def check_options(run, truncation: float | None, interpolate: int, invert: str | None, options: Mapping) -> None:
     """Raises InputError for what a run's system cannot do."""
+    from dfjax.inference.run import check_can
+
     system = run.cfg.system
-    if options and system != 'diffusion':
-        raise InputError(f'--{min(options)}: for runs of system diffusion; {run.path} is one of {system!r}')
-    if truncation is not None and (system == 'diffusion' or not math.isfinite(truncation)):
-        raise InputError(f'--truncation {truncation:g}: a number, for runs of system vae and gan; this is {system!r}')
-    if invert and system != 'gan':
-        raise InputError(f'--invert: for runs of system gan; {run.path} is one of {system!r}')
+    if options:
+        check_can(run.path, system, 'denoiser', f'--{min(options)}')
+    if truncation is not None:
+        check_can(run.path, system, 'from_noise', '--truncation')
+        if not math.isfinite(truncation):
+            raise InputError(f'--truncation {truncation:g}: give a number')
+    if invert:
+        check_can(run.path, system, ('style', 'decode'), '--invert')
     if 'init' in options and interpolate:
         raise InputError('--interpolate is between samples; leave it out with --init')
     for name in ('strength', 'mask'):
@@ -161,7 +165,7 @@ def _sampled(run, count, seed, truncation, interpolate, options: dict, whole: bo
 
     noise = sampling.draw_noise(run, count, seed)
     noise = sampling.interpolated(noise, interpolate) if interpolate else noise
-    if run.cfg.system != 'diffusion':
+    if hasattr(run.system, 'from_noise'):
         return sampling.make(run, noise, 1.0 if truncation is None else truncation)
     part = white = None
     if 'init' in options:

@@ -12,10 +12,10 @@ EXAMPLE = 'dfjax translate --run runs/stargan anna.mp4 -o out.mp4 --to smile=1,g
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = f'Example: {EXAMPLE}\n\nAsk the people shown for their consent.'
     parser.add_argument('input', metavar='IN', help='a picture, a video or a folder of them')
-    parser.add_argument('--run', required=True, metavar='W', help='the folder of a run of pix2pix, cyclegan or stargan')
+    parser.add_argument('--run', required=True, metavar='W', help='the folder of a run that translates')
     parser.add_argument('-o', '--out', required=True, metavar='OUT', help='what to write, of the same kind')
-    parser.add_argument('--side', choices=('ab', 'ba'), help='cyclegan: from a to b (default), or from b to a')
-    parser.add_argument('--to', metavar='LABELS', help='stargan: NAME=0 or 1, joined by commas; others stay')
+    parser.add_argument('--side', choices=('ab', 'ba'), help='of two: from a to b (default), or from b to a')
+    parser.add_argument('--to', metavar='LABELS', help='labels: NAME=0 or 1, joined by commas; others stay')
     parser.add_argument(
         '--size', type=int, metavar='N', help='make pictures N pixels high or wide, whichever is less, for the net'
     )
@@ -86,7 +86,7 @@ def translate(
     """
     from dfjax.data.media.progress import bar
     from dfjax.inference.frames import plan_outputs, run_job
-    from dfjax.inference.run import load_run
+    from dfjax.inference.run import check_can, load_run
     from dfjax.inference.translate import TranslateJob, Translator
     from dfjax.training.parallel import enable_compilation_cache
 
@@ -95,12 +95,11 @@ def translate(
             raise InputError(f'{name} {value}: give {least} or more')
     enable_compilation_cache()
     plan = plan_outputs(source, out, force)
-    run = load_run(run) if isinstance(run, str | Path) else run
-    job = TranslateJob(Translator(run, side or 'ab', batch_size, tile), to, size)
-    for given, option, system in ((side, '--side', 'cyclegan'), (to, '--to', 'stargan')):
-        if given is not None and run.cfg.system != system:
-            raise InputError(f'{option} is for runs of {system}; {run.path} is one of {run.cfg.system}')
-    if run.cfg.system == 'stargan':
-        job.check_labels()
+    run = load_run(run, can='translate') if isinstance(run, str | Path) else run
+    if side is not None and len(run.system.DIRECTIONS) < 2:
+        raise InputError(f'--side {side}: {run.path} is a run of system {run.cfg.system!r}, which goes one way')
+    if to is not None:
+        check_can(run.path, run.cfg.system, 'told', '--to')
+    job = TranslateJob(Translator(run, side, batch_size, tile), to, size)
     with bar(f'writing {Path(out).name}', progress) as tick:
         return run_job(job, plan, tick)

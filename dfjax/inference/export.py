@@ -39,7 +39,7 @@ def export_net(net: OpenNet, out: Path | str, side: int | None = None, force: bo
     shapes = export_shapes(net, side)
     with atomic_path(out, force) as part:
         with jax.default_matmul_precision('highest'):
-            function = jax.jit(lambda arrays: net.function(net.variables, arrays))
+            function = jax.jit(lambda arrays: net(net.variables, arrays))
             exported = jax.export.export(function, platforms=PLATFORMS)(shapes)
         part.write_bytes(exported.serialize())
         size = part.stat().st_size

@@ -6,20 +6,19 @@
 Everything is computed in float32, at full precision on accelerators too.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from dfjax.config import build
 from dfjax.errors import InputError
 from dfjax.inference.run import Run
+from dfjax.systems.state import Net
 
-BATCH = 8  # pictures at once
-SIDE = 256  # of a net that takes any, where one is needed
+BATCH = 8  # examples at once
 
 
 @dataclass(frozen=True)
@@ -28,24 +27,30 @@ class OpenNet:
 
     Attributes:
         name: of the net, with its run.
-        inputs: shape of each array that it takes, for one picture of a side that it takes.
-        any_side: whether other sides are taken too.
+        net: its module, inputs and outputs, see `systems.state.Net`.
         variables: its parameters.
-        function: (variables, arrays by name) -> arrays by name.
     """
 
     name: str
-    inputs: dict[str, tuple[int, ...]]
-    any_side: bool
+    net: Net
     variables: Any
-    function: Callable[[Any, Mapping[str, jax.Array]], dict[str, jax.Array]]
+
+    def __call__(self, variables: Any, arrays: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+        """The outputs by name, of inputs by name."""
+        out = self.net.module.apply(variables, *(arrays[name] for name in self.net.inputs))
+        return dict(zip(self.net.outputs, out if isinstance(out, tuple) else (out,)))
+
+    def sides(self, name: str) -> list[int | None]:
+        """The shape that an input must have, None where any will do: the number of examples, and the sides of pictures
+        of a net that takes others than its own."""
+        shape = [None, *self.net.inputs[name].shape[1:]]
+        if self.net.multiple and len(shape) == 4:
+            shape[1] = shape[2] = None
+        return shape
 
 
 def open_net(run: Run, net: str | None) -> OpenNet:
     """The net of a run by name; None is the only one there is.
-
-    Nets of pix2pix and CycleGAN take 'x' and give 'y'; StarGAN's generator takes labels 'c' [B, K] too, and its
-    discriminator gives 'out_src' and 'out_cls'.
 
     Raises:
         InputError: if there is no such net (names those there are), or none was named and there are several.
@@ -57,27 +62,20 @@ def open_net(run: Run, net: str | None) -> OpenNet:
     net = there[0] if net is None and there else net
     if net not in there:
         raise InputError(f'{run.path}: has no net {net!r}; it has: {", ".join(there) or "none"}')
-    found = nets[net]
-    inputs = {name: x.shape for name, x in found.inputs.items()}
-
-    def function(variables: Any, arrays: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
-        out = found.module.apply(variables, *(arrays[name] for name in inputs))
-        return dict(zip(found.outputs, out if isinstance(out, tuple) else (out,)))
-
-    return OpenNet(f'net {net!r} of {run.path}', inputs, found.multiple > 0, run.variables(net), function)
+    return OpenNet(f'net {net!r} of {run.path}', nets[net], run.variables(net))
 
 
 def apply_net(net: OpenNet, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """What the net gives for its inputs among `arrays`: float32, pictures [B, H, W, C], in batches.
+    """What the net gives for its inputs among `arrays`, float32, in batches.
 
     Raises:
         InputError: if an input is missing or of another type or shape, or pictures are too small for the net.
     """
     arrays = check_arrays(net, arrays)
-    function = jax.jit(net.function)
+    function = jax.jit(net.__call__)
     done = []
     with jax.default_matmul_precision('highest'):
-        for start in range(0, len(arrays['x']), BATCH):
+        for start in range(0, len(next(iter(arrays.values()))), BATCH):
             part = {name: array[start : start + BATCH] for name, array in arrays.items()}
             done.append(jax.device_get(function(net.variables, part)))
     return {name: np.concatenate([part[name] for part in done]) for name in done[0]}
@@ -85,35 +83,37 @@ def apply_net(net: OpenNet, arrays: Mapping[str, np.ndarray]) -> dict[str, np.nd
 
 def check_arrays(net: OpenNet, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Those that the net takes, found to be what it takes."""
-    for name, shape in net.inputs.items():
+    first = next(iter(net.net.inputs))
+    for name, wanted in net.net.inputs.items():
         if name not in arrays:
             there = ', '.join(arrays) or 'nothing'
-            raise InputError(f'{net.name} takes {", ".join(net.inputs)}; there is no array {name!r}, but {there}')
-        array = arrays[name]
-        if array.dtype != np.float32:
-            raise InputError(f'{name} is {array.dtype}; {net.name} takes float32')
-        fixed = [None, *shape[1:]]
-        if net.any_side and name == 'x':
-            fixed[1] = fixed[2] = None
-        if array.ndim != len(fixed) or any(n not in (None, m) for n, m in zip(fixed, array.shape)) or not array.size:
+            raise InputError(f'{net.name} takes {", ".join(net.net.inputs)}; there is no array {name!r}, but {there}')
+        array, shape = arrays[name], net.sides(name)
+        if array.dtype != wanted.dtype:
+            raise InputError(f'{name} is {array.dtype}; {net.name} takes {wanted.dtype}')
+        if array.ndim != len(shape) or any(n not in (None, m) for n, m in zip(shape, array.shape)) or not array.size:
             free = iter('BHW')
-            text = ', '.join(str(n or next(free)) for n in fixed)
+            text = ', '.join(str(n or next(free)) for n in shape)
             raise InputError(f'{name} has shape {list(array.shape)}; {net.name} takes [{text}]')
-        if len(array) != len(arrays['x']):
-            raise InputError(f'{name} has {len(array)} rows for {len(arrays["x"])} pictures; give one each')
-    return {name: arrays[name] for name in net.inputs}
+        if len(array) != len(arrays[first]):
+            raise InputError(f'{name} has {len(array)} rows for the {len(arrays[first])} of {first}; give one each')
+    return {name: arrays[name] for name in net.net.inputs}
 
 
-def export_shapes(net: OpenNet, side: int | None) -> dict[str, jax.ShapeDtypeStruct]:
-    """The inputs with the number of pictures left open, and pictures of `side` pixels.
+def export_shapes(net: OpenNet, size: int | None) -> dict[str, jax.ShapeDtypeStruct]:
+    """The inputs with the number of examples left open, and pictures of `size` pixels; by default the net's own.
 
     Raises:
-        InputError: if the net takes pictures of one other side only.
+        InputError: if the net takes pictures of one other size only.
     """
     (batch,) = jax.export.symbolic_shape('b')
-    shapes = {name: [batch, *shape[1:]] for name, shape in net.inputs.items()}
-    if net.any_side:
-        shapes['x'][1:3] = [side or max(SIDE, shapes['x'][1])] * 2
-    elif side not in (None, shapes['x'][1]):
-        raise InputError(f'{net.name} takes pictures of {shapes["x"][1]} pixels only, not {side}')
-    return {name: jax.ShapeDtypeStruct(tuple(shape), jnp.float32) for name, shape in shapes.items()}
+    shapes = {}
+    for name, array in net.net.inputs.items():
+        shape = [batch, *array.shape[1:]]
+        if size is not None and len(shape) == 4:
+            if net.net.multiple:
+                shape[1:3] = [size, size]
+            elif size != shape[1]:
+                raise InputError(f'{net.name} takes pictures of {shape[1]} pixels only, not {size}')
+        shapes[name] = jax.ShapeDtypeStruct(tuple(shape), array.dtype)
+    return shapes

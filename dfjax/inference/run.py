@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,8 +24,7 @@ class Run:
         path: the run's folder.
         cfg: its config, complete.
         system: the module of its system.
-        params: by net name, averaged over the last steps where the system averages them; and what the system keeps
-            with them.
+        params: by net name, averaged over the last steps where the system averages them.
         step: of the checkpoint that they are from; 0 if imported.
         stats: the running averages of batch normalisation, by the names of the nets that have them.
     """
@@ -35,6 +35,11 @@ class Run:
     params: dict[str, Any]
     step: int
     stats: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def frozen(self) -> Any:
+        """What its system's functions take beside parameters, `frozen(cfg)`: read when asked for, once."""
+        return self.system.frozen(self.cfg) if hasattr(self.system, 'frozen') else {}
 
     def variables(self, net: str) -> dict[str, Any]:
         """What the module of a net is applied with."""
@@ -60,10 +65,7 @@ def load_run(workdir: Path | str, can: str | Sequence[str] = ()) -> Run:
     imported = (workdir / 'nets').is_dir() and not (workdir / 'checkpoints').is_dir()
     cfg = read_config(workdir)
     module = load_system(cfg.system)
-    needed = [can] if isinstance(can, str) else list(can)
-    if not all(hasattr(module, function) for function in needed):
-        able = ', '.join(systems_with(needed)) or 'none'
-        raise InputError(f'{workdir}: a run of system {cfg.system!r}, which cannot {" and ".join(needed)}; can: {able}')
+    check_can(workdir, cfg.system, can)
     if imported:
         nets = read_nets(workdir / 'nets')
         params = {name: tree['params'] for name, tree in nets.items()}
@@ -72,3 +74,16 @@ def load_run(workdir: Path | str, can: str | Sequence[str] = ()) -> Run:
     state = load_params(workdir)
     params = {**state.params, **state.ema}
     return Run(workdir, cfg, module, params, int(state.step), params.get('batch_stats', {}))
+
+
+def check_can(workdir: Path | str, system: str, can: str | Sequence[str], what: str = '') -> None:
+    """Raises InputError unless a run's system has the functions `can`; names the systems that have them.
+
+    Args:
+        what: needs them, for the message: an option as '--mask'.
+    """
+    needed = [can] if isinstance(can, str) else list(can)
+    if not all(hasattr(load_system(system), function) for function in needed):
+        able = ', '.join(systems_with(needed)) or 'none'
+        line = f'{workdir}: a run of system {system!r}, which cannot {" and ".join(needed)}; can: {able}'
+        raise InputError(f'{what}: {line}' if what else line)

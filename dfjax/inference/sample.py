@@ -18,20 +18,16 @@ from dfjax.inference import solvers as samplers
 from dfjax.inference.latents import in_groups, slerp, to_uint8
 from dfjax.inference.run import Run
 
-GENERATIVE = ('vae', 'gan', 'diffusion')
 BATCH = 16  # pictures that a diffusion model makes at once
 
 
 def draw_noise(run: Run, count: int, seed: int) -> np.ndarray:
     """Standard gaussian noise for `count` pictures, the n-th of them a function of (seed, n): [count, ...].
 
-    Raises:
-        InputError: if the run is of a system that makes no pictures out of noise.
+    Args:
+        run: of a system that makes pictures out of noise: it says of what shape, `noise_shape`.
     """
-    cfg = run.cfg
-    if cfg.system not in GENERATIVE:
-        raise InputError(f'{run.path}: a run of system {cfg.system!r}; samples need one of {", ".join(GENERATIVE)}')
-    shape = (cfg.data.size, cfg.data.size, 3) if cfg.system == 'diffusion' else (cfg.model.latent,)
+    shape = run.system.noise_shape(run.cfg)
     keys = jax.vmap(lambda n: jax.random.fold_in(jax.random.key(seed), n))(jnp.arange(count))
     return np.asarray(jax.vmap(lambda key: jax.random.normal(key, shape))(keys))
 

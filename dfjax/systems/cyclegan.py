@@ -23,6 +23,7 @@ from dfjax.systems.pix2pix import optimizer
 from dfjax.systems.state import Net, State, common_config, init_nets
 
 BATCH = 'unpaired'
+DIRECTIONS = {'ab': 'g_ab', 'ba': 'g_ba'}  # in which it translates, and the net that does
 SIDES = (('a', 'b'), ('b', 'a'))
 
 

@@ -37,6 +37,7 @@ from dfjax.systems.state import (
 )
 
 BATCH = 'aligned'
+DIRECTIONS = {'': 'g'}  # in which it translates, and the net that does
 
 
 def default_config() -> ConfigDict:

@@ -44,6 +44,7 @@ from dfjax.systems.state import (
 )
 
 BATCH = 'labelled'
+DIRECTIONS = {'': 'g'}  # in which it translates, and the net that does
 TARGETS = ('permuted', 'random')
 wasserstein = adversarial('wgangp')
 

@@ -5,16 +5,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from dfjax.weights.layers import Layer, conv, norm, spectral, window
-from dfjax.weights.tables import Net, Weights, _axis, _consecutive
+from dfjax.weights.reader import Reader, Weights, consecutive, side
 
 MOTION = 'dense_motion_network.'
 
 
 def _hourglass_sizes(weights: Weights, at: str, width: int) -> dict[str, Any]:
-    blocks = _consecutive(weights, f'{at}encoder.down_blocks.{{}}.conv.weight', 0, 1, 5)
+    blocks = consecutive(weights, f'{at}encoder.down_blocks.{{}}.conv.weight', 0, 1, 5)
     return {
-        'width': _axis(weights, f'{at}decoder.up_blocks.{blocks - 1}.conv.weight', 0, width),
-        'max_width': _axis(weights, f'{at}encoder.down_blocks.{blocks - 1}.conv.weight', 0, 1024),
+        'width': side(weights, f'{at}decoder.up_blocks.{blocks - 1}.conv.weight', 0, width),
+        'max_width': side(weights, f'{at}encoder.down_blocks.{blocks - 1}.conv.weight', 0, 1024),
         'blocks': blocks,
     }
 
@@ -34,18 +34,18 @@ def _block(ours: str, theirs: str) -> dict[str, Layer]:
 
 def _scale(weights: Weights, name: str) -> float:
     """Of the picture, by the side of the blur's window: 8 standard deviations and one pixel."""
-    return 4 / (_axis(weights, name, 2, 1) + 3)
+    return 4 / (side(weights, name, 2, 1) + 3)
 
 
 def _detector_sizes(weights: Weights) -> dict[str, Any]:
-    maps = _axis(weights, 'jacobian.weight', 0, 0)
-    keypoints = _axis(weights, 'kp.weight', 0, 10)
+    maps = side(weights, 'jacobian.weight', 0, 0)
+    keypoints = side(weights, 'kp.weight', 0, 10)
     sizes = _hourglass_sizes(weights, 'predictor.', 32) | {
         'scale': _scale(weights, 'down.weight'),
         'jacobian': maps > 0,
         'single_jacobian_map': maps == 4 < 4 * keypoints,
     }
-    channels = _axis(weights, 'predictor.encoder.down_blocks.0.conv.weight', 1, 3)
+    channels = side(weights, 'predictor.encoder.down_blocks.0.conv.weight', 1, 3)
     return {f'kp.{k}': v for k, v in sizes.items()} | {'keypoints': keypoints, 'channels': channels}
 
 
@@ -57,18 +57,18 @@ def _detector(model: Mapping) -> dict[str, Layer]:
 
 
 def _generator_sizes(weights: Weights) -> dict[str, Any]:
-    downs = _consecutive(weights, 'down_blocks.{}.conv.weight', 0, 1, 2)
+    downs = consecutive(weights, 'down_blocks.{}.conv.weight', 0, 1, 2)
     motion = _hourglass_sizes(weights, f'{MOTION}hourglass.', 64) | {
         'scale': _scale(weights, f'{MOTION}down.weight'),
         'occlusion': f'{MOTION}occlusion.weight' in weights,
     }
     return {
-        'keypoints': _axis(weights, f'{MOTION}mask.weight', 0, 11) - 1,
-        'channels': _axis(weights, 'first.conv.weight', 1, 3),
-        'g.width': _axis(weights, 'first.conv.weight', 0, 64),
-        'g.max_width': _axis(weights, f'down_blocks.{downs - 1}.conv.weight', 0, 512),
+        'keypoints': side(weights, f'{MOTION}mask.weight', 0, 11) - 1,
+        'channels': side(weights, 'first.conv.weight', 1, 3),
+        'g.width': side(weights, 'first.conv.weight', 0, 64),
+        'g.max_width': side(weights, f'down_blocks.{downs - 1}.conv.weight', 0, 512),
         'g.downs': downs,
-        'g.blocks': _consecutive(weights, 'bottleneck.r{}.conv1.weight', 0, 1, 6),
+        'g.blocks': consecutive(weights, 'bottleneck.r{}.conv1.weight', 0, 1, 6),
         **{f'g.motion.{k}': v for k, v in motion.items()},
     }
 
@@ -80,9 +80,9 @@ def _generator(model: Mapping) -> dict[str, Layer]:
     if g['motion']['occlusion']:
         table['motion/occlusion'] = conv(f'{MOTION}occlusion')
     table |= {'motion/down': window(f'{MOTION}down')} | _block('first', 'first')
-    for side in ('down', 'up'):
+    for way in ('down', 'up'):
         for i in range(g['downs']):
-            table |= _block(f'{side}_{i}', f'{side}_blocks.{i}')
+            table |= _block(f'{way}_{i}', f'{way}_blocks.{i}')
     for i in range(g['blocks']):
         for layer, kind in (('conv', conv), ('norm', norm)):
             table |= {f'block_{i}/{layer}_{j}': kind(f'bottleneck.r{i}.{layer}{j + 1}') for j in range(2)}
@@ -94,12 +94,12 @@ def _discriminator_sizes(weights: Weights) -> dict[str, Any]:
     scales = sorted((float(name.replace('-', '.')) for name in names), reverse=True)
     at = f'discs.{names[0]}.'
     leaf = 'weight_orig' if f'{at}down_blocks.0.conv.weight_orig' in weights else 'weight'
-    blocks = _consecutive(weights, f'{at}down_blocks.{{}}.conv.{leaf}', 0, 1, 4)
-    seen = _axis(weights, f'{at}down_blocks.0.conv.{leaf}', 1, 3)  # channels, of the picture and one a keypoint
+    blocks = consecutive(weights, f'{at}down_blocks.{{}}.conv.{leaf}', 0, 1, 4)
+    seen = side(weights, f'{at}down_blocks.0.conv.{leaf}', 1, 3)  # channels, of the picture and one a keypoint
     found = {
         'd.scales': scales,
-        'd.width': _axis(weights, f'{at}down_blocks.0.conv.{leaf}', 0, 64) // 2,
-        'd.max_width': _axis(weights, f'{at}down_blocks.{blocks - 1}.conv.{leaf}', 0, 512),
+        'd.width': side(weights, f'{at}down_blocks.0.conv.{leaf}', 0, 64) // 2,
+        'd.max_width': side(weights, f'{at}down_blocks.{blocks - 1}.conv.{leaf}', 0, 512),
         'd.blocks': blocks,
         'd.points': seen > 3,
         'd.spectral': leaf == 'weight_orig',
@@ -122,7 +122,7 @@ def _discriminator(model: Mapping) -> dict[str, Layer]:
 
 
 NETS = {
-    'kp': Net(_detector_sizes, _detector),
-    'g': Net(_generator_sizes, _generator),
-    'd': Net(_discriminator_sizes, _discriminator),
+    'kp': Reader(_detector_sizes, _detector),
+    'g': Reader(_generator_sizes, _generator),
+    'd': Reader(_discriminator_sizes, _discriminator),
 }

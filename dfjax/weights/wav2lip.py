@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from dfjax.weights.layers import Layer, conv, norm, up
-from dfjax.weights.tables import Net, Weights, _axis, _consecutive
+from dfjax.weights.reader import Reader, Weights, consecutive, side
 
 CONV = '.conv_block.0'
 NORM = '.conv_block.1'
@@ -16,9 +16,9 @@ def _block(ours: str, theirs: str, kind: Callable[[str], Layer] = conv) -> dict[
 
 def _sides(weights: Weights, first: str, later: str) -> tuple[list[int], list[int]]:
     """Channels and residual blocks at each side of a net whose blocks are numbered by side and place: names with {}."""
-    count = _consecutive(weights, f'{first}.weight', 0, 1, 0)
-    widths = [_axis(weights, f'{first}.weight'.format(i), 0, 0) for i in range(count)]
-    return widths, [_consecutive(weights, f'{later}.weight'.replace('@', str(i)), 1, 1, 0) for i in range(count)]
+    count = consecutive(weights, f'{first}.weight', 0, 1, 0)
+    widths = [side(weights, f'{first}.weight'.format(i), 0, 0) for i in range(count)]
+    return widths, [consecutive(weights, f'{later}.weight'.replace('@', str(i)), 1, 1, 0) for i in range(count)]
 
 
 # A list of blocks one after another (SyncNet's halves, and the generator's for speech): a residual block keeps its
@@ -27,7 +27,7 @@ def _sides(weights: Weights, first: str, later: str) -> tuple[list[int], list[in
 
 def _run(weights: Weights, at: str, tail: int) -> tuple[list[int], list[int], int]:
     """Channels and residual blocks at each side of a list of blocks without its last `tail`, and its codes' length."""
-    count = _consecutive(weights, f'{at}.{{}}{CONV}.weight', 0, 1, 0)
+    count = consecutive(weights, f'{at}.{{}}{CONV}.weight', 0, 1, 0)
     shapes = [weights[f'{at}.{i}{CONV}.weight'].shape for i in range(count)]
     widths, blocks = [], []
     for i, shape in enumerate(shapes[: max(count - tail, 0)]):
@@ -55,7 +55,7 @@ def _run_layers(ours: str, theirs: str, blocks: list[int], tail: list[str]) -> d
 def _audio_sizes(weights: Weights) -> dict[str, Any]:
     widths, blocks, code = _run(weights, 'audio_encoder', 2)
     whole = len(blocks) + sum(blocks)
-    widths.append(_axis(weights, f'audio_encoder.{whole}{CONV}.weight', 0, code))
+    widths.append(side(weights, f'audio_encoder.{whole}{CONV}.weight', 0, code))
     return {'audio.widths': widths, 'audio.blocks': blocks, 'audio.code': code}
 
 
@@ -63,17 +63,17 @@ def _generator_sizes(weights: Weights) -> dict[str, Any]:
     face = f'face_encoder_blocks.{{}}.0{CONV}'
     widths, blocks = _sides(weights, face, f'face_encoder_blocks.@.{{}}{CONV}')
     decoder, after = _sides(weights, f'face_decoder_blocks.{{}}.0{CONV}', f'face_decoder_blocks.@.{{}}{CONV}')
-    decoder[1:] = [_axis(weights, f'face_decoder_blocks.{i}.0{CONV}.weight', 1, 0) for i in range(1, len(decoder))]
+    decoder[1:] = [side(weights, f'face_decoder_blocks.{i}.0{CONV}.weight', 1, 0) for i in range(1, len(decoder))]
     sizes = {
         'encoder': widths,
         'encoder_blocks': blocks[:-1],
         'decoder': decoder,
         'decoder_blocks': after[1:],
-        'last': _axis(weights, f'output_block.0{CONV}.weight', 0, 32),
-        'outputs': _axis(weights, 'output_block.1.weight', 0, 3),
+        'last': side(weights, f'output_block.0{CONV}.weight', 0, 32),
+        'outputs': side(weights, 'output_block.1.weight', 0, 3),
         **_audio_sizes(weights),
     }
-    least = _axis(weights, face.format(len(widths) - 1) + '.weight', 2, 3)
+    least = side(weights, face.format(len(widths) - 1) + '.weight', 2, 3)
     return {f'g.{k}': v for k, v in sizes.items()} | {'size': least * 2 ** max(len(widths) - 2, 0)}
 
 
@@ -98,7 +98,7 @@ def _sync_sizes(weights: Weights) -> dict[str, Any]:
     sizes = {'face.widths': widths, 'face.blocks': blocks, 'code': code, **_audio_sizes(weights)}
     del sizes['audio.code']
     return {f'sync.{k}': v for k, v in sizes.items()} | {
-        'frames': max(_axis(weights, f'face_encoder.0{CONV}.weight', 1, 15) // 3, 1)
+        'frames': max(side(weights, f'face_encoder.0{CONV}.weight', 1, 15) // 3, 1)
     }
 
 
@@ -125,7 +125,7 @@ def _discriminator(model: Mapping) -> dict[str, Layer]:
 
 
 NETS = {
-    'g': Net(_generator_sizes, _generator),
-    'sync': Net(_sync_sizes, _sync),
-    'd': Net(_discriminator_sizes, _discriminator),
+    'g': Reader(_generator_sizes, _generator),
+    'sync': Reader(_sync_sizes, _sync),
+    'd': Reader(_discriminator_sizes, _discriminator),
 }

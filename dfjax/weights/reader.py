@@ -1,0 +1,46 @@
+"""How a net of an original project is read, and what the shapes in its file say about sizes.
+
+A system whose original has checkpoints has a module of its name here, with
+
+    NETS = {net: Reader}                    by the names of the system's own nets
+    config(found, what, ...) -> dict        optional: from the sizes found to changes of the system's config; further
+                                            arguments are options of `dfjax import`
+    hint(cfg) -> str                        optional: what the user has yet to say of the run, '' if nothing
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import count, takewhile
+from typing import Any
+
+import numpy as np
+
+from dfjax.weights.layers import Layer
+
+Weights = Mapping[str, np.ndarray]
+DEEPEST = 12  # halvings that are believed: a picture of 4096 pixels
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How one net is read.
+
+    Attributes:
+        sizes: state dict -> values by dotted key of `cfg.model`: only what names and shapes tell; where they are unlike
+            any, defaults.
+        layers: the `model` section -> what each of our layers is in the file, for `layers.py`.
+    """
+
+    sizes: Callable[[Weights], dict[str, Any]]
+    layers: Callable[[Mapping], dict[str, Layer]]
+
+
+def side(weights: Weights, name: str, axis: int, default: int) -> int:
+    """A side of an array of four axes; `default` if it is not one, which the comparison then shows."""
+    array = weights.get(name)
+    return array.shape[axis] if array is not None and array.ndim == 4 and array.size else default
+
+
+def consecutive(weights: Weights, name: str, start: int, step: int, default: int) -> int:
+    """How many arrays there are with the names that `name` makes of start, start + step and so on."""
+    return sum(1 for _ in takewhile(lambda i: name.format(i) in weights, count(start, step))) or default
