@@ -230,3 +230,47 @@ def test_unit_coordinates_and_pixels():
     points = np.array([[0.0, 3.0], [-0.5, 3.5]])
     np.testing.assert_array_equal(geometry.to_unit(points, 4), [[0.125, 0.875], [0, 1]])
     np.testing.assert_array_equal(geometry.to_pixels(geometry.to_unit(points, 4), 4), points)
+
+
+# Looking up fewer pixels
+
+
+def waves(period: float, size: int = 160) -> jax.Array:
+    """Pictures [4, S, S, 1] of a cosine across, `period` pixels long, in four phases."""
+    at = 2 * np.pi * np.arange(size) / period
+    lines = np.cos(at + np.arange(4)[:, None] * np.pi / 4)
+    return jnp.asarray(np.broadcast_to(lines[:, None, :, None], (4, size, size, 1)), jnp.float32)
+
+
+@pytest.mark.parametrize('size, small', [(160, 64), (256, 128)])
+def test_what_a_smaller_picture_cannot_show_is_not_in_it(size, small):
+    """Waves shorter than two of its pixels would come out as longer ones; those of eight pixels stay."""
+    ratio = size / small
+    strength = lambda x: float(jnp.sqrt(2 * (x[:, :, 4:-4] ** 2).mean()))
+    at = np.arange(small) * ratio  # of every nth pixel
+    grid = jnp.broadcast_to(np.float32(np.stack(np.meshgrid(at, at), -1)), (4, small, small, 2))
+    short = waves(1.25 * ratio, size)
+    plain, filtered = (strength(sample(short, grid)) for sample in (image.grid_sample, image.sample_smaller))
+    assert plain > 0.6 and filtered < 0.3 * plain
+    assert strength(image.smaller(waves(8 * ratio, size), small)) > 0.85
+    checker = jnp.asarray((np.indices((size, size)).sum(0) % 2 * 2.0 - 1)[None, ..., None], jnp.float32)
+    assert float(jnp.abs(image.sample_smaller(checker, grid[:1] + 0.25)).max()) < 0.05
+    assert float(jnp.abs(image.grid_sample(checker, grid[:1] + 0.25)).max()) > 0.2
+
+
+def test_a_face_that_moves_by_less_than_a_pixel_flickers_less():
+    """A picture filmed at quarters of a pixel, each looked up where it then is: it should be one picture."""
+    large = smooth_picture(640, 640) + 0.2 * rng(1).normal(size=(640, 640, 3)).astype(np.float32)
+    filmed = [cv2.resize(np.roll(large, move, 1), (160, 160), interpolation=cv2.INTER_AREA) for move in range(4)]
+    filmed = jnp.asarray(np.stack(filmed))
+    at = (np.arange(64) + 0.5) * 2.5 - 0.5
+    grids = np.stack([np.stack(np.meshgrid(at + move / 4, at), -1) for move in range(4)])
+    spread = lambda sample: float(sample(filmed, jnp.asarray(grids, jnp.float32))[:, 4:-4, 4:-4].std(0).mean())
+    assert spread(image.sample_smaller) < 0.7 * spread(image.grid_sample)
+
+
+def test_no_fewer_pixels_are_looked_up_as_they_are():
+    x = jnp.asarray(smooth_picture(16, 16)[None])
+    np.testing.assert_array_equal(image.smaller(x, 16), x)
+    grid = image.affine_grid(jnp.array([[[0.5, 0, 0], [0, 0.5, 0]]]), 32)
+    np.testing.assert_array_equal(image.sample_smaller(x, grid), image.grid_sample(x, grid))

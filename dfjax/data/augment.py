@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from dfjax.ops.exact import einsum, matmul
 from dfjax.ops.geometry import compose_affine, invert_affine, to_pixels, to_unit, transform_points, umeyama
-from dfjax.ops.image import affine_grid, grid_sample
+from dfjax.ops.image import affine_grid, sample_smaller
 from dfjax.ops.skin import extended
 
 GRID = 5  # control points a side of the warp, as in the first face swapper
@@ -62,8 +62,8 @@ def warped_pair(cfg: ConfigDict, keys: jax.Array, faces: dict, side_in: int, sid
 
     dense = affine_grid(rescale(shared, size, side_in), side_in)  # [B, s, s, 2]
     dense = dense + einsum('bij,bstj->bsti', shared[..., :2], bend)
-    warped = grid_sample(picture[..., :3], dense)
-    target = grid_sample(picture, affine_grid(rescale(to_source, size, side_out), side_out))
+    warped = sample_smaller(picture[..., :3], dense)
+    target = sample_smaller(picture, affine_grid(rescale(to_source, size, side_out), side_out))
     points = transform_points(invert_affine(to_source), to_pixels(landmarks, size))  # source to target pixels
     return _pair(cfg, draws[:, 3], warped, target, to_unit(points, size))
 
@@ -79,7 +79,7 @@ def straight_pair(
     draws, picture, landmarks = flipped(cfg, keys, faces)
     _, bend = random_bend(cfg, draws[:, 1], side_in, size)
     still = jnp.tile(jnp.eye(2, 3), (len(keys), 1, 1))
-    warped = grid_sample(picture[..., :3], affine_grid(rescale(still, size, side_in), side_in) + bend)
+    warped = sample_smaller(picture[..., :3], affine_grid(rescale(still, size, side_in), side_in) + bend)
     target = jnp.concatenate([extended(picture[..., :3], picture[..., 3:], features), picture[..., 3:]], -1)
     return _pair(cfg, draws[:, 3], warped, target, landmarks)
 

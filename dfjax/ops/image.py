@@ -7,6 +7,8 @@ from einops import rearrange
 
 from dfjax.ops.exact import einsum, matmul
 
+PIXEL_BLUR = 0.4  # pixels, standard deviation: what a picture is blurred by that shows no pattern where there is none
+
 
 def pixel_shuffle(x: jax.Array, r: int, order: str = 'dcr') -> jax.Array:
     """Depth to space: [B, H, W, r*r*C] -> [B, r*H, r*W, C] (Shi et al. 2016).
@@ -60,7 +62,9 @@ def gaussian_taps(sigma: float, size: int) -> np.ndarray:
 def gaussian_blur(x: jax.Array, sigma: float, size: int | None = None, pad: str = 'reflect') -> jax.Array:
     """Separable gaussian blur of [B, H, W, C] with `size` taps (default 3 sigma each side); pad 'valid' shrinks it."""
     taps = gaussian_taps(sigma, size or 2 * int(np.ceil(3 * sigma)) + 1)
-    return _filter(x, band_matrix(x.shape[1], taps, pad), band_matrix(x.shape[2], taps, pad))
+    h, w = x.shape[1:3]
+    rows = band_matrix(h, taps, pad)
+    return _filter(x, rows, rows if w == h else band_matrix(w, taps, pad))  # one constant in the program, not two
 
 
 def grid_sample(x: jax.Array, grid: jax.Array, cubic: bool = False, outside: str = 'edge') -> jax.Array:
@@ -123,6 +127,24 @@ def _cubic_weights(t: jax.Array) -> tuple[jax.Array, ...]:
         ((-1.5 * t + 2) * t + 0.5) * t,
         (0.5 * t - 0.5) * t * t,
     )
+
+
+def sample_smaller(x: jax.Array, grid: jax.Array) -> jax.Array:
+    """`grid_sample`, bilinear, of pictures [B, S, S, C] by a grid [B, s, s, 2] of fewer pixels.
+
+    What is finer than the new pixels can show is blurred away first; else it comes out as coarse patterns, which
+    flicker as a face moves by less than a pixel.
+    """
+    ratio = x.shape[1] / grid.shape[1]
+    if ratio > 1:
+        x = gaussian_blur(x, PIXEL_BLUR * np.sqrt(ratio**2 - 1))  # variances add up
+    return grid_sample(x, grid)
+
+
+def smaller(x: jax.Array, size: int) -> jax.Array:
+    """All of pictures [B, S, S, C] by `sample_smaller`: [B, size, size, C]."""
+    at = (np.arange(size, dtype=np.float32) + 0.5) * (x.shape[1] / size) - 0.5
+    return sample_smaller(x, jnp.broadcast_to(np.stack(np.meshgrid(at, at), -1), (len(x), size, size, 2)))
 
 
 def affine_grid(m: jax.Array, size: int) -> jax.Array:

@@ -32,7 +32,7 @@ from dfjax.models.patchgan import PatchGAN
 from dfjax.ops.devices import mean_over_devices
 from dfjax.ops.exact import einsum
 from dfjax.ops.expression import limited, transfer_expression
-from dfjax.ops.image import grid_sample, resize
+from dfjax.ops.image import resize, sample_smaller, smaller
 from dfjax.ops.moments import differences, follow, spread, unknown
 from dfjax.ops.skin import COARSER
 from dfjax.ops.thinplate import bend, spline_basis
@@ -151,10 +151,10 @@ def swap(
     encode = functools.partial(nets(cfg)['encoder'].module.apply, {'params': params['encoder']})
     decode = functools.partial(nets(cfg)['decoder_b'].module.apply, {'params': params[f'decoder_{side}']})
     if not cfg.data.straight:
-        return decode(encode(resize(pictures, cfg.input_size)))
+        return decode(encode(smaller(pictures, cfg.input_size)))
     shape = mean_shape(cfg.data.face_type)
     at = einsum('hwk,bkd->bhwd', spline_basis(shape, cfg.input_size), landmarks)  # [B, s, s, 2]
-    seen = grid_sample(pictures, at * cfg.data.size - 0.5)
+    seen = sample_smaller(pictures, at * cfg.data.size - 0.5)
     person, other = person or params['people']['a' if side == 'b' else 'b'], params['people'][side]
     mean, known = person['landmarks']['mean'], other['code']
     code = encode(differences(person, seen), landmarks - mean)
