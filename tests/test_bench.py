@@ -227,13 +227,13 @@ def movement(old: Iterable[np.ndarray], new: Iterable[np.ndarray]) -> np.ndarray
     'name, changes', [*((name, {}) for name in CHANGES), ('vae', {'model': {'residuals': 1, 'coarse': 8, 'grid': 0}})]
 )
 def test_steps_and_inference_equal_pytorchs(name, changes, hasty):
-    from dfjax.apps.bench.torch.systems import TRAINERS
+    from dfjax.apps.bench.torch import SIDES
     from dfjax.apps.bench.torch.train import to_device
 
     cfg, rng = small_system(name, **changes), np.random.default_rng(0)
     module = importlib.import_module(f'dfjax.systems.{name}')
     ours = bench_systems.Ours(cfg, module, bench_systems.synthetic(cfg, module.BATCH))
-    trainer = TRAINERS[name](cfg, 'cpu')
+    trainer = SIDES[name].load()(cfg, 'cpu')
     # Some layers begin as zeros, which would hide what is behind them.
     noisy = lambda p: p + 0.03 * rng.normal(size=p.shape).astype(np.float32)
     params = {net: jax.tree.map(noisy, ours.state.params[net]) for net in trainer.nets}
@@ -245,7 +245,7 @@ def test_steps_and_inference_equal_pytorchs(name, changes, hasty):
     before = {net: [p.detach().numpy().copy() for p in trainer.nets[net].parameters()] for net in trainer.nets}
     trainer.ema = {net: [p.detach().clone() for p in trainer.nets[net].parameters()] for net in trainer.ema}
 
-    infer = jax.jit(lambda *values: bench_systems.INFER[name](cfg, module, *values))
+    infer = jax.jit(lambda *values: bench_systems.infer(cfg, module, *values))
     made = infer(ours.state.ema | params, ours.arrays())
     trainer.inference(batch)(1)  # prepares the nets for it
     np.testing.assert_allclose(made, trainer.infer(batch).numpy().transpose(0, 2, 3, 1), atol=1e-4)
@@ -289,14 +289,14 @@ def test_every_target_reports_every_figure(name, hasty, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize('name', CHANGES)
 def test_pytorchs_side_compiles_as_on_a_gpu(name, monkeypatch):
-    from dfjax.apps.bench.torch.systems import TRAINERS
+    from dfjax.apps.bench.torch import SIDES
     from dfjax.apps.bench.torch.train import Trainer, to_device
 
     monkeypatch.setattr(Trainer, 'fast', lambda self, function: torch.compile(function))
     monkeypatch.setattr(Trainer, 'autocast', lambda self: torch.autocast('cpu', torch.bfloat16))
     cfg = small_system(name)
     module = importlib.import_module(f'dfjax.systems.{name}')
-    trainer = TRAINERS[name](cfg, 'cpu')
+    trainer = SIDES[name].load()(cfg, 'cpu')
     batch = to_device(bench_systems.Ours(cfg, module, bench_systems.synthetic(cfg, module.BATCH)).arrays(), 'cpu')
     trainer.step(batch)
     with torch.compiler.set_stance('fail_on_recompile'):

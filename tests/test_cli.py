@@ -183,9 +183,12 @@ def test_help_of_a_verb_imports_no_jax(name):
     assert done.stdout.strip() == '[]'
 
 
-def test_the_batch_size_of_a_bench(monkeypatch):
-    monkeypatch.setattr(bench_systems, 'run', lambda system, variant, changes=None: (system, changes))
-    assert bench.run(argparse.Namespace(target='stargan', batch_size=10)) == ('stargan', {'batch_size': 10})
-    assert bench.run(argparse.Namespace(target='vae', batch_size=None)) == ('vae', None)
+def test_the_options_of_a_bench(monkeypatch):
+    monkeypatch.setattr(bench_systems, 'run', lambda system, variant, changes=None: (system, variant, changes))
+    words = lambda target, batch_size=None, variant=None: argparse.Namespace(**locals())
+    assert bench.run(words('stargan', 10)) == ('stargan', 'paper', {'batch_size': 10})
+    assert bench.run(words('vae', variant='gpu')) == ('vae', 'gpu', None)
     with pytest.raises(InputError, match='--batch-size does not go with extract'):
-        bench.run(argparse.Namespace(target='extract', batch_size=10))
+        bench.run(words('extract', 10))
+    with pytest.raises(InputError, match='--variant does not go with render'):
+        bench.run(words('render', variant='paper'))

@@ -217,7 +217,7 @@ def test_truncation_goes_from_the_mean_style_to_the_style():
     cfg = config('gan')
     params = jax.jit(lambda key: gan.init(cfg, key).ema)(jax.random.key(0))
     noise = jax.random.normal(jax.random.key(1), (5, cfg.model.latent))
-    style = {psi: np.asarray(gan.style(cfg, params, noise, psi)) for psi in (0.0, 0.25, 0.5, 1.0)}
+    style = {psi: np.asarray(gan.styles(cfg, params, noise, psi)) for psi in (0.0, 0.25, 0.5, 1.0)}
     assert np.ptp(style[0.0], axis=0).max() < 1e-6
     np.testing.assert_allclose(style[0.25] - style[0.0], (style[1.0] - style[0.0]) / 4, atol=1e-6)
 

@@ -251,7 +251,7 @@ def test_a_diffusion_model_keeps_what_is_outside_the_mask_or_little_changed(runs
     [
         ('vae', ['-n', '0'], '--n 0: give 1 or more'),
         ('vae', ['--steps', '5'], 'which cannot denoiser; can: diffusion'),
-        ('vae', ['--invert', 'x.png'], 'which cannot style and decode; can: gan'),
+        ('vae', ['--invert', 'x.png'], 'which cannot styles and decode; can: gan'),
         ('diffusion', ['--truncation', '0.5'], 'which cannot from_noise; can: vae, gan'),
         ('diffusion', ['--label', 'hat=1'], "'hat' is unknown to the run; there are: smile, glasses"),
         ('diffusion', ['--label', 'smile=2'], 'give 1 (with) or 0 (without)'),

@@ -156,6 +156,37 @@ def test_systems_are_the_modules_there_are():
     assert {p.stem for p in (ROOT / 'configs').glob('*.py')} >= set(SYSTEMS)
 
 
+def test_systems_are_asked_what_they_can_and_not_who_they_are():
+    """A system is named in `SYSTEMS` and by its own files alone: verbs find functions, figures and readers by asking.
+
+    Its own are those of its name, wherever they are, and the bench, whose targets are systems.
+    """
+    wrong = []
+    for path in SOURCES:
+        bench = path.is_relative_to(ROOT / 'dfjax/apps/bench')
+        if path.stem in SYSTEMS or bench or path == ROOT / 'dfjax/systems/__init__.py':
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and node.value in SYSTEMS:
+                wrong.append(f'{relative(path)}:{node.lineno} names {node.value!r}')
+        for line, name in imports_of(path):
+            if name.removeprefix('dfjax.systems.').split('.')[0] in SYSTEMS:
+                wrong.append(f'{relative(path)}:{line} imports {name}')
+    assert not wrong, '\n'.join(wrong)
+
+
+def test_files_found_by_a_systems_name_are_of_systems():
+    """In folders where modules are found by name, the others are those that all share."""
+    shared = {
+        'evaluation': {'animation', 'classifier', 'frechet', 'held_out', 'metrics', 'reference', 'swap'},
+        'weights': {'dlib', 'layers', 'pickles', 'reader', 'torch_files', 'vgg'},
+    }
+    shared['weights'] |= {'fomm', 'wav2lip'}  # nets that no system trains yet
+    for folder, others in shared.items():
+        there = {p.stem for p in (ROOT / 'dfjax' / folder).glob('*.py')} - {'__init__'}
+        assert there - others <= set(SYSTEMS), folder
+
+
 # Documents
 
 

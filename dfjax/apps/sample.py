@@ -146,7 +146,7 @@ def check_options(run, truncation: float | None, interpolate: int, invert: str |
         if not math.isfinite(truncation):
             raise InputError(f'--truncation {truncation:g}: give a number')
     if invert:
-        check_can(run.path, system, ('style', 'decode'), '--invert')
+        check_can(run.path, system, ('styles', 'decode'), '--invert')
     if 'init' in options and interpolate:
         raise InputError('--interpolate is between samples; leave it out with --init')
     for name in ('strength', 'mask'):

@@ -26,7 +26,7 @@ def invert(run: Run, pictures: np.ndarray, steps: int = 200, seed: int = 0) -> t
     """
     params = jax.device_put(run.params)
     decode = functools.partial(run.system.decode, run.cfg)
-    style = jax.jit(functools.partial(run.system.style, run.cfg))
+    style = jax.jit(functools.partial(run.system.styles, run.cfg))
     tried = np.asarray(style(params, draw_noise(run, TRIES, seed)))
     shown = in_groups(lambda w: jax.jit(decode)(params, w), tried)  # [TRIES, S, S, 3]
     optimizer = optax.adam(optax.cosine_decay_schedule(RATE, steps))

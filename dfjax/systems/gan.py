@@ -86,7 +86,7 @@ def init(cfg: ConfigDict, rng: jax.Array) -> State:
     return State(step=jnp.zeros((), jnp.int32), params=params, opt=opt, ema=ema)
 
 
-def style(cfg: ConfigDict, params: dict, noise: jax.Array, truncation: float = 1.0) -> jax.Array:
+def styles(cfg: ConfigDict, params: dict, noise: jax.Array, truncation: float = 1.0) -> jax.Array:
     """Styles [B, latent] of noise [B, latent], drawn towards the mean style: the smaller `truncation`, the nearer."""
     to_style = lambda z: nets(cfg)['generator'].module.apply(_variables(params), z, method='mapping')
     if truncation == 1:
@@ -110,8 +110,8 @@ def noise_shape(cfg: ConfigDict) -> tuple[int, ...]:
 
 
 def from_noise(cfg: ConfigDict, params: dict, noise: jax.Array, truncation: float = 1.0) -> jax.Array:
-    """Pictures [B, S, S, 3]; arguments as in `style`."""
-    return decode(cfg, params, style(cfg, params, noise, truncation))
+    """Pictures [B, S, S, 3]; arguments as in `styles`."""
+    return decode(cfg, params, styles(cfg, params, noise, truncation))
 
 
 def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 SIZE = 512
+NAMED = 'faceswap:laptop'  # the run, not trained, that converts
 
 
 def run(src: Path | str | None = None, frames: int = 300, repeats: int = 3) -> dict:
@@ -29,12 +30,13 @@ def run(src: Path | str | None = None, frames: int = 300, repeats: int = 3) -> d
     from dfjax.config import load_named
     from dfjax.data.faces.analyse import analyse
     from dfjax.inference.run import Run
-    from dfjax.systems import faceswap
+    from dfjax.systems import load_system
 
-    cfg = load_named('faceswap:laptop')
+    cfg = load_named(NAMED)
+    system = load_system(cfg.system)
     with tempfile.TemporaryDirectory() as folder:
-        state = faceswap.init(cfg, jax.random.key(0))
-        model = Run(Path(folder), cfg, faceswap, {**state.params, **state.ema}, 0)
+        state = system.init(cfg, jax.random.key(0))
+        model = Run(Path(folder), cfg, system, {**state.params, **state.ema}, 0)
         video, out = src or _rendered(Path(folder, 'in.mp4'), frames), Path(folder, 'out.mp4')
         start = time.perf_counter()
         analysis = analyse(video)

@@ -52,14 +52,14 @@ def run(
         InputError: if PyTorch is not installed, or sees no GPU where JAX does.
     """
     device, cores, kind = sides.prepare()
-    from dfjax.apps.bench.torch import systems as torch_systems
+    from dfjax.apps.bench.torch import SIDES
     from dfjax.apps.bench.torch import train as torch_train
     from dfjax.config import build, load_named
 
     module = importlib.import_module(f'dfjax.systems.{system}')
     cfg = build(load_named(f'{system}:{variant}'), changes or {})
     arrays = synthetic(cfg, module.BATCH)
-    ours, trainer = Ours(cfg, module, arrays), torch_systems.TRAINERS[system](cfg, device)
+    ours, trainer = Ours(cfg, module, arrays), SIDES[system].load()(cfg, device)
     batch = torch_train.to_device(ours.arrays(), device)
     began = time.monotonic()
     report = {'jax_step_mb': ours.step_mb, 'torch_step_mb': trainer.working_memory(batch)}
@@ -158,7 +158,7 @@ class Ours:
         """A function that does it n times, on INFERRED of the batch's examples."""
         import jax
 
-        state, infer = self.state, INFER[self.cfg.system]
+        state = self.state
         params = state.params | state.ema
         batch = jax.device_put(self.arrays(INFERRED))
         compiled = jax.jit(lambda *values: infer(self.cfg, self.module, *values))
@@ -175,38 +175,15 @@ def scaled(picture: dict) -> 'jax.Array':
     return picture['image'] / 127.5 - 1
 
 
-def infer_vae(cfg: 'ConfigDict', vae: 'ModuleType', params: dict, batch: dict) -> 'jax.Array':
-    """Reconstructions."""
-    return vae.decode(cfg, params, vae.encode(cfg, params, scaled(batch)))
-
-
-def infer_diffusion(cfg: 'ConfigDict', diffusion: 'ModuleType', params: dict, batch: dict) -> 'jax.Array':
-    """The pictures behind the batch's, as if they were halfway to noise; no labels."""
+def infer(cfg: 'ConfigDict', module: 'ModuleType', params: dict, batch: dict) -> 'jax.Array':
+    """What a system is used for, by what its module can: a translation in its first direction or to the labels that
+    the pictures have, a reconstruction, or a guess of the pictures behind the batch's, halfway to noise."""
     import jax.numpy as jnp
 
+    if hasattr(module, 'translate'):
+        condition = batch['label'] if 'label' in batch else next(iter(module.DIRECTIONS)) or None
+        return module.translate(cfg, params, scaled(batch.get('a', batch)), condition)
+    if hasattr(module, 'encode'):
+        return module.decode(cfg, params, module.encode(cfg, params, scaled(batch)))
     t = jnp.full(len(batch['image']), cfg.times // 2)
-    return diffusion.guess(cfg, params, scaled(batch), t, 0 * batch['label'])
-
-
-def infer_pix2pix(cfg: 'ConfigDict', pix2pix: 'ModuleType', params: dict, batch: dict) -> 'jax.Array':
-    """Pictures a become b."""
-    return pix2pix.translate(cfg, params, scaled(batch['a']))
-
-
-def infer_cyclegan(cfg: 'ConfigDict', cyclegan: 'ModuleType', params: dict, batch: dict) -> 'jax.Array':
-    """Pictures a become b."""
-    return cyclegan.translate(cfg, params, scaled(batch['a']), 'ab')
-
-
-def infer_stargan(cfg: 'ConfigDict', stargan: 'ModuleType', params: dict, batch: dict) -> 'jax.Array':
-    """The pictures with the labels that they have."""
-    return stargan.translate(cfg, params, scaled(batch), batch['label'])
-
-
-INFER = {
-    'vae': infer_vae,
-    'diffusion': infer_diffusion,
-    'pix2pix': infer_pix2pix,
-    'cyclegan': infer_cyclegan,
-    'stargan': infer_stargan,
-}
+    return module.guess(cfg, params, scaled(batch), t, 0 * batch['label'])

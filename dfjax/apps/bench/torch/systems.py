@@ -1,7 +1,7 @@
-"""Training steps and inference of `dfjax bench`'s systems in PyTorch: losses and updates as in `dfjax.systems`.
+"""Training steps and inference of pix2pix, CycleGAN and StarGAN in PyTorch: losses and updates as in `dfjax.systems`.
 
-    trainer = TRAINERS['cyclegan'](cfg, 'cpu')
-    terms = trainer.step(batch)          a step on pictures already moved about, of `bench_torch_train.batches`
+    trainer = CycleGan(cfg, 'cpu')
+    terms = trainer.step(batch)          a step on pictures already moved about, of `train.batches`
     made = trainer.infer(batch)          what the main net makes of them, in inference mode
 
 What a step draws by chance can be given to it instead, as `draws`. Of the systems' options those are followed that the
@@ -15,7 +15,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dfjax.apps.bench.torch import translation
-from dfjax.apps.bench.torch.latent import Diffusion, Vae
 from dfjax.apps.bench.torch.train import Trainer, linear_rate
 from dfjax.systems.cyclegan import residual_blocks
 
@@ -213,6 +212,3 @@ class StarGan(Trainer):
 
 def label_cost(logits: Tensor, labels: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits.float(), labels, reduction='sum') / len(logits)
-
-
-TRAINERS = {'vae': Vae, 'diffusion': Diffusion, 'pix2pix': Pix2Pix, 'cyclegan': CycleGan, 'stargan': StarGan}
