@@ -12,7 +12,7 @@ import pytest
 from test_video import assert_same_sound, chirp, make, make_with_sound, scene, sound_packets, times
 from toy_jobs import same, transform_video
 
-from dfjax.data.media import sound as sound_tracks
+from dfjax.data.media import audio
 from dfjax.data.media.credentials import read_credentials
 from dfjax.data.media.image import read_image, write_image
 from dfjax.data.media.video import VideoWriter, probe, read_frames
@@ -221,10 +221,10 @@ def test_a_failure_leaves_no_file_open_and_no_thread_running(tmp_path, monkeypat
 
     job = Job('', '', lambda pictures: pictures, batch=4)
     if where == 'template':  # FFmpeg refuses the track only when it is added
-        monkeypatch.setattr(sound_tracks, 'COPIED', {'mp4': {'aac'}})
-        monkeypatch.setattr(sound_tracks, '_read', breaks)
+        monkeypatch.setattr(audio, 'COPIED', {'mp4': {'aac'}})
+        monkeypatch.setattr(audio, '_read', breaks)
     elif where == 'aac':
-        monkeypatch.setattr(sound_tracks, '_aac', breaks)
+        monkeypatch.setattr(audio, '_aac', breaks)
     elif where == 'writer':
         monkeypatch.setattr('dfjax.data.media.encode.VideoWriter.write', breaks)
     elif where == 'size':

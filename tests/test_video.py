@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from toy_jobs import same, transform_video
 
+from dfjax.data.media.audio import read_sound, write_sound
 from dfjax.data.media.video import VideoWriter, probe, read_frames
 
 DATA = Path(__file__).parents[2] / 'shared' / 'data'
@@ -268,6 +269,40 @@ def test_writer_encodes_given_sound(tmp_path, rate):
         for picture in scene(50):
             writer.write(picture)
     assert_same_sound(tmp_path / 'v.mp4', chirp(rate), rate)
+
+
+@pytest.mark.parametrize('codec, suffix', [('aac', '.mp4'), ('libmp3lame', '.mkv'), ('opus', '.mkv'), ('flac', '.mkv')])
+@pytest.mark.parametrize('wanted', [(None, False), (16000, True), (44100, False)])
+def test_the_sound_of_any_file_is_read_on_its_clock(tmp_path, codec, suffix, wanted):
+    source = make_with_sound(tmp_path / f'in{suffix}', codec, chirp(48000), 48000)
+    samples, rate = read_sound(source, *wanted)
+    assert (rate, samples.shape[1]) == (wanted[0] or 48000, 1 if wanted[1] else 2) and samples.dtype == np.float32
+    want = chirp(rate)[: len(samples)]
+    assert len(want) > 1.9 * rate and np.corrcoef(samples[: len(want), 0], want)[0, 1] > 0.98
+
+
+def test_a_track_that_begins_late_is_read_with_its_silence(tmp_path):
+    source = tmp_path / 'in.mkv'
+    with av.open(str(source), 'w') as out:
+        sound = out.add_stream('flac', rate=8000, layout='mono')
+        for n, part in enumerate(np.split((chirp(8000) * 32767).astype(np.int16), 4)):
+            frame = av.AudioFrame.from_ndarray(part[None], format='s16', layout='mono')
+            frame.sample_rate, frame.pts, frame.time_base = 8000, 4000 * (n + 1), Fraction(1, 8000)
+            out.mux(sound.encode(frame))
+        out.mux(sound.encode(None))
+    samples, rate = read_sound(source)
+    assert rate == 8000 and np.abs(samples[:4000]).max() == 0
+    np.testing.assert_allclose(samples[4000:, 0], chirp(8000), atol=1e-4)
+
+
+def test_what_a_lower_rate_cannot_hold_is_taken_out(tmp_path):
+    t = np.arange(44100) / 44100
+    write_sound(tmp_path / 'in.wav', 0.4 * np.sin(2 * np.pi * 1000 * t) + 0.4 * np.sin(2 * np.pi * 11000 * t), 44100)
+    samples, rate = read_sound(tmp_path / 'in.wav', 16000)  # 11 kHz would fold to 5 kHz
+    spectrum = np.abs(np.fft.rfft(samples[1600:14400, 0])) / 6400
+    lines = np.fft.rfftfreq(12800, 1 / rate)
+    assert spectrum[lines.searchsorted(1000)] == pytest.approx(0.4, abs=0.01)
+    assert spectrum[np.abs(lines - 1000) > 50].max() < 0.002
 
 
 def test_no_sound_stays_silent(tmp_path):

@@ -1,45 +1,183 @@
-"""The sound of any file, as samples on the clock of its pictures."""
+"""Sound: any file's as float32 samples, WAVE files written, and the tracks of a written video.
 
+A video's tracks are the packets of another file as they are, or samples encoded as AAC.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
 from dfjax.data.media.decode import clock_start, open_container
-from dfjax.errors import ReadError
+from dfjax.data.media.output import atomic_path
+from dfjax.errors import ReadError, WriteError
+
+# By container, what it can hold and players play. Anything else (PCM, Vorbis, WMA, AMR...) is encoded anew as AAC.
+COPIED = {'mov': {'aac', 'mp3', 'mp2', 'ac3', 'eac3', 'alac'}}
+COPIED['mp4'] = COPIED['mov'] | {'opus', 'flac'}
+AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
+AAC_LAYOUTS = ('mono', 'stereo', '3.0', '4.0', '5.0', '5.1')
+PIPED = 0x7FFF0000  # a recorder that writes WAVE into a pipe cannot know the size, and states this or more
+Packets = Iterator[tuple[float, list]]  # (time in seconds, packets for the output at that time), in order
 
 
-def read_audio(path: Path | str, rate: int = 16_000) -> np.ndarray:
-    """The first sound track of a video or sound file, the mean of its channels, low-passed where it is resampled.
+def read_sound(path: Path | str, rate: int | None = None, mono: bool = False) -> tuple[np.ndarray, int]:
+    """Samples float32 [T, C] in [-1, 1] of the first sound track of a file, and their rate in Hz.
+
+    Sample n is heard n / rate seconds after the start of the file's clock, which is that of its frames: what a track
+    lacks at its start is silence.
 
     Args:
-        path: any file that FFmpeg reads.
-        rate: samples a second wanted.
-
-    Returns:
-        float32 [n] in [-1, 1]; sample 0 is at time 0 of the file's clock, as `Frame.time` is: sound that begins later
-        is preceded by silence.
+        rate: wanted rate in Hz, low-passed; by default the file's.
+        mono: the mean of all channels, C = 1.
 
     Raises:
-        ReadError: if the file is missing, has no sound or cannot be read.
+        ReadError: missing, empty, cut short, damaged, or without sound.
     """
     import av
 
-    path = Path(path)
-    with open_container(path, 'sound') as container:
-        tracks = [stream for stream in container.streams.audio if stream.codec_context]
-        if not tracks:
-            raise ReadError(path, 'has no sound')
-        start, first, parts = clock_start(container), None, []
-        resampler = av.AudioResampler(format='fltp', rate=rate)
+    path, parts, start = Path(path), [], None
+    with contextlib.closing(open_container(path, 'sound')) as container:
+        _check_whole_wave(path)
+        stream = next((s for s in container.streams.audio if s.codec_context), None)
+        if stream is None:
+            raise ReadError(path, 'has no sound track; give a sound, or a video with one')
+        convert = av.AudioResampler('flt', rate=rate or stream.rate)
+        end = float(stream.duration * stream.time_base) if stream.duration else 0.0
         try:
-            for frame in container.decode(tracks[0]):
-                if first is None:
-                    first = 0.0 if frame.time is None else frame.time - start
-                parts += [out.to_ndarray().mean(0) for out in resampler.resample(frame)]
-            parts += [out.to_ndarray().mean(0) for out in resampler.resample(None)]
-        except av.FFmpegError as error:
-            raise ReadError(path, f'its sound cannot be read ({error.strerror or error})') from error
+            for frame in container.decode(stream):
+                if start is None:
+                    start = float((frame.pts or 0) * frame.time_base) - clock_start(container)
+                parts += convert.resample(frame)
+            parts += convert.resample(None) if parts else []
+        except av.error.FFmpegError as error:
+            raise ReadError(path, f'its sound is damaged after {_seconds(parts):.1f} s; repair or trim it') from error
     if not parts:
-        raise ReadError(path, 'has no sound')
-    samples, late = np.concatenate(parts), round(first * rate)
-    return np.concatenate([np.zeros(max(late, 0), np.float32), samples[max(-late, 0) :]])
+        raise ReadError(path, 'holds no sound')
+    if _seconds(parts) < end - max(0.1, 0.02 * end):
+        raise ReadError(path, f'cut short: it ends after {_seconds(parts):.1f} s of {end:.1f} s; fetch it again')
+    rate, channels = parts[0].sample_rate, parts[0].layout.nb_channels
+    samples = np.concatenate([part.to_ndarray().reshape(-1, channels) for part in parts])
+    samples = samples.mean(1, keepdims=True) if mono else samples  # FFmpeg's own mix of two is 1.4 times as loud
+    first = round(start * rate)  # negative: what a codec needs to begin, before time 0
+    return np.pad(samples, ((max(first, 0), 0), (0, 0)))[max(-first, 0) :], rate
+
+
+def _seconds(parts: list) -> float:
+    return sum(part.samples / part.sample_rate for part in parts)
+
+
+def write_sound(path: Path | str, samples: np.ndarray, rate: int) -> None:
+    """Writes [T] or [T, C] float samples in [-1, 1] as 16-bit WAVE, clipped; whole or not at all.
+
+    Raises:
+        WriteError: another suffix than .wav, or as `atomic_path`.
+    """
+    import av
+
+    if Path(path).suffix.lower() != '.wav':
+        raise WriteError(path, 'a sound is written as .wav; change the name')
+    samples = np.atleast_2d(np.asarray(samples, np.float32).T).T  # [T, C]
+    whole = np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
+    with atomic_path(path, force=True) as part, av.open(str(part), 'w', 'wav') as output:
+        layout = 'mono' if whole.shape[1] == 1 else 'stereo'
+        stream = output.add_stream('pcm_s16le', rate=rate, layout=layout)
+        for start in range(0, len(whole), rate):  # a second at a time
+            frame = av.AudioFrame.from_ndarray(whole[start : start + rate].reshape(1, -1), format='s16', layout=layout)
+            frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+
+
+def _check_whole_wave(path: Path) -> None:
+    """Raises ReadError for a WAVE file that states more bytes than it has, which FFmpeg reads without a word."""
+    with open(path, 'rb') as file:
+        head = file.read(12)
+    size = int.from_bytes(head[4:8], 'little') + 8
+    if head[:4] == b'RIFF' and head[8:] == b'WAVE' and path.stat().st_size < size < PIPED:
+        raise ReadError(path, f'cut short: {path.stat().st_size} of {size} bytes are there; fetch it again')
+
+
+@contextlib.contextmanager
+def open_sound(sound: Path | str | tuple[np.ndarray, int], output) -> Iterator[Packets]:
+    """Adds sound tracks to the open container `output` and yields their packets; closed with the block.
+
+    Args:
+        sound: a file, whose tracks are copied, their times from the start of its clock; or samples float [T] or [T, C]
+            in [-1, 1] and their rate in Hz, of which the first two channels become an AAC track. A file is opened for
+            its sound alone, so that it is read as the pictures advance, however the two are interleaved, and memory
+            stays bounded.
+
+    Raises:
+        ReadError: the file is missing or no media.
+    """
+    with contextlib.ExitStack() as stack:
+        if isinstance(sound, tuple):
+            packets = _encode(*sound, output)
+        else:
+            container = stack.enter_context(open_container(Path(sound), 'sound'))
+            packets = _copy(container, output)
+        yield stack.enter_context(contextlib.closing(packets))
+
+
+def _copy(container, output) -> Packets:
+    """The sound tracks of a file for `output`, which has them when this returns."""
+    tracks = {}
+    for stream in container.streams.audio:
+        codec = stream.codec_context
+        if codec is None:  # one this build does not know: it can be neither copied nor decoded
+            continue
+        if codec.codec.canonical_name in COPIED[output.format.name]:
+            tracks[stream.index] = output.add_stream_from_template(stream), False
+        else:
+            tracks[stream.index] = _aac(output, stream.rate, codec.channels, stream.layout.name), True
+    return _read(container, tracks, clock_start(container))
+
+
+def _aac(output, rate: int, channels: int, layout: str):
+    layout = layout.removesuffix('(side)')
+    layout = layout if layout in AAC_LAYOUTS else 'mono' if channels == 1 else 'stereo'
+    stream = output.add_stream('aac', rate=rate if rate in AAC_RATES else 48000, layout=layout)
+    stream.bit_rate = 96_000 * (channels if layout not in ('mono', 'stereo') else 1 + (layout == 'stereo'))
+    return stream
+
+
+def _read(container, tracks: dict, start: float) -> Packets:
+    if not tracks:
+        return
+    for packet in container.demux([container.streams[index] for index in tracks]):
+        out, encoded = tracks[packet.stream.index]
+        time = 0.0 if packet.dts is None else float(packet.dts * packet.time_base) - start
+        if encoded:  # the last packet is empty and makes the decoder give what it holds
+            for frame in packet.decode():
+                frame.pts -= round(start / frame.time_base)
+                yield time, out.encode(frame)
+        elif packet.dts is not None:
+            shift = round(start / packet.time_base)
+            packet.pts, packet.dts = (packet.dts if packet.pts is None else packet.pts) - shift, packet.dts - shift
+            packet.stream = out
+            yield time, [packet]
+    for out, encoded in tracks.values():
+        if encoded:
+            yield 0.0, out.encode(None)
+
+
+def _encode(samples: np.ndarray, rate: int, output) -> Packets:
+    """An AAC track of samples for `output`, which has it when this returns."""
+    samples = np.atleast_2d(np.asarray(samples, np.float32).T)[:2]  # [C, T]
+    stream = _aac(output, rate, len(samples), 'mono' if len(samples) == 1 else 'stereo')
+    return _encoded(samples, rate, stream)
+
+
+def _encoded(samples: np.ndarray, rate: int, stream) -> Packets:
+    import av
+
+    for at in range(0, samples.shape[1], rate):  # a second at a time
+        layout = 'mono' if len(samples) == 1 else 'stereo'
+        part = np.ascontiguousarray(samples[:, at : at + rate])
+        frame = av.AudioFrame.from_ndarray(part, format='fltp', layout=layout)
+        frame.sample_rate, frame.pts, frame.time_base = rate, at, Fraction(1, rate)
+        yield at / rate, stream.encode(frame)
+    yield 0.0, stream.encode(None)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from dfjax.data.media.audio import open_sound
 from dfjax.data.media.decode import MediaInfo
 from dfjax.data.media.output import atomic_path
-from dfjax.data.media.sound import open_sound
 from dfjax.errors import WriteError
 
 CONTAINERS = {'.mp4': 'mp4', '.m4v': 'mp4', '.mov': 'mov'}  # by its suffix FFmpeg would make an m4v for old iPods

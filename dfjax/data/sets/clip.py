@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from dfjax.data import render
-from dfjax.data.media.audio import read_audio
+from dfjax.data.media.audio import read_sound
 from dfjax.data.media.image import read_image, squared
 from dfjax.data.media.video import read_frames
 from dfjax.data.names import Joined, Name, Rendered, Stored
@@ -100,7 +100,7 @@ def _folder_clip(folder: Path, pictures: list[Path], size: int, crop: int) -> Cl
     for path in pictures:
         check_header(path)
     sounds = sorted(path for path in folder.iterdir() if path.suffix.lower() in SOUNDS)
-    sound = read_audio(sounds[0], RATE) if sounds else None
+    sound = read_sound(sounds[0], RATE, mono=True)[0][:, 0] if sounds else None
     read = lambda n: squared(read_image(pictures[n]), size, crop)
     return Clip(str(folder), read, len(pictures), sound=sound)
 
@@ -114,7 +114,7 @@ def _video_clip(path: Path, size: int, crop: int, most: int) -> Clip:
             break
         frames.append(squared(picture, size, crop))
     try:
-        sound = read_audio(path, RATE)
+        sound = read_sound(path, RATE, mono=True)[0][:, 0]
     except InputError:
         sound = None
     return Clip(str(path), frames.__getitem__, len(frames), sound=sound)
