@@ -12,6 +12,9 @@ from dfjax.data.media.image import read_image, write_image
 from dfjax.data.media.video import VideoWriter, probe, read_frames
 from dfjax.data.render import animate, random_identity, render
 from dfjax.errors import InputError
+from dfjax.evaluation import swap
+from dfjax.evaluation.animation import compare, compare_faces
+from dfjax.evaluation.swap import Measured
 from dfjax.inference import head as heads
 from dfjax.inference import mouth
 from dfjax.inference.bend import RING, Bend
@@ -341,3 +344,44 @@ def test_a_picture_without_a_face_asks_for_points(files, noise):
     write_image(folder / 'noise.png', noise[:128, :128])
     with pytest.raises(InputError, match='no face found; show where it is by --points'):
         verb.animate(folder / 'noise.png', 'talk:1', folder / 'bad.mp4', progress=False)
+
+
+# Its figures
+
+
+def measured(landmarks: np.ndarray, descriptors: np.ndarray) -> Measured:
+    return Measured('a.mp4', len(landmarks), landmarks, descriptors, np.ones(len(landmarks)))
+
+
+def test_figures_of_an_animation():
+    rng = np.random.default_rng(0)
+    driver = POINTS[:68] + np.concatenate([np.zeros((30, 48, 2)), rng.normal(0, 2, (30, 20, 2))], 1)
+    people = np.zeros((30, 128))
+    picture = measured(POINTS[None, :68], np.eye(1, 128) * 0.25)
+    copy = compare(measured(1.5 * driver + 40, people), measured(driver, people), picture)
+    assert copy['found'] == 1 and copy['frames'] == 30
+    assert copy['expression'] == pytest.approx(1, abs=1e-3) and copy['jitter'] == pytest.approx(0, abs=1e-3)
+    assert copy['distance'] == 0.25
+    half = driver.copy()
+    half[::2] = np.nan
+    assert compare(measured(half, people), measured(driver, people), picture)['found'] == 0.5
+    with pytest.raises(InputError, match='not its animation'):
+        compare(measured(driver[1:], people), measured(driver, people), picture)
+
+
+def test_faces_are_compared_with_the_true_ones(files, talker, monkeypatch, tmp_path):
+    """The judge reads a landmark where it is told to: what is compared is the rest."""
+    folder, _, _ = files
+    read = lambda rgb, box: talker[0].landmarks[0] + (box[0] + rgb[0, 0, 0] / 255, 0)
+    monkeypatch.setattr(swap, 'load_models', lambda: (lambda rgb: [((0.0, 0, 9, 9), 1.0)], read, None))
+    same = compare_faces(folder / 'head.png', folder / 'head.png')
+    assert same == {'landmarks': 0.0, 'psnr': None}
+    other = read_image(folder / 'head.png').astype(int) + 10
+    first = np.clip(other, 0, 255)[0, 0, 0] - read_image(folder / 'head.png')[0, 0, 0].astype(int)
+    write_image(tmp_path / 'other.png', np.clip(other, 0, 255).astype(np.uint8))
+    found = compare_faces(tmp_path / 'other.png', folder / 'head.png')
+    eyes = np.linalg.norm(
+        np.subtract(*(talker[0].landmarks[0, part].mean(0) for part in (slice(36, 42), slice(42, 48))))
+    )
+    assert found['landmarks'] == pytest.approx(first / 255 / eyes, abs=1e-4)
+    assert found['psnr'] == pytest.approx(20 * np.log10(255 / 10), abs=0.2)

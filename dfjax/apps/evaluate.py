@@ -1,4 +1,4 @@
-"""`dfjax evaluate`: the figures of a swapped video, or of a run, by independent judges and on what it has not seen."""
+"""`dfjax evaluate`: the figures of a swapped video, of an animated picture, or of a run, by independent judges."""
 
 import argparse
 import importlib
@@ -17,11 +17,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     swap.add_argument('--swap', metavar='OUT', help='the swapped video')
     swap.add_argument('--input', metavar='VIDEO', help='the video that it was made from')
     swap.add_argument('--face', metavar='WHO', help='the person put in: a video, picture or folder')
-    swap.add_argument('--truth', metavar='VIDEO', help='the true swap, where there is one: adds PSNR and SSIM')
+    swap.add_argument('--truth', metavar='VIDEO', help='what should be seen, where that is known: adds figures')
     swap.add_argument('--mask', metavar='VIDEO', help='white where PSNR and SSIM count; default everywhere')
     swap.add_argument(
         '--every', type=int, default=1, metavar='N', help='descriptor (70 ms) of every N-th frame; default 1'
     )
+    animation = parser.add_argument_group('of an animated picture, with --truth, --mask and --every')
+    animation.add_argument('--animation', metavar='OUT', help='what `dfjax animate` made')
+    animation.add_argument('--driving', metavar='VIDEO', help='the video that drives it')
+    animation.add_argument('--image', metavar='PICTURE', help='the picture that it was made from')
     run = parser.add_argument_group('of a run')
     run.add_argument('--run', metavar='W', help='the folder of a trained run')
     run.add_argument('--data', metavar='NAME', help='pictures it has not learnt from; default: rendered, other seeds')
@@ -32,20 +36,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> dict:
-    """The figures; see `dfjax.evaluation.swap.compare` and `dfjax.evaluation`."""
+    """The figures; see `evaluation.swap.compare`, `evaluation.animation.evaluate_animation` and `dfjax.evaluation`."""
     if args.run:
         options = {name: getattr(args, name) for name in OPTIONS}
         return evaluate_run(args.run, **{name: value for name, value in options.items() if value is not None})
-    from dfjax.evaluation.swap import evaluate
-
-    for name in ('swap', 'input', 'face'):
+    what = ('animation', 'driving', 'image') if args.animation else ('swap', 'input', 'face')
+    for name in what:
         if not getattr(args, name):
-            raise InputError(f'--{name} is missing: a swap is measured by --swap, --input and --face, a run by --run')
+            raise InputError(
+                f'--{name} is missing: a swap is measured by --swap, --input and --face, an animated picture by '
+                '--animation, --driving and --image, a run by --run'
+            )
     if args.every < 1:
         raise InputError(f'--every {args.every}: give 1 (every frame) or more')
     if args.mask and not args.truth:
         raise InputError('--mask says where --truth is compared: give both')
-    return evaluate(args.swap, args.input, args.face, args.truth, args.mask, every=args.every)
+    if args.animation:
+        from dfjax.evaluation.animation import evaluate_animation as evaluate
+    else:
+        from dfjax.evaluation.swap import evaluate
+    return evaluate(*(getattr(args, name) for name in what), args.truth, args.mask, every=args.every)
 
 
 def evaluate_run(workdir: str, **options) -> dict:

@@ -132,7 +132,7 @@ def _share(
 ) -> np.ndarray:
     """One worker's frames, every `workers`-th: rows [n] of 'index' and the fields of `Measured`."""
     cv2.setNumThreads(1)
-    detect, landmark, describe = _load_models()
+    detect, landmark, describe = load_models()
     known, rows = _known_boxes(path), []
     for n, (_, _, rgb, name) in enumerate(iter_frames(path)):
         row, aside = divmod(n, stride)
@@ -213,9 +213,9 @@ def compare(swap: Measured, source: Measured, face: Measured) -> dict:
     figures = {
         'transfer': _mean(to_source / np.maximum(to_source + to_face, 1e-9)),
         'distance_to_face': _mean(to_face),
-        'expression': _correlation(expression(swap.landmarks[both]), expression(source.landmarks[both])),
+        'expression': correlation(expression(swap.landmarks[both]), expression(source.landmarks[both])),
         'detail': _mean(swap.detail[swap.found] / np.nanmean(face.detail)),
-        'jitter': _difference(_shake(swap.landmarks), _shake(source.landmarks)),
+        'jitter': difference(shake(swap.landmarks), shake(source.landmarks)),
         'faces_lost': int((source.found & ~swap.found).sum()),
         'frames': swap.frames,
     }
@@ -234,12 +234,12 @@ def expression(landmarks: np.ndarray) -> np.ndarray:
     return np.concatenate([moved.real, moved.imag], 1)
 
 
-def _correlation(a: np.ndarray, b: np.ndarray) -> float | None:
+def correlation(a: np.ndarray, b: np.ndarray) -> float | None:
     norm = math.sqrt((a**2).sum() * (b**2).sum())
     return float((a * b).sum() / norm) if norm > 0 else None
 
 
-def _shake(landmarks: np.ndarray) -> float | None:
+def shake(landmarks: np.ndarray) -> float | None:
     """Mean length of the landmarks' second difference over time, over the distance between the eyes."""
     second = landmarks[2:] - 2 * landmarks[1:-1] + landmarks[:-2]  # [T - 2, 68, 2], NaN beside a frame without face
     eyes = np.linalg.norm(landmarks[:, 42:48].mean(1) - landmarks[:, 36:42].mean(1), axis=-1)  # [T]
@@ -247,7 +247,7 @@ def _shake(landmarks: np.ndarray) -> float | None:
     return _mean(shake[np.isfinite(shake)])
 
 
-def _difference(a: float | None, b: float | None) -> float | None:
+def difference(a: float | None, b: float | None) -> float | None:
     return None if a is None or b is None else a - b
 
 
@@ -275,7 +275,7 @@ def evaluate(
     return figures
 
 
-def _load_models() -> tuple[Callable, Callable, Callable]:
+def load_models() -> tuple[Callable, Callable, Callable]:
     """detect(rgb) -> [(box, score)], landmark(rgb, box) -> [68, 2], describe(rgb, landmarks) -> [128].
 
     The landmarks are the model's own, rounded to pixels: those of `data.faces.landmarks`, which the swap is made with,
