@@ -5,6 +5,7 @@ driver itself, if the picture is one of its frames, or a rendered head.
 """
 
 import math
+from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 
@@ -61,10 +62,8 @@ def evaluate_animation(
 
 
 def _anywhere(driver: Measured) -> Measured:
-    """No faces to follow: the animation's is where the picture has it. (Without any, an animation need not show one.)"""
-    return Measured(
-        driver.path, driver.frames, np.full_like(driver.landmarks, np.nan), driver.descriptors, driver.detail
-    )
+    """A measurement without faces to follow: the animation's is where the picture has it, or nowhere."""
+    return replace(driver, landmarks=np.full_like(driver.landmarks, np.nan))
 
 
 def compare(animation: Measured, driver: Measured, picture: Measured) -> dict:
