@@ -5,7 +5,8 @@ import json
 import numpy as np
 
 from dfjax.data.faces.face import Face
-from dfjax.data.faces.faceset import ROWS, FaceSetWriter
+from dfjax.data.faces.faceset import FaceSetWriter
+from dfjax.data.media.inputs import ROWS
 
 SIZE, COUNT = 48, 6
 # A frontal face in units of the picture's side: jaw, brows, nose, eyes, mouth, as the 68 landmarks go.

@@ -9,8 +9,9 @@ import pytest
 from fake_faces import COUNT, FACE, SIZE, edit_line, edit_row, picture, write_faces
 
 from dfjax.data.faces.face import Face
-from dfjax.data.faces.faceset import ROWS, SHEET, FaceSetWriter, contact_sheet, faceset_arrays, load_faceset
+from dfjax.data.faces.faceset import FaceSetWriter, contact_sheet, faceset_arrays, load_faceset
 from dfjax.data.media.image import read_image, write_image
+from dfjax.data.media.inputs import ROWS, SHEET
 from dfjax.errors import InputError
 
 

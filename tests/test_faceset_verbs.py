@@ -1,6 +1,7 @@
 """The verbs on a face set: sort, check and pack."""
 
 import itertools
+import logging
 import shutil
 import subprocess
 import sys
@@ -13,8 +14,9 @@ from fake_faces import COUNT, SIZE, edit_row, picture, write_faces
 
 from dfjax.apps import check, pack, sort
 from dfjax.data import render
-from dfjax.data.faces.faceset import ROWS, load_faceset
+from dfjax.data.faces.faceset import load_faceset
 from dfjax.data.media.image import write_image
+from dfjax.data.media.inputs import ROWS
 from dfjax.data.sets import pack as packing
 from dfjax.data.sets.open import open_dataset
 from dfjax.errors import InputError
@@ -184,6 +186,16 @@ def test_plain_tfds_reads_a_packed_set_without_tensorflow(tmp_path):
     )
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, cwd=tmp_path)
     assert done.stdout.split('\n')[0] == f'{COUNT} ({SIZE}, {SIZE}, 3) one_000006.png 6 (27, 2)', done.stderr
+
+
+def test_packing_is_quiet_and_leaves_logging_as_it_was(faces, tmp_path, capfd):
+    log = logging.getLogger('absl')
+    before = log.level
+    log.setLevel(logging.INFO)
+    pack.pack(faces, tmp_path / 'packed', force=False)
+    assert log.level == logging.INFO
+    log.setLevel(before)
+    assert capfd.readouterr() == ('', '')
 
 
 def test_bad_packed_sets_get_one_line(tmp_path, faces):

@@ -69,6 +69,13 @@ def test_imports_point_left():
     assert not wrong, '\n'.join(wrong)
 
 
+def test_media_know_nothing_of_faces_and_sets():
+    """Within `data`, files and pictures come first."""
+    for path in (ROOT / 'dfjax' / 'data' / 'media').rglob('*.py'):
+        above = [name for _, name in imports_of(path) if re.match(r'dfjax\.data\.(?!media|processes)', name)]
+        assert not above, f'{relative(path)} imports {above}'
+
+
 def test_every_package_is_in_the_order():
     packages = {p.parent.name for p in ROOT.glob('dfjax/*/__init__.py')}
     assert packages <= set(ORDER), packages - set(ORDER)

@@ -52,7 +52,8 @@ def check_faces(path: Path | str) -> dict:
     import numpy as np
 
     from dfjax.data.faces import quality
-    from dfjax.data.faces.faceset import load_faceset, picture_files
+    from dfjax.data.faces.faceset import load_faceset
+    from dfjax.data.media.inputs import picture_files
 
     faces = load_faceset(path)
     reasons = {file.name: ['no line in faces.jsonl'] for file in picture_files(faces.path)}

@@ -39,8 +39,9 @@ def pack(src: Path | str, out: Path | str, *, size: int = 64, force: bool = Fals
     Raises:
         InputError: if there is nothing to pack, a picture is damaged, or `out` exists or cannot be written.
     """
-    from dfjax.data.faces.faceset import ROWS, load_faceset
+    from dfjax.data.faces.faceset import load_faceset
     from dfjax.data.media.image import IMAGE_SUFFIXES
+    from dfjax.data.media.inputs import ROWS
     from dfjax.errors import InputError
 
     name = str(src)

@@ -17,7 +17,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dfjax.data.faces.faceset import ROWS
+from dfjax.data.media.inputs import ROWS
 from dfjax.data.media.video import VIDEO_SUFFIXES
 from dfjax.data.sets.conditions import CONDITIONS, check_condition
 from dfjax.errors import InputError

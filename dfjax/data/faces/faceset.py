@@ -26,12 +26,10 @@ import numpy as np
 from dfjax.data.faces.face import Face, numbers
 from dfjax.data.faces.mask import rasterise
 from dfjax.data.media.image import encode_image, read_image, write_image
+from dfjax.data.media.inputs import ROWS, SHEET, picture_files
 from dfjax.data.media.output import atomic_folder
 from dfjax.errors import InputError
 
-ROWS = 'faces.jsonl'
-SHEET = 'contact_sheet.jpg'
-PICTURES = ('.png', '.jpg', '.jpeg')
 _RANK = re.compile(r'^\d+@')
 
 
@@ -182,11 +180,6 @@ def _parse(line: bytes, row: dict, path: Path) -> FaceRow:
     if not all(np.isfinite(v).all() for v in (parsed.matrix, parsed.landmarks, parsed.polygon)):
         raise ValueError('coordinates that are not finite')
     return parsed
-
-
-def picture_files(path: Path) -> list[Path]:
-    """The pictures of a face set's folder, with or without a row, by name; the contact sheet is none."""
-    return sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURES and p.name != SHEET and p.name[0] != '.')
 
 
 def plain_name(path: Path) -> str:

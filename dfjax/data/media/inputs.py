@@ -7,11 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from dfjax.data.faces.faceset import ROWS, picture_files
 from dfjax.data.media.decode import Frame, MediaInfo
 from dfjax.data.media.image import IMAGE_SUFFIXES, read_image
 from dfjax.data.media.video import VIDEO_SUFFIXES, open_video
 from dfjax.errors import ReadError
+
+ROWS = 'faces.jsonl'  # what makes a folder a face set, see `faces.faceset`
+SHEET = 'contact_sheet.jpg'  # the picture in it that is no face
+PICTURES = ('.png', '.jpg', '.jpeg')  # of a face set
 
 
 def kind(src) -> str:
@@ -72,3 +75,8 @@ def iter_frames(src: Path | str) -> Iterator[tuple[int, float, np.ndarray, str]]
         with open_media(file) as (_, frames):
             for frame in frames:
                 yield frame.index, frame.time, frame.rgb, file.name
+
+
+def picture_files(path: Path) -> list[Path]:
+    """The pictures of a face set's folder, with or without a row, by name; the contact sheet is none."""
+    return sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURES and p.name != SHEET and p.name[0] != '.')

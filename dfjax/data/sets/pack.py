@@ -169,8 +169,16 @@ def _pack(builder: type, out: Path | str, force: bool, **options) -> int:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps tfds from printing where it writes and how far it is."""
-    tfds.disable_progress_bar()
-    with open(os.devnull, 'w') as nowhere, contextlib.redirect_stdout(nowhere):
-        logging.getLogger('absl').setLevel(logging.ERROR)
-        yield
+    """Keeps tfds from printing where it writes and how far it is, as long as the block lasts."""
+    log = logging.getLogger('absl')
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with (
+            open(os.devnull, 'w') as nowhere,
+            contextlib.redirect_stdout(nowhere),
+            contextlib.redirect_stderr(nowhere),  # the bar
+        ):
+            yield
+    finally:
+        log.setLevel(level)

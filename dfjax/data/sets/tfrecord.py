@@ -2,9 +2,11 @@
 
 A tfrecord file is a row of records: the length (8 bytes), a checksum of it (4), the data, a checksum of that (4). The
 data, serialised examples, is the same in both formats, and so are the files of JSON but for the name of the format.
+Grain has a reader of these files too, which trusts every length that a file gives: this one does not.
 """
 
 import json
+import os
 import shutil
 import struct
 from collections.abc import Iterator
@@ -14,7 +16,7 @@ from dfjax.data.media.output import atomic_folder
 from dfjax.data.names import INFO
 from dfjax.errors import InputError
 
-POLYNOMIAL = 0x82F63B78  # of crc32c, reversed
+POLYNOMIAL = 0x82F63B78  # CRC-32C, bits reversed
 
 
 def convert_dataset(source: Path | str, out: Path | str, force: bool = False) -> int:
@@ -95,10 +97,13 @@ def read_records(path: Path) -> Iterator[bytes]:
     except OSError as error:
         raise InputError(f'{path}: cannot be read ({error.strerror}); prepare the dataset again') from error
     with file:
+        size = os.fstat(file.fileno()).st_size
         while head := file.read(12):
             if len(head) < 12 or masked_crc(head[:8]) != struct.unpack('<I', head[8:])[0]:
                 raise damaged
             length = struct.unpack('<Q', head[:8])[0]
+            if length > size:  # more than memory holds, perhaps
+                raise damaged
             data = file.read(length + 4)
             if len(data) < length + 4:
                 raise damaged
