@@ -32,7 +32,7 @@ VARIANTS = {
         'model.size': 32,
         'model.g': {'kind': 'light', 'labels': 2, 'width': 8, 'blocks': 1},
         'model.d': {'labels': 2, 'width': 8, 'layers': 3},
-        'optimizer': {'lr_g': 5e-4, 'lr_d': 5e-4},
+        'optimizer': {'g.lr': 5e-4, 'd.lr': 5e-4},
         'ema': 0.9,
     },
     # 34 minutes on two CPU cores. The penalty is on the gradient of the sum over the patches, of which the adversarial
@@ -48,7 +48,7 @@ VARIANTS = {
         'model.g': {'kind': 'light', 'labels': 4, 'width': 96, 'blocks': 3},
         'model.d': {'labels': 4, 'width': 32, 'layers': 6},
         'targets': 'random',
-        'optimizer': {'lr_g': 3e-4, 'lr_d': 5e-4},
+        'optimizer': {'g.lr': 3e-4, 'd.lr': 5e-4},
         'ema': 0.998,
     },
     # 128 px on one GPU.
@@ -69,7 +69,7 @@ VARIANTS = {
         'data.crop': 178,
         'targets': 'random',
         'jitter': 1.12,
-        'optimizer': {'lr_g': 2e-4, 'lr_d': 2e-4},
+        'optimizer': {'g.lr': 2e-4, 'd.lr': 2e-4},
     },
 }
 

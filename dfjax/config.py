@@ -22,8 +22,9 @@ from ml_collections import ConfigDict
 
 import dfjax
 from dfjax.errors import InputError
+from dfjax.ops.optimize import KINDS, SCHEDULES
 from dfjax.systems import load_system
-from dfjax.systems.state import DTYPES, SCHEDULES
+from dfjax.systems.state import DTYPES
 
 FLAG = '--config.'
 PACKAGE = Path(dfjax.__file__).parent
@@ -32,9 +33,10 @@ PACKAGE = Path(dfjax.__file__).parent
 FROM_ONE = {'steps', 'batch_size', 'size', 'input_size'}
 FROM_ONE |= {'stem', 'width', 'widths', 'most', 'latent', 'code', 'bottom', 'kernel', 'shuffle', 'times'}
 BELOW_ONE = {'ema', 'b1', 'b2'}
-SHARES = {'flip', 'all', 'each', 'constant', 'dropout'}
+SHARES = {'flip', 'all', 'each', 'constant', 'dropout', 'milestones'}
 SEEDS = 2**31
-CHOICES = {'dtype': DTYPES, 'optimizer.schedule': SCHEDULES}  # by the whole key
+CHOICES = {'dtype': DTYPES, 'optimizer.schedule': SCHEDULES, 'optimizer.kind': KINDS}  # by the whole key
+CHOICES |= {f'optimizer.{net}.{key}': CHOICES[f'optimizer.{key}'] for net in 'gd' for key in ('kind', 'schedule')}
 
 
 def flatten(cfg: Mapping | ConfigDict, prefix: str = '') -> Iterator[tuple[str, Any]]:

@@ -150,7 +150,10 @@ def test_a_mistake_in_a_config_file_is_one_line_that_says_where(line, said, tmp_
         ('preview_every=-1', "'preview_every' is 0 or more, not -1"),
         ('data.size=0', "'data.size' is 1 or more, not 0"),
         ('dtype=foo', "'dtype' is one of auto, float32, bfloat16, float16, not 'foo'"),
-        ('optimizer.schedule=consine', "'optimizer.schedule' is one of constant, cosine, not 'consine'"),
+        (
+            'optimizer.schedule=consine',
+            "'optimizer.schedule' is one of constant, cosine, linear, milestones, not 'consine'",
+        ),
         ('optimizer.lr=NaN', "'optimizer.lr' is 0 or more, not nan"),
         ('ema=7', "'ema' is 0 or more and below 1, not 7.0"),
         ('loss.l1=-1', "'loss.l1' is 0 or more, not -1.0"),

@@ -111,6 +111,7 @@ def test_a_whole_step(groups, exclusive):
     cfg = config(5, groups=groups, **{'loss.exclusive': exclusive})
     options = {'xla_backend_optimization_level': 0}
     state = jax.jit(lambda key: stargan.init(cfg, key), compiler_options=options)(jax.random.key(0))
+    state = state.replace(horizon=jnp.int32(cfg.steps))
     if groups:
         batch = joint_batch(cfg)
     else:

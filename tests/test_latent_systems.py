@@ -13,8 +13,8 @@ from dfjax.errors import InputError
 from dfjax.losses.latent import sobel_distance
 from dfjax.models.vae import widths
 from dfjax.ops.image import sobel
+from dfjax.ops.optimize import optimizer
 from dfjax.systems import diffusion, gan, load_system, vae
-from dfjax.systems.state import optimizer
 
 SYSTEMS = ('vae', 'gan', 'diffusion')
 CLASSIC = {'model.kind': 'classic'}
@@ -152,7 +152,7 @@ def test_gradients_are_clipped_or_not():
     far = {'w': jnp.array([30.0, 40.0])}
     for clip, expected in ((1.0, [0.6, 0.8]), (0.0, [30.0, 40.0])):
         cfg = config('vae', **{'optimizer.clip': clip})
-        _, state = optimizer(cfg).update(far, optimizer(cfg).init(far))
+        _, state = optimizer(cfg.optimizer).update(far, optimizer(cfg.optimizer).init(far))
         mu = optax.tree_utils.tree_get(state, 'mu')['w']
         np.testing.assert_allclose(mu, (1 - cfg.optimizer.b1) * np.array(expected), rtol=1e-5)
     assert config('vae', 'paper').optimizer.clip == config('gan', 'paper').optimizer.clip == 0
@@ -164,7 +164,7 @@ def test_terms_that_sharpen_train_every_net():
     batch = batch_of(cfg)
     batch['image'] = jax.random.randint(jax.random.key(2), batch['image'].shape, 0, 256).astype(jnp.uint8)
     fast = dict(compiler_options={'xla_backend_optimization_level': 0})
-    start = jax.jit(lambda key: vae.init(cfg, key), **fast)(jax.random.key(0))
+    start = jax.jit(lambda key: vae.init(cfg, key), **fast)(jax.random.key(0)).replace(horizon=jnp.int32(cfg.steps))
     step = jax.jit(lambda state: vae.step(cfg, state, batch), **fast)
     state, rows = start, []
     for _ in range(4):
@@ -192,7 +192,7 @@ def test_samples_are_drawn_from_the_gaussian_of_the_codes(monkeypatch):
     batch = batch_of(cfg, 256)
     flat = jax.random.randint(jax.random.key(2), (256, 1, 1, 3), 0, 256)
     batch['image'] = jnp.broadcast_to(flat, batch['image'].shape).astype(jnp.uint8)
-    state = jax.jit(lambda key: vae.init(cfg, key))(jax.random.key(0))
+    state = jax.jit(lambda key: vae.init(cfg, key))(jax.random.key(0)).replace(horizon=jnp.int32(cfg.steps))
     after, _ = jax.jit(lambda state: vae.step(cfg, state, batch))(state)
 
     encoder = {'params': state.params['encoder']}
@@ -234,7 +234,7 @@ def test_the_classic_generator_makes_a_picture_the_same_alone_and_in_a_batch():
     """So batch norm uses what it has seen in training, which a step changes."""
     small = {'model': {'kind': 'classic', 'latent': 8, 'width': 4}, 'loss': {'r1': 0.0, 'r2': 0.0}}
     cfg = config('gan', **small)
-    state = jax.jit(lambda key: gan.init(cfg, key))(jax.random.key(0))
+    state = jax.jit(lambda key: gan.init(cfg, key))(jax.random.key(0)).replace(horizon=jnp.int32(cfg.steps))
     after, _ = jax.jit(lambda state, batch: gan.step(cfg, state, batch))(state, batch_of(cfg, fill=30))
     before, seen = (jax.tree.leaves(s.ema['batch_stats']) for s in (state, after))
     assert all((a != b).any() for a, b in zip(before, seen))
@@ -270,7 +270,8 @@ def test_guidance_goes_from_the_guess_without_labels_to_that_with_them_and_beyon
 
 def test_labels_that_are_not_known_are_not_looked_at(denoising):
     cfg, params = denoising
-    state = jax.jit(lambda key: diffusion.init(cfg, key))(jax.random.key(0)).replace(params=params)
+    state = jax.jit(lambda key: diffusion.init(cfg, key))(jax.random.key(0))
+    state = state.replace(params=params, horizon=jnp.int32(cfg.steps))
     compiled = jax.jit(lambda state, batch: diffusion.step(cfg, state, batch)[1]['error'])
     step = lambda batch: compiled(state, batch)
     batch = batch_of(cfg)

@@ -1,5 +1,6 @@
 """The contract: what the loop, and whoever knows one system, may rely on in every other. A new one is found here."""
 
+import functools
 import importlib
 import json
 import os
@@ -9,6 +10,7 @@ import sys
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax.serialization import msgpack_restore, msgpack_serialize
@@ -33,7 +35,8 @@ class Smoke:
         self.cfg = smoke_config(name)
         self.data = make_data(self.cfg, self.module.BATCH)
         self.batch = jax.jit(lambda feed: self.data.sample(feed, jax.numpy.int32(0), 0))(self.data.feed(1))
-        self.start = jax.jit(lambda key: strip_weak_types(self.module.init(self.cfg, key)))(jax.random.key(0))
+        start = jax.jit(lambda key: strip_weak_types(self.module.init(self.cfg, key)))(jax.random.key(0))
+        self.start = start.replace(horizon=jnp.int32(self.cfg.steps))
         self.traces = 0
         self.step = jax.jit(self._step)
         self.path = []  # (state, metrics) of each step on the fixed batch
@@ -89,6 +92,7 @@ def test_nets_are_what_they_say(system, dtype):
 def test_metrics_are_finite_and_keep_their_keys(smoke):
     keys = set(smoke.path[0][1])
     assert 'total' in keys
+    assert 'rate' in keys or any(key.startswith('rate/') for key in keys)
     for _, metrics in smoke.path:
         assert set(metrics) == keys
         assert all(np.shape(value) == () and np.isfinite(value) for value in metrics.values()), metrics
@@ -97,6 +101,15 @@ def test_metrics_are_finite_and_keep_their_keys(smoke):
 def test_the_step_is_traced_once_and_counts(smoke):
     assert smoke.traces == 1
     assert [int(state.step) for state, _ in smoke.path] == list(range(1, smoke.cfg.steps + 1))
+
+
+def test_the_step_depends_on_the_number_of_steps_by_the_state_alone(smoke):
+    """Else every length of a run would be compiled anew; its learning rates follow the state's horizon."""
+    texts = set()
+    for steps in (30, 31):
+        step = functools.partial(smoke.module.step, smoke_config(smoke.cfg.system, steps=steps))
+        texts.add(jax.jit(step).lower(smoke.start, smoke.batch).as_text())
+    assert len(texts) == 1
 
 
 def test_every_parameter_moves(smoke):

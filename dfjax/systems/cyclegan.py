@@ -11,16 +11,15 @@ A judge sees made pictures of the last fifty or so, not the newest alone: `recal
 
 import jax
 import jax.numpy as jnp
-import optax
 from ml_collections import ConfigDict
 
 from dfjax.errors import InputError
 from dfjax.losses.gan import adversarial
 from dfjax.ops.devices import mean_over_devices, own_part, whole_batch
 from dfjax.ops.jitter import jitter
+from dfjax.ops.optimize import apply_grads, ema_update, learning_rate, optimizer
 from dfjax.systems import pix2pix
-from dfjax.systems.pix2pix import optimizer
-from dfjax.systems.state import Net, State, common_config, init_nets
+from dfjax.systems.state import Net, State, common_config, init_nets, optimizer_config
 
 BATCH = 'unpaired'
 DIRECTIONS = {'ab': 'g_ab', 'ba': 'g_ba'}  # in which it translates, and the net that does
@@ -44,7 +43,7 @@ def default_config() -> ConfigDict:
     cfg.flip = 0.5  # probability that a picture is mirrored
     cfg.pool = 50  # made pictures of each kind that are kept for the judges; 0 shows them the newest alone
     cfg.loss = dict(kind='lsgan', cycle=10.0, identity=0.5)  # kind: of losses.gan.LOSSES; identity counts times cycle
-    cfg.optimizer = dict(lr=2e-4, b1=0.5, b2=0.999, constant=0.5)  # constant: share of the steps before the decay
+    cfg.optimizer = optimizer_config(lr=2e-4, schedule='linear', b1=0.5)
     cfg.ema = 0.0  # of the generators; 0 leaves the average out
     return cfg
 
@@ -84,7 +83,7 @@ def init(cfg: ConfigDict, rng: jax.Array) -> State:
     """
     check(cfg)
     params, _ = init_nets(nets(cfg), rng)
-    opt = {side: optimizer(cfg).init({k: v for k, v in params.items() if k[0] == side}) for side in 'gd'}
+    opt = {side: optimizer(cfg.optimizer).init({k: v for k, v in params.items() if k[0] == side}) for side in 'gd'}
     ema = {name: jax.tree.map(jnp.copy, params[name]) for name in ('g_ab', 'g_ba')} if cfg.ema else {}
     seen = {side: nets(cfg)[f'd_{side}'].inputs['x'].shape[1:] for side in 'ab'}
     aux = {'pool': {side: jnp.zeros((cfg.pool, *shape)) for side, shape in seen.items()}} if cfg.pool else {}
@@ -158,11 +157,12 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     """One update of the generators, then one of the judges. `batch` is 'unpaired' of `dfjax.data.batches`."""
     net, loss = nets(cfg), adversarial(cfg.loss.kind)
     params, opt = dict(state.params), dict(state.opt)
+    rate = learning_rate(cfg.optimizer, state.step, state.horizon)
     part = lambda side: {name: params[name] for name in params if name[0] == side}
 
     def update(side: str, grads: dict) -> None:
-        moved, opt[side] = optimizer(cfg).update(mean_over_devices(grads), opt[side], part(side))
-        params.update(optax.apply_updates(part(side), moved))
+        moved, opt[side] = apply_grads(cfg.optimizer, rate, part(side), grads, opt[side])
+        params.update(moved)
 
     # The data of this step
     draws = jax.vmap(lambda key: jax.random.split(key, 4))(batch['key'])  # [B, 4] keys
@@ -196,10 +196,10 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
 
     # The rest
     metrics = terms | {'total': sum(terms.values())} | critic
-    decay = jnp.minimum(cfg.ema, (1.0 + state.step) / (10.0 + state.step))
-    ema = jax.tree.map(lambda e, p: e + (1 - decay) * (p - e), state.ema, {k: params[k] for k in state.ema})
+    ema = ema_update(state.ema, {k: params[k] for k in state.ema}, cfg.ema, state.step)
     aux = {'pool': pool} if cfg.pool else {}
-    return State(step=state.step + 1, params=params, opt=opt, ema=ema, aux=aux), mean_over_devices(metrics)
+    metrics = mean_over_devices(metrics) | {'rate': rate}
+    return state.replace(step=state.step + 1, params=params, opt=opt, ema=ema, aux=aux), metrics
 
 
 def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:

@@ -13,7 +13,6 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from ml_collections import ConfigDict
 
 from dfjax.errors import InputError
@@ -21,6 +20,7 @@ from dfjax.losses import diffusion as losses
 from dfjax.models.denoiser import Denoiser
 from dfjax.ops.devices import mean_over_devices
 from dfjax.ops.jitter import flipped
+from dfjax.ops.optimize import apply_grads, ema_update, learning_rate, optimizer
 from dfjax.systems.state import (
     Net,
     State,
@@ -28,7 +28,7 @@ from dfjax.systems.state import (
     common_config,
     compute_dtype,
     init_nets,
-    optimizer,
+    optimizer_config,
 )
 
 BATCH = 'labelled'
@@ -49,7 +49,7 @@ def default_config() -> ConfigDict:
     cfg.snr = 5.0  # the most that an error of the picture counts, min-SNR; 0 weighs no time
     cfg.drop = dict(all=0.1, each=0.3)  # how often all labels, and otherwise each of them, are not told
     cfg.flip = 0.5  # probability that a picture is mirrored
-    cfg.optimizer = dict(lr=8e-4, schedule='cosine', warmup=200, b1=0.9, b2=0.99, clip=1.0)
+    cfg.optimizer = optimizer_config(lr=8e-4, schedule='cosine', warmup=200, b1=0.9, b2=0.99, clip=1.0)
     cfg.ema = 0.998
     return cfg
 
@@ -71,7 +71,7 @@ def init(cfg: ConfigDict, rng: jax.Array) -> State:
         if cfg[key] not in known:
             raise InputError(f'config key {key} is one of {", ".join(known)}, not {cfg[key]!r}')
     params, _ = init_nets(nets(cfg), rng)
-    opt = {'denoiser': optimizer(cfg).init(params['denoiser'])}
+    opt = {'denoiser': optimizer(cfg.optimizer).init(params['denoiser'])}
     return State(step=jnp.zeros((), jnp.int32), params=params, opt=opt, ema=jax.tree.map(jnp.copy, params))
 
 
@@ -164,15 +164,15 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
         return (weight * error).mean(), error.mean()
 
     (total, error), grads = jax.value_and_grad(loss, has_aux=True)(state.params)
-    grads = mean_over_devices(grads)
-    updates, opt = optimizer(cfg).update(grads['denoiser'], state.opt['denoiser'], state.params['denoiser'])
-    params = {'denoiser': optax.apply_updates(state.params['denoiser'], updates)}
+    rate = learning_rate(cfg.optimizer, state.step, state.horizon)
+    old, moments = state.params['denoiser'], state.opt['denoiser']
+    net, moments = apply_grads(cfg.optimizer, rate, old, grads['denoiser'], moments)
+    params, opt = {'denoiser': net}, {'denoiser': moments}
 
     # The rest
-    decay = jnp.minimum(cfg.ema, (1.0 + state.step) / (10.0 + state.step))
-    ema = jax.tree.map(lambda e, p: e + (1 - decay) * (p - e), state.ema, params)
-    metrics = mean_over_devices({'error': error, 'total': total})
-    return State(step=state.step + 1, params=params, opt={'denoiser': opt}, ema=ema), metrics
+    ema = ema_update(state.ema, params, cfg.ema, state.step)
+    metrics = mean_over_devices({'error': error, 'total': total}) | {'rate': rate}
+    return state.replace(step=state.step + 1, params=params, opt=opt, ema=ema), metrics
 
 
 def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:

@@ -19,7 +19,6 @@ import functools
 
 import jax
 import jax.numpy as jnp
-import optax
 from ml_collections import ConfigDict
 
 from dfjax.data import augment
@@ -34,6 +33,7 @@ from dfjax.ops.exact import einsum
 from dfjax.ops.expression import limited, transfer_expression
 from dfjax.ops.image import resize, sample_smaller, smaller
 from dfjax.ops.moments import differences, follow, spread, unknown
+from dfjax.ops.optimize import apply_grads, ema_update, learning_rate, optimizer
 from dfjax.ops.skin import COARSER
 from dfjax.ops.thinplate import bend, spline_basis
 from dfjax.systems.state import (
@@ -43,7 +43,7 @@ from dfjax.systems.state import (
     common_config,
     compute_dtype,
     init_nets,
-    optimizer,
+    optimizer_config,
 )
 
 BATCH = 'faces_ab'
@@ -73,7 +73,7 @@ def default_config() -> ConfigDict:
         outside=0.05,  # weight of pixels off the face, against 1 on it
         features=2.0,  # what is added over eyes and mouth
     )
-    cfg.optimizer = dict(lr=2e-3, schedule='cosine', warmup=100, b1=0.9, b2=0.99, clip=1.0)
+    cfg.optimizer = optimizer_config(lr=2e-3, schedule='cosine', warmup=100, b1=0.9, b2=0.99, clip=1.0)
     cfg.ema = 0.995
     return cfg
 
@@ -114,9 +114,9 @@ def init(cfg: ConfigDict, rng: jax.Array) -> State:
     params, _ = init_nets({name: net[name] for name in net if name != 'decoder_b'}, rng)
     generator = {name: params[name] for name in ('encoder', 'decoder_a')}
     generator['decoder_b'] = jax.tree.map(jnp.copy, params['decoder_a'])
-    opt = {'nets': optimizer(cfg).init(generator)}
+    opt = {'nets': optimizer(cfg.optimizer).init(generator)}
     if cfg.loss.gan:
-        opt['discriminator'] = optimizer(cfg).init(params['discriminator'])
+        opt['discriminator'] = optimizer(cfg.optimizer).init(params['discriminator'])
     ema = jax.tree.map(jnp.copy, generator) | {'people': {side: stranger(cfg) for side in SIDES}}
     return State(step=jnp.zeros((), jnp.int32), params=params | generator, opt=opt, ema=ema)
 
@@ -216,13 +216,9 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     for i, side in enumerate(SIDES):
         keys = jax.vmap(lambda key, i=i: jax.random.fold_in(key, i))(batch['key'])
         pair[side] = augmented(cfg, keys, batch[side])
-    rate = jnp.maximum(1 / (1 + state.step), 0.005)  # the plain mean at first, then over some 200 steps
-    people = {
-        side: follow(
-            known, {'landmarks': pair[side]['landmarks'], 'picture': pair[side]['input']}, rate, mean_over_devices
-        )
-        for side, known in state.ema['people'].items()
-    }
+    pace = jnp.maximum(1 / (1 + state.step), 0.005)  # the plain mean at first, then over some 200 steps
+    seen = {side: {'landmarks': pair[side]['landmarks'], 'picture': pair[side]['input']} for side in SIDES}
+    people = {side: follow(state.ema['people'][side], seen[side], pace, mean_over_devices) for side in SIDES}
 
     # Encoder and decoders
     params, opt = dict(state.params), dict(state.opt)
@@ -236,25 +232,23 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
         return sum(terms.values()), (terms, faces, codes)
 
     grads, (metrics, faces, codes) = jax.grad(generator_loss, has_aux=True)(params)
-    updates, opt['nets'] = optimizer(cfg).update(mean_over_devices(grads), opt['nets'], params)
-    params = optax.apply_updates(params, updates)
-    people = {side: follow(known, {'code': codes[side]}, rate, mean_over_devices) for side, known in people.items()}
+    rate = learning_rate(cfg.optimizer, state.step, state.horizon)
+    params, opt['nets'] = apply_grads(cfg.optimizer, rate, params, grads, opt['nets'])
+    people = {side: follow(known, {'code': codes[side]}, pace, mean_over_devices) for side, known in people.items()}
 
     # Discriminator
     if cfg.loss.gan:
         d_loss = lambda p: hinge_d(judge(p, pair['b']['target']), judge(p, faces))
         metrics['d/adv'], grads = jax.value_and_grad(d_loss)(discriminator)
-        updates, opt['discriminator'] = optimizer(cfg).update(
-            mean_over_devices(grads), opt['discriminator'], discriminator
+        params['discriminator'], opt['discriminator'] = apply_grads(
+            cfg.optimizer, rate, discriminator, grads, opt['discriminator']
         )
-        params['discriminator'] = optax.apply_updates(discriminator, updates)
 
     # The rest
-    metrics = mean_over_devices(metrics | {'total': sum(metrics.values())})
-    decay = jnp.minimum(cfg.ema, (1.0 + state.step) / (10.0 + state.step))
+    metrics = mean_over_devices(metrics | {'total': sum(metrics.values())}) | {'rate': rate}
     ema = {k: v for k, v in state.ema.items() if k in params}
-    ema = jax.tree.map(lambda e, p: e + (1 - decay) * (p - e), ema, {k: params[k] for k in ema})
-    return State(step=state.step + 1, params=params, opt=opt, ema=ema | {'people': people}), metrics
+    ema = ema_update(ema, {k: params[k] for k in ema}, cfg.ema, state.step)
+    return state.replace(step=state.step + 1, params=params, opt=opt, ema=ema | {'people': people}), metrics
 
 
 def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:

@@ -9,7 +9,6 @@ al. 2024), averaged parameters, and augmentation of what the discriminator sees,
 
 import jax
 import jax.numpy as jnp
-import optax
 from ml_collections import ConfigDict
 
 from dfjax.errors import InputError
@@ -18,6 +17,7 @@ from dfjax.models import gan as models
 from dfjax.ops.devices import mean_over_devices
 from dfjax.ops.diffaugment import diffaugment
 from dfjax.ops.jitter import flipped
+from dfjax.ops.optimize import apply_grads, ema_update, learning_rate, optimizer
 from dfjax.systems.state import (
     Net,
     State,
@@ -25,7 +25,7 @@ from dfjax.systems.state import (
     common_config,
     compute_dtype,
     init_nets,
-    optimizer,
+    optimizer_config,
 )
 
 BATCH = 'labelled'
@@ -50,7 +50,7 @@ def default_config() -> ConfigDict:
         r2=0.1,
         sigma=0.02,  # of the noise along which they are measured; 0 measures them exactly, see losses.adversarial
     )
-    cfg.optimizer = dict(lr=5e-4, schedule='constant', warmup=100, b1=0.0, b2=0.99, clip=10.0)
+    cfg.optimizer = optimizer_config(lr=5e-4, schedule='constant', warmup=100, b1=0.0, b2=0.99, clip=10.0)
     cfg.ema = 0.998
     return cfg
 
@@ -80,7 +80,7 @@ def init(cfg: ConfigDict, rng: jax.Array) -> State:
         if cfg[section].kind not in known:
             raise InputError(f'config key {section}.kind is one of {", ".join(known)}, not {cfg[section].kind!r}')
     params, stats = init_nets(nets(cfg), rng)
-    opt = {name: optimizer(cfg).init(params[name]) for name in params}
+    opt = {name: optimizer(cfg.optimizer).init(params[name]) for name in params}
     stats.pop('discriminator', None)  # it always goes by the batch at hand
     ema = {'generator': jax.tree.map(jnp.copy, params['generator']), 'batch_stats': stats}
     return State(step=jnp.zeros((), jnp.int32), params=params, opt=opt, ema=ema)
@@ -150,7 +150,9 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
         return sum(terms.values()), terms
 
     (total, terms), grads = jax.value_and_grad(critic, has_aux=True)(params['discriminator'])
-    params['discriminator'], opt['discriminator'] = _update(cfg, grads, opt, params, 'discriminator')
+    rate = learning_rate(cfg.optimizer, state.step, state.horizon)
+    update = lambda name, grads: apply_grads(cfg.optimizer, rate, params[name], grads, opt[name])
+    params['discriminator'], opt['discriminator'] = update('discriminator', grads)
 
     # Generator
     def maker(p: dict) -> tuple[jax.Array, dict]:
@@ -159,19 +161,13 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
         return adversarial.generator_loss(w.kind, judge(params['discriminator'], real), logits), changed
 
     (terms['g/adv'], stats), grads = jax.value_and_grad(maker, has_aux=True)(params['generator'])
-    params['generator'], opt['generator'] = _update(cfg, grads, opt, params, 'generator')
+    params['generator'], opt['generator'] = update('generator', grads)
 
     # The rest
-    decay = jnp.minimum(cfg.ema, (1.0 + state.step) / (10.0 + state.step))
-    ema = jax.tree.map(lambda e, p: e + (1 - decay) * (p - e), state.ema['generator'], params['generator'])
-    metrics = mean_over_devices(terms | {'total': total})
-    ema = {'generator': ema, 'batch_stats': stats}
-    return State(step=state.step + 1, params=params, opt=opt, ema=ema), metrics
-
-
-def _update(cfg: ConfigDict, grads: dict, opt: dict, params: dict, name: str) -> tuple[dict, tuple]:
-    updates, moments = optimizer(cfg).update(mean_over_devices(grads), opt[name], params[name])
-    return optax.apply_updates(params[name], updates), moments
+    average = ema_update(state.ema['generator'], params['generator'], cfg.ema, state.step)
+    metrics = mean_over_devices(terms | {'total': total}) | {'rate': rate}
+    ema = {'generator': average, 'batch_stats': stats}
+    return state.replace(step=state.step + 1, params=params, opt=opt, ema=ema), metrics
 
 
 def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:

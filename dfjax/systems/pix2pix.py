@@ -15,7 +15,6 @@ from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
-import optax
 from ml_collections import ConfigDict
 
 from dfjax.errors import InputError
@@ -26,7 +25,7 @@ from dfjax.models.resnet import ResNet
 from dfjax.models.unet import UNet
 from dfjax.ops.devices import mean_over_devices
 from dfjax.ops.jitter import jitter
-from dfjax.ops.schedule import linear_decay
+from dfjax.ops.optimize import apply_grads, ema_update, learning_rate, optimizer
 from dfjax.systems.state import (
     Net,
     State,
@@ -34,6 +33,7 @@ from dfjax.systems.state import (
     common_config,
     compute_dtype,
     init_nets,
+    optimizer_config,
 )
 
 BATCH = 'aligned'
@@ -56,7 +56,7 @@ def default_config() -> ConfigDict:
     cfg.jitter = 286 / 256  # how much pictures are enlarged before the former size is cut out of them
     cfg.flip = 0.5  # probability that a pair is mirrored
     cfg.loss = dict(kind='vanilla', gan=1.0, l1=100.0)  # kind: one of losses.gan.LOSSES
-    cfg.optimizer = dict(lr=2e-4, b1=0.5, b2=0.999, constant=0.5)  # constant: share of the steps before the decay
+    cfg.optimizer = optimizer_config(lr=2e-4, schedule='linear', b1=0.5)
     cfg.ema = 0.0  # of the generator; 0 leaves the average out
     return cfg
 
@@ -93,12 +93,6 @@ def discriminator(cfg: ConfigDict, d: Mapping, channels: int) -> Net:
     return Net(module, {'x': arrays(1, cfg.data.size, cfg.data.size, channels)}, multiple=1)
 
 
-def optimizer(cfg: ConfigDict) -> optax.GradientTransformation:
-    """Adam, the rate constant and then falling to 0 in a straight line."""
-    o = cfg.optimizer
-    return optax.adam(linear_decay(o.lr, cfg.steps, o.constant), b1=o.b1, b2=o.b2)
-
-
 def check(cfg: ConfigDict) -> None:
     """Raises InputError unless the nets take and make the pictures that data has, which are RGB."""
     for key in ('inputs', 'outputs'):
@@ -114,7 +108,7 @@ def init(cfg: ConfigDict, rng: jax.Array) -> State:
     """
     check(cfg)
     params, stats = init_nets(nets(cfg), rng)
-    opt = {name: optimizer(cfg).init(params[name]) for name in params}
+    opt = {name: optimizer(cfg.optimizer).init(params[name]) for name in params}
     ema = {'g': jax.tree.map(jnp.copy, params['g'])} if cfg.ema else {}
     return State(step=jnp.zeros((), jnp.int32), params=params, opt=opt, ema=ema | {'batch_stats': stats})
 
@@ -130,6 +124,7 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     net, w = nets(cfg), cfg.loss
     loss = adversarial(w.kind)
     params, opt, stats = dict(state.params), dict(state.opt), state.ema['batch_stats']
+    rate = learning_rate(cfg.optimizer, state.step, state.horizon)
 
     # The data of this step
     a, b = (jitter(batch['key'], batch[side]['image'] / 127.5 - 1, cfg.jitter, cfg.flip) for side in 'ab')
@@ -141,8 +136,7 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
         return y, changed.get('batch_stats', {})
 
     def updated(name: str, grads: dict) -> None:
-        moved, opt[name] = optimizer(cfg).update(mean_over_devices(grads), opt[name], params[name])
-        params[name] = optax.apply_updates(params[name], moved)
+        params[name], opt[name] = apply_grads(cfg.optimizer, rate, params[name], grads, opt[name])
 
     # Discriminator, with the picture that the generator is judged by below
     def make(p: dict) -> tuple[jax.Array, dict]:
@@ -171,11 +165,10 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
 
     # The rest
     metrics = terms | {'total': sum(terms.values())} | critic
-    decay = jnp.minimum(cfg.ema, (1.0 + state.step) / (10.0 + state.step))
-    ema = {'g': state.ema['g']} if cfg.ema else {}
-    ema = jax.tree.map(lambda e, p: e + (1 - decay) * (p - e), ema, {k: params[k] for k in ema})
+    ema = {'g': ema_update(state.ema['g'], params['g'], cfg.ema, state.step)} if cfg.ema else {}
     ema['batch_stats'] = {k: v for k, v in (('g', averages), ('d', moved)) if v}
-    return State(step=state.step + 1, params=params, opt=opt, ema=ema), mean_over_devices(metrics)
+    metrics = mean_over_devices(metrics) | {'rate': rate}
+    return state.replace(step=state.step + 1, params=params, opt=opt, ema=ema), metrics
 
 
 def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:

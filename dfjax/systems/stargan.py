@@ -22,7 +22,6 @@ d_conv_dim, `d.layers` d_repeat_num.
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from ml_collections import ConfigDict
 
 from dfjax.errors import InputError
@@ -33,7 +32,7 @@ from dfjax.ops import backend
 from dfjax.ops.devices import mean_over_devices, own_part, whole_batch
 from dfjax.ops.jitter import jitter
 from dfjax.ops.label_groups import check_exclusive, random_labels
-from dfjax.ops.schedule import linear_decay
+from dfjax.ops.optimize import apply_grads, ema_update, learning_rate, optimizer
 from dfjax.systems.state import (
     Net,
     State,
@@ -41,6 +40,7 @@ from dfjax.systems.state import (
     common_config,
     compute_dtype,
     init_nets,
+    optimizer_config,
 )
 
 BATCH = 'labelled'
@@ -68,7 +68,7 @@ def default_config() -> ConfigDict:
     cfg.flip = 0.5  # probability that a picture is mirrored
     # exclusive: numbers from 0 of the groups whose labels exclude each other, or true for all
     cfg.loss = dict(label=1.0, recon=10.0, penalty=10.0, exclusive=None)
-    cfg.optimizer = dict(lr_g=1e-4, lr_d=1e-4, b1=0.5, b2=0.999, constant=0.5)  # constant: share before the decay
+    cfg.optimizer = {net: optimizer_config(lr=1e-4, schedule='linear', b1=0.5) for net in 'gd'}
     cfg.ema = 0.0  # of the generator; 0 leaves the average out
     return cfg
 
@@ -83,14 +83,6 @@ def nets(cfg: ConfigDict) -> dict[str, Net]:
     }
 
 
-def optimizer(cfg: ConfigDict, net: str) -> optax.GradientTransformation:
-    """Adam of g or d, the rate constant and then falling to 0 in a straight line."""
-    o = cfg.optimizer
-    rate = linear_decay(o[f'lr_{net}'], cfg.steps, o.constant)
-    each = cfg.n_critic if net == 'd' else 1
-    return optax.adam(lambda updates: rate(updates // each), b1=o.b1, b2=o.b2)
-
-
 def init(cfg: ConfigDict, rng: jax.Array) -> State:
     """Fresh parameters.
 
@@ -99,7 +91,7 @@ def init(cfg: ConfigDict, rng: jax.Array) -> State:
     """
     check(cfg)
     params, _ = init_nets(nets(cfg), rng)
-    opt = {name: optimizer(cfg, name).init(params[name]) for name in params}
+    opt = {name: optimizer(cfg.optimizer[name]).init(params[name]) for name in params}
     ema = {'g': jax.tree.map(jnp.copy, params['g'])} if cfg.ema else {}
     return State(step=jnp.zeros((), jnp.int32), params=params, opt=opt, ema=ema)
 
@@ -224,10 +216,10 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     """`n_critic` updates of the discriminator, one of the generator. `batch` is 'labelled' of `dfjax.data.batches`."""
     parts = examples(cfg, batch, state.step)
     params, opt = dict(state.params), dict(state.opt)
+    rate = {net: learning_rate(cfg.optimizer[net], state.step, state.horizon) for net in 'gd'}
 
     def update(net: str, grads: dict, p: dict, moments: tuple) -> tuple[dict, tuple]:
-        moved, moments = optimizer(cfg, net).update(mean_over_devices(grads), moments, p)
-        return optax.apply_updates(p, moved), moments
+        return apply_grads(cfg.optimizer[net], rate[net], p, grads, moments)
 
     # Discriminator
     def critic(carry: tuple, part: dict) -> tuple[tuple, dict]:
@@ -250,9 +242,9 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     # The rest
     metrics |= terms
     metrics['total'] = sum(metrics.values())
-    decay = jnp.minimum(cfg.ema, (1.0 + state.step) / (10.0 + state.step))
-    ema = jax.tree.map(lambda e, p: e + (1 - decay) * (p - e), state.ema, {k: params[k] for k in state.ema})
-    return State(step=state.step + 1, params=params, opt=opt, ema=ema), mean_over_devices(metrics)
+    ema = ema_update(state.ema, {k: params[k] for k in state.ema}, cfg.ema, state.step)
+    metrics = mean_over_devices(metrics) | {f'rate/{net}': rate[net] for net in 'gd'}
+    return state.replace(step=state.step + 1, params=params, opt=opt, ema=ema), metrics
 
 
 def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:

@@ -11,7 +11,8 @@ A system is a plain module:
     preview(cfg, state, batch) -> [N, H, W, 3]  pictures in [-1, 1] for a person to look at
     check(cfg)                                  optional: InputError where a file that training needs cannot be read
 
-Metrics are scalars: every term of the loss, and their sum as 'total'.
+Metrics are scalars: every term of the loss, their sum as 'total', and the learning rate as 'rate', or as 'rate/g' and
+'rate/d' where there are several. Nothing in a step depends on `cfg.steps`: rates follow `State.horizon`.
 
 What a trained system can do is a further function each; a verb asks for those that it calls. `params` are
 `State.params` with `State.ema` over them, pictures [B, S, S, 3] in [-1, 1]:
@@ -32,13 +33,11 @@ import flax
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import optax
 from ml_collections import ConfigDict
 
 from dfjax.ops import backend
 
 DTYPES = ('auto', 'float32', 'bfloat16', 'float16')
-SCHEDULES = ('constant', 'cosine')
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class Net:
 
 @flax.struct.dataclass
 class State:
-    """All that a run is. `frozen` (pretrained feature nets) is rebuilt by `init` and never saved.
+    """All that a run is. `frozen` and `horizon` follow from its config, and are never saved.
 
     Attributes:
         step: int32 scalar, the number of updates done.
@@ -68,7 +67,8 @@ class State:
         opt: optimiser states by net name.
         ema: averaged parameters by net name, the ones inference uses, and running statistics that go with them.
         aux: everything else that a step carries on.
-        frozen: parameters that never change.
+        frozen: what never changes, as the system's `frozen` gave it.
+        horizon: int32 scalar, the steps that learning rates are scheduled over: `cfg.steps`, set by the loop.
     """
 
     step: jax.Array
@@ -77,6 +77,7 @@ class State:
     ema: dict[str, Any] = flax.struct.field(default_factory=dict)
     aux: dict[str, Any] = flax.struct.field(default_factory=dict)
     frozen: dict[str, Any] = flax.struct.field(default_factory=dict)
+    horizon: jax.Array = flax.struct.field(default_factory=lambda: jnp.zeros((), jnp.int32))
 
 
 def arrays(*shape: int) -> jax.ShapeDtypeStruct:
@@ -118,13 +119,23 @@ def compute_dtype(cfg: ConfigDict) -> jnp.dtype:
     return jnp.dtype(cfg.dtype)
 
 
-def optimizer(cfg: ConfigDict) -> optax.GradientTransformation:
-    """Adam; the rate warms up and then stays, or falls to zero over `cfg.steps` as a cosine (SCHEDULES). Gradients
-    longer than `clip` are shortened; 0 leaves them as they are."""
-    o = cfg.optimizer
-    warmup = min(o.warmup, cfg.steps // 2)
-    rate = optax.warmup_constant_schedule(0.0, o.lr, warmup)
-    if o.schedule == 'cosine':
-        rate = optax.warmup_cosine_decay_schedule(0.0, o.lr, warmup, cfg.steps)
-    clip = optax.clip_by_global_norm(o.clip) if o.clip else optax.identity()
-    return optax.chain(clip, optax.adam(rate, b1=o.b1, b2=o.b2))
+def optimizer_config(**changes: Any) -> ConfigDict:
+    """A section for `ops.optimize`: its defaults, but for `changes`."""
+    o = ConfigDict(
+        dict(
+            kind='adam',  # one of ops.optimize.KINDS
+            lr=1e-3,
+            schedule='constant',  # one of ops.optimize.SCHEDULES
+            warmup=0,  # steps
+            constant=0.5,  # of 'linear': share of the steps before the rate falls
+            milestones=[0.6, 0.9],  # of 'milestones': shares of the steps, after each of which the rate is times gamma
+            gamma=0.1,
+            b1=0.9,
+            b2=0.999,
+            eps=1e-8,
+            clip=0.0,  # greatest norm of a gradient; 0 for any
+            weight_decay=0.0,  # of 'adamw'
+        )
+    )
+    o.update(changes)
+    return o

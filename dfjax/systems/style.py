@@ -14,7 +14,6 @@ import contextlib
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from ml_collections import ConfigDict
 
 from dfjax.data.media.image import read_image, squared
@@ -28,6 +27,7 @@ from dfjax.models.norm import WHOLE
 from dfjax.models.resnet import ResNet
 from dfjax.ops.devices import mean_over_devices
 from dfjax.ops.jitter import flipped
+from dfjax.ops.optimize import apply_grads, ema_update, learning_rate, optimizer
 from dfjax.systems.state import (
     Net,
     State,
@@ -35,7 +35,7 @@ from dfjax.systems.state import (
     common_config,
     compute_dtype,
     init_nets,
-    optimizer,
+    optimizer_config,
 )
 
 BATCH = 'labelled'
@@ -61,7 +61,7 @@ def default_config() -> ConfigDict:
     cfg.flip = 0.5  # probability that a picture is mirrored
     cfg.noise = 0.05  # standard deviation of the noise for `stable`
     cfg.loss = dict(style=1.0, content=0.1, smooth=0.005, stable=5.0)
-    cfg.optimizer = dict(lr=2e-3, schedule='cosine', warmup=50, b1=0.9, b2=0.99, clip=1.0)
+    cfg.optimizer = optimizer_config(lr=2e-3, schedule='cosine', warmup=50, b1=0.9, b2=0.99, clip=1.0)
     cfg.ema = 0.99
     return cfg
 
@@ -90,7 +90,7 @@ def init(cfg: ConfigDict, rng: jax.Array) -> State:
     if min(cfg.data.size, cfg.style_size) < least:
         raise InputError(f'config keys data.size and style_size: the features need {least} pixels')
     params, _ = init_nets(nets(cfg), rng)
-    opt = {'net': optimizer(cfg).init(params['net'])}
+    opt = {'net': optimizer(cfg.optimizer).init(params['net'])}
     ema = jax.tree.map(jnp.copy, params)
     frozen = {}
     with contextlib.suppress(InputError):
@@ -199,14 +199,14 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
         return sum(terms.values()), terms
 
     (total, terms), grads = jax.value_and_grad(loss, has_aux=True)(state.params['net'])
-    updates, opt = optimizer(cfg).update(mean_over_devices(grads), state.opt['net'], state.params['net'])
-    params = {'net': optax.apply_updates(state.params['net'], updates)}
+    rate = learning_rate(cfg.optimizer, state.step, state.horizon)
+    net, opt = apply_grads(cfg.optimizer, rate, state.params['net'], grads, state.opt['net'])
+    params = {'net': net}
 
     # The rest
-    decay = jnp.minimum(cfg.ema, (1.0 + state.step) / (10.0 + state.step))
-    ema = jax.tree.map(lambda e, p: e + (1 - decay) * (p - e), state.ema, params)
-    metrics = mean_over_devices(terms | {'total': total})
-    return State(step=state.step + 1, params=params, opt={'net': opt}, ema=ema, frozen=state.frozen), metrics
+    ema = ema_update(state.ema, params, cfg.ema, state.step)
+    metrics = mean_over_devices(terms | {'total': total}) | {'rate': rate}
+    return state.replace(step=state.step + 1, params=params, opt={'net': opt}, ema=ema), metrics
 
 
 def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:

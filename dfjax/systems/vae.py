@@ -15,7 +15,6 @@ parameters, as `ema['prior']`, and samples are drawn from the gaussian that has 
 
 import jax
 import jax.numpy as jnp
-import optax
 from ml_collections import ConfigDict
 
 from dfjax.errors import InputError
@@ -25,6 +24,7 @@ from dfjax.models import vae as models
 from dfjax.models.patchgan import PatchGAN
 from dfjax.ops.devices import mean_over_devices
 from dfjax.ops.jitter import flipped
+from dfjax.ops.optimize import apply_grads, ema_update, learning_rate, optimizer
 from dfjax.systems.state import (
     Net,
     State,
@@ -32,7 +32,7 @@ from dfjax.systems.state import (
     common_config,
     compute_dtype,
     init_nets,
-    optimizer,
+    optimizer_config,
 )
 
 BATCH = 'labelled'
@@ -58,7 +58,7 @@ def default_config() -> ConfigDict:
         texture=0.0,
         gan=0.0,  # 0 leaves the discriminator out
     )
-    cfg.optimizer = dict(lr=1e-3, schedule='cosine', warmup=200, b1=0.9, b2=0.99, clip=1.0)
+    cfg.optimizer = optimizer_config(lr=1e-3, schedule='cosine', warmup=200, b1=0.9, b2=0.99, clip=1.0)
     cfg.ema = 0.995
     return cfg
 
@@ -90,9 +90,9 @@ def init(cfg: ConfigDict, rng: jax.Array) -> State:
         raise InputError(f'config key data.size is {TEXTURED} or more with loss.texture, not {cfg.data.size}')
     params, _ = init_nets(nets(cfg), rng)
     generator = {name: p for name, p in params.items() if name != 'discriminator'}
-    opt = {'nets': optimizer(cfg).init(generator)}
+    opt = {'nets': optimizer(cfg.optimizer).init(generator)}
     if cfg.loss.gan:
-        opt['discriminator'] = optimizer(cfg).init(params['discriminator'])
+        opt['discriminator'] = optimizer(cfg.optimizer).init(params['discriminator'])
     ema = jax.tree.map(jnp.copy, generator)
     ema['prior'] = {'mean': jnp.zeros(cfg.model.latent), 'square': jnp.eye(cfg.model.latent)}
     return State(step=jnp.zeros((), jnp.int32), params=params, opt=opt, ema=ema)
@@ -153,20 +153,19 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
         return sum(terms.values()), (terms, *rest, made)
 
     grads, (terms, figures, moments, made) = jax.grad(loss, has_aux=True)(params)
-    updates, opt['nets'] = optimizer(cfg).update(mean_over_devices(grads), opt['nets'], params)
-    params = optax.apply_updates(params, updates)
-    decay = jnp.minimum(cfg.ema, (1.0 + state.step) / (10.0 + state.step))
-    ema = jax.tree.map(lambda e, p: e + (1 - decay) * (p - e), state.ema, params | {'prior': moments})
+    rate = learning_rate(cfg.optimizer, state.step, state.horizon)
+    params, opt['nets'] = apply_grads(cfg.optimizer, rate, params, grads, opt['nets'])
+    ema = ema_update(state.ema, params | {'prior': moments}, cfg.ema, state.step)
 
     # Discriminator
     if cfg.loss.gan:
         terms['d/adv'], grads = jax.value_and_grad(lambda p: hinge_d(judge(p, pictures), judge(p, made)))(discriminator)
-        grads = mean_over_devices(grads)
-        updates, opt['discriminator'] = optimizer(cfg).update(grads, opt['discriminator'], discriminator)
-        params['discriminator'] = optax.apply_updates(discriminator, updates)
+        params['discriminator'], opt['discriminator'] = apply_grads(
+            cfg.optimizer, rate, discriminator, grads, opt['discriminator']
+        )
 
-    metrics = mean_over_devices(terms | {'total': sum(terms.values())}) | figures
-    return State(step=state.step + 1, params=params, opt=opt, ema=ema), metrics
+    metrics = mean_over_devices(terms | {'total': sum(terms.values())}) | figures | {'rate': rate}
+    return state.replace(step=state.step + 1, params=params, opt=opt, ema=ema), metrics
 
 
 def noise_shape(cfg: ConfigDict) -> tuple[int, ...]:

@@ -129,7 +129,7 @@ def _first_state(devices: Devices, checkpoints: Checkpoints, shapes: State) -> t
     devices.data.set_state(position)
     step = int(np.asarray(state.step.addressable_data(0)))
     say(f'going on from step {step} of {devices.cfg.steps}')
-    return state, step
+    return devices.with_horizon(state), step
 
 
 class Stop:

@@ -140,7 +140,11 @@ class Devices:
             out_shardings=self.replicated,
             compiler_options=backend.quick_compilation(),
         )
-        return init(jax.random.key(self.cfg.seed))
+        return self.with_horizon(init(jax.random.key(self.cfg.seed)))
+
+    def with_horizon(self, state: State) -> State:
+        """The state, whose learning rates follow `cfg.steps`: set here, so that no program depends on it."""
+        return state.replace(horizon=self._replicate(np.int32(self.cfg.steps)))
 
     def abstract(self) -> State:
         """The state's shapes, types and shardings."""

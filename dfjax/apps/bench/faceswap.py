@@ -87,23 +87,23 @@ def synthetic_faces(cfg: 'ConfigDict') -> dict:
 def bare_steps(cfg: 'ConfigDict', faces: dict, device: str) -> tuple[Callable, Callable, dict]:
     """Functions that do n bare steps of either side, on one batch already augmented, and the memory that steps take."""
     import jax
+    import jax.numpy as jnp
     import optax
 
     from dfjax.apps.bench.torch import loop as torch_loop
     from dfjax.apps.bench.torch import train as torch_train
+    from dfjax.ops.optimize import apply_grads, learning_rate
     from dfjax.systems import faceswap
-    from dfjax.systems.state import optimizer
 
     pair = augmented_pair(cfg, faces)
     state = jax.jit(lambda: faceswap.init(cfg, jax.random.key(0)))()
     people = state.ema.pop('people')
-    update = optimizer(cfg).update
 
     def step(params: dict, opt: Any, ema: dict, pair: dict) -> tuple:
         loss = lambda params: sum(faceswap.generate(cfg, params, people, pair)[0].values())
         value, grads = jax.value_and_grad(loss)(params)
-        updates, opt = update(grads, opt, params)
-        params = optax.apply_updates(params, updates)
+        rate = learning_rate(cfg.optimizer, optax.tree_utils.tree_get(opt, 'count'), jnp.int32(cfg.steps))
+        params, opt = apply_grads(cfg.optimizer, rate, params, grads, opt)
         average = lambda e, p: e + (1 - cfg.ema) * (p - e)
         return params, opt, jax.tree.map(average, ema, {k: params[k] for k in ema}), value
 

@@ -130,7 +130,7 @@ class Ours:
         self.batch = jax.jit(lambda feed: data.sample(feed, jnp.int32(0), 0))(data.feed(1))
         options = quick_compilation()
         init = jax.jit(lambda: strip_weak_types(module.init(cfg, jax.random.key(cfg.seed))), compiler_options=options)
-        self.state = init()
+        self.state = init().replace(horizon=jnp.int32(cfg.steps))
 
         def step(state: Any, batch: dict) -> tuple[Any, dict]:
             state, metrics = module.step(cfg, state, batch)

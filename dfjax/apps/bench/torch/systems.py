@@ -146,9 +146,12 @@ class StarGan(Trainer):
         super().__init__(cfg, device, nets, {'g': ['g'], 'd': ['d']})
         self.g, self.d = (self.fast(self.nets[name]) for name in 'gd')
 
+    def section(self, group: str):
+        return self.cfg.optimizer[group]
+
     def rate(self, group: str, updates: int) -> float:
-        o = self.cfg.optimizer
-        return linear_rate(o[f'lr_{group}'], self.cfg.steps, o.constant, updates // self.each(group))
+        o = self.section(group)
+        return linear_rate(o.lr, self.cfg.steps, o.constant, updates // self.each(group))
 
     def each(self, group: str) -> int:
         return self.cfg.n_critic if group == 'd' else 1

@@ -34,15 +34,19 @@ class Trainer:
         if cfg.ema:
             first = next(iter(groups.values()))
             self.ema = {name: [p.detach().clone() for p in nets[name].parameters()] for name in first}
-        betas = (cfg.optimizer.b1, cfg.optimizer.b2)
+        betas = {key: (self.section(key).b1, self.section(key).b2) for key in groups}
         self.optimizers = {
-            key: torch.optim.Adam(params, betas=betas, fused=True) for key, params in self.params.items()
+            key: torch.optim.Adam(params, betas=betas[key], fused=True) for key, params in self.params.items()
         }
         self.updates = dict.fromkeys(groups, 0)
 
     def step(self, batch: dict) -> dict[str, Tensor]:
         """One step on a batch of `to_device`: the loss terms."""
         raise NotImplementedError
+
+    def section(self, group: str):
+        """The section of the config that says how a group of nets is optimised."""
+        return self.cfg.optimizer
 
     def rate(self, group: str, updates: int) -> float:
         """The learning rate after so many updates."""
@@ -68,8 +72,8 @@ class Trainer:
         optimizer.param_groups[0]['lr'] = self.rate(group, self.updates[group])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        if 'clip' in self.cfg.optimizer:
-            nn.utils.clip_grad_norm_(self.params[group], self.cfg.optimizer.clip, foreach=True)
+        if clip := self.section(group).clip:
+            nn.utils.clip_grad_norm_(self.params[group], clip, foreach=True)
         optimizer.step()
         self.updates[group] += 1
 
@@ -123,7 +127,7 @@ class Trainer:
 
 
 def warm_rate(cfg, updates: int) -> float:
-    """As `dfjax.systems.state.optimizer` has it."""
+    """As `dfjax.ops.optimize.learning_rate`, of schedules 'constant' and 'cosine'."""
     o, warm = cfg.optimizer, min(cfg.optimizer.warmup, cfg.steps // 2)
     if updates < warm:
         return o.lr * updates / warm
@@ -132,7 +136,7 @@ def warm_rate(cfg, updates: int) -> float:
 
 
 def linear_rate(rate: float, steps: int, constant: float, updates: int) -> float:
-    """As `dfjax.ops.schedule.linear_decay`."""
+    """As `dfjax.ops.optimize.learning_rate`, of schedule 'linear'."""
     begin = round(constant * steps)
     return rate * (1 - max(updates + 1 - begin, 0) / (steps - begin + 1))
 
