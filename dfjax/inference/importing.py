@@ -14,10 +14,11 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from dfjax import systems
 from dfjax.config import build
 from dfjax.data.media.output import atomic_folder
 from dfjax.errors import InputError
-from dfjax.systems import SYSTEMS, load_system
+from dfjax.systems import load_system
 from dfjax.weights.layers import compare, convert
 from dfjax.weights.torch_files import read_checkpoint
 
@@ -101,7 +102,7 @@ def read_net(system: str, net: str, weights: Mapping[str, np.ndarray], what: str
 
 def importable(system: str) -> bool:
     """Whether checkpoints of a system's original can be read: whether `dfjax.weights` has a module of its name."""
-    return system in SYSTEMS and importlib.util.find_spec(f'dfjax.weights.{system}') is not None
+    return system in systems.SYSTEMS and importlib.util.find_spec(f'dfjax.weights.{system}') is not None
 
 
 def weights_of(system: str) -> ModuleType:
@@ -112,7 +113,7 @@ def weights_of(system: str) -> ModuleType:
     """
     if not importable(system):
         raise InputError(
-            f'system {system!r} cannot be imported; those that can: {", ".join(filter(importable, SYSTEMS))}'
+            f'system {system!r} cannot be imported; those that can: {", ".join(filter(importable, systems.SYSTEMS))}'
         )
     return importlib.import_module(f'dfjax.weights.{system}')
 
