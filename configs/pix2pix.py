@@ -2,8 +2,8 @@
 
     python -m train.main --config configs/pix2pix.py:laptop --workdir runs/pix2pix --config.data.source=pictures/facades
 
-`data.source` is a folder of pictures side by side, or pair:DOMAIN:NAME, which makes `a` of the pictures of NAME as they
-come: edges, grey, mask, landmarks (`dfjax/data/sets/conditions.py`). Two folders with equal names are `data.a` and
+`data.source` is a folder of pictures side by side, or pair:CONDITION:NAME, which makes `a` of the pictures of NAME as
+they come: edges, grey, mask, landmarks (`dfjax/data/sets/conditions.py`). Two folders with equal names are `data.a` and
 `data.b` instead, with `--config.data.source=`.
 """
 

@@ -180,6 +180,13 @@ def test_streamed_batches_equal_resident_ones(sets):
     streamed.close()
 
 
+def test_streamed_chunks_need_not_divide_the_batch(sets):
+    """11 examples are read as 8 and 3."""
+    resident, streamed = (make_data(config(sets, n, batch_size=11), 'faces_ab') for n in (RESIDENT, STREAMED))
+    assert_same(batches(resident, 5), batches(streamed, 5))
+    streamed.close()
+
+
 def test_a_chunk_of_steps_equals_single_steps(sets):
     for limit in (RESIDENT, STREAMED):
         cfg = config(sets, limit)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.interpolate import RBFInterpolator
 
-from dfjax.data.faces.canonical import mean_features, mean_shape, straighten
+from dfjax.data.faces.canonical import mean_features, mean_shape, to_canonical
 from dfjax.ops import thinplate
 from dfjax.ops.image import gaussian_blur, grid_sample
 
@@ -40,7 +40,7 @@ def test_an_affine_map_is_followed_exactly(shape):
     np.testing.assert_allclose(there, thinplate.pixel_centres(16) @ linear + shift, atol=1e-5)
 
 
-def test_bend_undoes_straightening(shape, goals):
+def test_bend_undoes_to_canonical(shape, goals):
     noise = jax.random.uniform(jax.random.key(0), (3, SIZE, SIZE, 2))
     faces = gaussian_blur(noise, 3.0)
     faces = (faces - faces.min()) / (faces.max() - faces.min())
@@ -68,7 +68,7 @@ def test_a_straight_face_has_its_landmarks_where_the_mean_face_has_them(shape, g
         image = np.zeros((stored, stored, 3), np.uint8)
         cv2.circle(image, points[n].round().astype(int).tolist(), 3, (255, 255, 255), -1, cv2.LINE_AA)
         face = {'image': image, 'mask': image[..., 0], 'landmarks': goals[0]}
-        straight = straighten(face, 'full', SIZE)
+        straight = to_canonical(face, 'full', SIZE)
         assert straight['image'].shape == (SIZE, SIZE, 3) and straight['mask'].shape == (SIZE, SIZE)
         weight = straight['image'][..., 0] / straight['image'][..., 0].sum(dtype=float)
         middle = (thinplate.pixel_centres(SIZE) * weight[..., None]).sum((0, 1))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from ml_collections import ConfigDict
 
-from dfjax.data.faces.canonical import straighten
+from dfjax.data.faces.canonical import to_canonical
 from dfjax.data.faces.quality import uniform_yaw
 from dfjax.data.media.image import squared
 from dfjax.data.names import Joined as JoinedName
@@ -50,7 +50,7 @@ def stored_size(data: ConfigDict) -> int:
 def _faces_ab(data: ConfigDict) -> Streams:
     def part(face: dict) -> dict:
         face = {k: face[k] for k in FACE_KEYS}
-        return straighten(face, data.face_type, data.size) if data.straight else face
+        return to_canonical(face, data.face_type, data.size) if data.straight else face
 
     streams = {}
     for side, name in _names(data, 'a', 'b').items():

@@ -1,4 +1,4 @@
-"""Faces without shape: bent so that every landmark lies where the mean face has it (Cootes et al. 2001).
+"""Canonical faces: shape-normalised, bent so that every landmark lies where the mean face has it (Cootes et al. 2001).
 
 Two such pictures of one person differ in expression and light alone, not in where things are: much less to learn.
 """
@@ -12,7 +12,7 @@ from dfjax.data.faces.align import mean_landmarks
 from dfjax.data.faces.mask import rasterise
 from dfjax.ops.geometry import to_pixels
 
-ROOM = 1.05  # landmarks lie within
+ROOM = 1.05  # scale of the hull of the features about its middle: landmarks lie within
 
 
 def mean_shape(face_type: str) -> np.ndarray:
@@ -28,8 +28,8 @@ def mean_features(face_type: str, size: int) -> np.ndarray:
     return rasterise(cv2.convexHull(points.astype(np.float32))[:, 0], size).astype(np.float32) / 255
 
 
-def straighten(face: dict, face_type: str, size: int) -> dict:
-    """An aligned face without its shape.
+def to_canonical(face: dict, face_type: str, size: int) -> dict:
+    """An aligned face in the shape of the mean face.
 
     Args:
         face: 'image' uint8 [T, T, 3], 'mask' uint8 [T, T], 'landmarks' [68, 2] in unit coordinates.
