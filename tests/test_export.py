@@ -3,6 +3,9 @@
 import subprocess
 import sys
 
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch_files as tf
@@ -11,10 +14,11 @@ from test_import import critic, drawn, star_critic
 
 from dfjax.apps.cli import main
 from dfjax.errors import InputError
-from dfjax.inference.export import load_exported
+from dfjax.inference.export import export_net, load_exported
 from dfjax.inference.importing import import_run
-from dfjax.inference.nets import apply_net, open_net
+from dfjax.inference.nets import OpenNet, apply_net, open_net
 from dfjax.inference.run import load_run
+from dfjax.systems.state import Net, arrays
 
 # JAX and NumPy alone: dfjax cannot even be imported.
 READER = """
@@ -55,6 +59,28 @@ def test_it_needs_no_code_of_ours(imported):
     subprocess.run([sys.executable, '-c', READER, *words], check=True)
     with np.load(imported / 'out.npz') as out:
         np.testing.assert_allclose(out['y'], load_exported(imported / 'd.jax')(x=x)['y'], atol=1e-5)
+
+
+def test_a_net_that_takes_two_arrays_and_gives_a_dict(tmp_path):
+    class Points(nn.Module):
+        @nn.compact
+        def __call__(self, x, offset):
+            value = nn.Dense(2)(x.mean((1, 2))) + offset
+            return {'jacobian': value[:, :, None] * jnp.eye(2), 'value': value}
+
+    inputs = {'x': arrays(1, 4, 4, 3), 'offset': arrays(1, 2)}
+    module = Points()
+    x, offset = jnp.ones((3, 4, 4, 3)), jnp.arange(6.0).reshape(3, 2)
+    variables = module.init(jax.random.key(0), x, offset)
+    net = OpenNet('kp', Net(module, inputs, ('value', 'jacobian')), variables)
+    export_net(net, tmp_path / 'kp')
+    here = apply_net(net, {'x': np.asarray(x), 'offset': np.asarray(offset)})
+    sums = variables['params']['Dense_0']['kernel'].sum(0)  # what ones give
+    for found in (here, load_exported(tmp_path / 'kp')(x=x, offset=offset)):
+        assert set(found) == {'value', 'jacobian'}
+        np.testing.assert_allclose(found['value'] - offset, np.tile(sums, (3, 1)), atol=1e-5)
+        np.testing.assert_allclose(np.diagonal(found['jacobian'], axis1=1, axis2=2), found['value'], rtol=1e-6)
+    assert net.signature() == 'x float32 [B, 4, 4, 3], offset float32 [B, 2] -> value, jacobian'
 
 
 def test_accelerators_get_plain_convolutions_from_a_laptop(imported):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch_files as tf
 
-from dfjax.apps.cli import main
+from dfjax.apps.cli import build_parser, main
 from dfjax.errors import InputError
 from dfjax.inference.importing import import_run
 from dfjax.inference.nets import apply_net, open_net
@@ -135,6 +135,14 @@ def test_a_file_made_without_torch_through_both_verbs(run_folder, capsys):
     assert '--force' in capsys.readouterr().err
 
 
+def test_nets_are_listed(run_folder, capsys):
+    for words in ([], ['--net', 'd']):
+        assert main(['apply', '--run', str(run_folder / 'run'), *words, '--json']) == 0
+        assert json.loads(capsys.readouterr().out) == {'d': 'x float32 [B, 12, 12, 3] -> out_src, out_cls'}
+    assert main(['apply', '--run', str(run_folder / 'run'), '--input', 'in.npz']) == 2
+    assert 'give both --input and --output' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize('kind', ['zip', 'older', 'safetensors'])
 def test_golden_weights_through_each_kind_of_file(kind, tmp_path, capsys):
     name = 'cyclegan_discriminator'
@@ -242,6 +250,35 @@ def test_weights_that_are_not_finite(tmp_path):
     weights['model.2.weight'][0, 0, 0, 0] = np.nan
     with pytest.raises(InputError, match=r'd\.pth: model\.2\.weight holds numbers that are not finite'):
         import_run('cyclegan', {'d_a': tf.write_zip(tmp_path / 'd.pth', weights)}, tmp_path / 'run')
+
+
+def test_options_are_those_of_the_system(capsys, monkeypatch):
+    helped = {}
+    for system in ('stargan', 'pix2pix'):
+        with pytest.raises(SystemExit):
+            main(['import', system, '--help'])
+        helped[system] = ' '.join(capsys.readouterr().out.split())
+    assert '--exclusive N,N numbers from 0 of the groups whose labels exclude each other' in helped['stargan']
+    assert '--exclusive N,N' not in helped['pix2pix']
+    with pytest.raises(SystemExit):
+        main(['import', 'pix2pix', 'g=x', '-o', 'run', '--exclusive', '1'])
+    assert '--exclusive' in capsys.readouterr().err
+
+    def config(found, what, *, align_corners: bool = False, scale: float = 1.0):
+        """Anything.
+
+        Args:
+            align_corners: which of the
+                two grids.
+        """
+
+    seen = []
+    monkeypatch.setattr('dfjax.weights.pix2pix.config', config)
+    monkeypatch.setattr('dfjax.inference.importing.import_run', lambda *a, **options: seen.append(options) or {})
+    assert main(['import', '--align-corners', '--scale', '2', 'pix2pix', 'g=x', '-o', 'run']) == 0
+    assert main(['import', 'pix2pix', 'g=x', '-o', 'run']) == 0
+    assert seen == [{'align_corners': True, 'scale': 2.0}, {}]
+    assert 'which of the two grids' in ' '.join(build_parser('import', ['pix2pix']).format_help().split())
 
 
 def test_an_existing_run_is_kept_without_force(run_folder, tmp_path, capsys):

@@ -13,7 +13,7 @@ from dfjax.data.media.image import write_image
 from dfjax.errors import InputError
 from dfjax.evaluation import held_out as heldout
 from dfjax.inference import attributes as vectors
-from dfjax.inference import latents
+from dfjax.inference import choices, latents
 from dfjax.inference.crops import read_pictures
 from dfjax.inference.edit import Editor, feathered
 
@@ -47,7 +47,7 @@ class Coded:
     def __len__(self):
         return len(self.pictures)
 
-    def __getitem__(self, index):
+    def read(self, index, seed):
         return {'image': self.pictures[index]}
 
 
@@ -84,6 +84,10 @@ def test_slerp_of_codes_on_one_line_is_that_line():
     a = np.array([1.0, 2.0])
     np.testing.assert_allclose(latents.slerp(a, 3 * a, 0.5), 2 * a)
     np.testing.assert_allclose(latents.slerp(a, -a, 0.25), 0.5 * a)
+
+
+def test_names_to_choose_from_are_those_there_are():
+    assert set(choices.PATHS) == set(latents.PATHS) and set(choices.EASINGS) == set(latents.EASINGS)
 
 
 @pytest.mark.parametrize('kind', latents.PATHS)

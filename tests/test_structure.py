@@ -244,7 +244,7 @@ def check_command(command: str) -> None:
         assert words[1] in VERBS, f'there is no verb {words[1]}'
         if '--help' in words or len(words) == 2:
             return
-        build_parser(words[1]).parse_args(words[2:])
+        build_parser(words[1], words[2:]).parse_args(words[2:])
         return
     from dfjax.config import load_config
     from train.main import parser

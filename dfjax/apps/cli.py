@@ -1,7 +1,8 @@
 """`dfjax VERB ...`: finds the verb's module, reads its arguments, runs it and prints its report.
 
-A verb is a module here with `add_arguments(parser)` and `run(args) -> dict`. Only the chosen one is imported,
-and it imports JAX only when it runs, so that help is instant.
+A verb is a module here with `add_arguments(parser)` and `run(args) -> dict`, and `add_options(parser, words)` where
+options depend on what else the command says. Only the chosen one is imported, and it imports JAX only when it runs, so
+that help is instant.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import json
 import keyword
 import os
 import sys
+from collections.abc import Sequence
 
 from dfjax import __version__, interrupts
 from dfjax.errors import InputError
@@ -38,8 +40,8 @@ VERBS = {
 }
 
 
-def build_parser(verb: str | None = None) -> argparse.ArgumentParser:
-    """The parser of one verb, or the one that lists them all."""
+def build_parser(verb: str | None = None, words: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """The parser of one verb for the words of its command, or the one that lists all verbs."""
     if verb is None:
         listing = '\n'.join(f'  {name:<10} {text}' for name, text in VERBS.items())
         parser = argparse.ArgumentParser(
@@ -58,6 +60,8 @@ def build_parser(verb: str | None = None) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     module.add_arguments(parser)
+    if hasattr(module, 'add_options'):
+        module.add_options(parser, words)
     parser.add_argument('--json', action='store_true', help='print the report as one line of JSON')
     parser.set_defaults(verb=module.run)
     return parser
@@ -73,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     if not argv or argv[0] not in VERBS:
         build_parser().parse_args(argv or ['--help'])
-    parser = build_parser(argv[0])
+    parser = build_parser(argv[0], argv[1:])
     args, args.overrides = parser.parse_known_args(argv[1:])
     if strange := [word for word in args.overrides if 'config' not in args or not word.startswith('--config.')]:
         parser.error(f'unrecognized arguments: {" ".join(strange)}')

@@ -1,7 +1,10 @@
 """`dfjax import`: checkpoints of the original projects, as a run."""
 
 import argparse
+import inspect
+import re
 import sys
+from collections.abc import Sequence
 
 EXAMPLE = 'dfjax import stargan g=200000-G.ckpt d=200000-D.ckpt -o runs/celeba'
 
@@ -12,24 +15,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'Systems and their nets: stargan (g, d), pix2pix (g, d), cyclegan (g_ab, g_ba, d_a, d_b). d_a is the one that\n'
         "judges pictures of a: CycleGAN's own D_A judges those of b, so give latest_net_D_A.pth as d_b.\n"
         'A StarGAN of several data sets, as CelebA and RaFD: --groups 5,8 --exclusive 1.\n'
-        'Nothing in a file is run, and PyTorch is not needed.'
+        '`dfjax import SYSTEM --help` has the options of a system. Nothing in a file is run; PyTorch is not needed.'
     )
     parser.add_argument('system', metavar='SYSTEM', help='stargan, pix2pix or cyclegan')
     parser.add_argument(
         'files', nargs='+', metavar='NET=FILE', help='a net, and its .pth, .ckpt, .pt or .safetensors file'
     )
     parser.add_argument('-o', '--out', required=True, metavar='RUN', help='the folder to write')
-    parser.add_argument('--groups', metavar='N,N', help='stargan: how many labels each of its data sets has')
-    parser.add_argument(
-        '--exclusive', metavar='N,N', help='stargan: which of the groups, from 0, have one label at a time'
-    )
     parser.add_argument('--force', action='store_true', help='replace a run that exists')
+
+
+def add_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
+    """Adds the options of the systems that are named among the words of a command; see `weights.reader`."""
+    from dfjax.systems import SYSTEMS
+
+    named = [word for word in dict.fromkeys(words) if word in SYSTEMS]
+    if not named:
+        return
+    from dfjax.inference.importing import importable, options_of, weights_of
+
+    found = {}
+    for system in filter(importable, named):
+        for name, parameter in options_of(system).items():
+            found.setdefault(name, (parameter, _said(inspect.getdoc(weights_of(system).config) or '', name)))
+    for name, (parameter, text) in found.items():
+        kind = parameter.annotation
+        how = {'metavar': 'N,N' if kind == Sequence[int] else 'X', 'type': kind if kind in (int, float) else str}
+        how = {'action': 'store_true', 'default': None} if kind is bool else how
+        parser.add_argument(f'--{name.replace("_", "-")}', **how, help=text)
 
 
 def run(args: argparse.Namespace) -> dict:
     """Imports as the arguments say; see `dfjax.inference.importing.import_run`."""
     from dfjax.errors import InputError
-    from dfjax.inference.importing import import_run
+    from dfjax.inference.importing import import_run, options_of
 
     files = {}
     for word in args.files:
@@ -39,12 +58,20 @@ def run(args: argparse.Namespace) -> dict:
         if net in files:
             raise InputError(f'{net} is given twice: {files[net]} and {path}')
         files[net] = path
-    options = {name: getattr(args, name) for name in ('groups', 'exclusive')}
-    options = {name: _numbers(f'--{name}', text) for name, text in options.items() if text is not None}
+    options = {}
+    for name, parameter in options_of(args.system).items():
+        if (value := getattr(args, name)) is not None:
+            options[name] = _numbers(f'--{name}', value) if parameter.annotation == Sequence[int] else value
     report = import_run(args.system, files, args.out, args.force, **options)
     if hint := report.pop('hint', None):
         print(f'{args.out}: {hint}', file=sys.stderr)
     return report
+
+
+def _said(docstring: str, name: str) -> str:
+    """What a docstring says of an argument, on one line."""
+    found = re.search(rf'^ +{name}: (.*(?:\n {{8,}}.*)*)', docstring, re.M)
+    return ' '.join(found[1].split()) if found else ''
 
 
 def _numbers(option: str, text: str) -> tuple[int, ...]:

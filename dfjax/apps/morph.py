@@ -6,9 +6,9 @@ from pathlib import Path
 
 from dfjax.apps.edit import parse_amounts, vectors_of
 from dfjax.errors import InputError
+from dfjax.inference.choices import EASINGS, PATHS
 
 EXAMPLE = 'dfjax morph --run runs/vae anna.jpg bert.jpg bert.jpg@smile=1.5 -o morph.gif --loop'
-PATHS, EASINGS = ('spherical', 'linear'), ('none', 'smooth', 'in', 'out')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,7 +58,7 @@ def morph(
     Args:
         run: the folder of a run whose system can encode and decode, or what `load_run` gave.
         stops: pictures, folders or render names; with `@NAME=T,...` their codes are moved by attribute vectors.
-        path, easing: of `inference.latents.PATHS` and EASINGS.
+        path, easing: of `inference.choices.PATHS` and EASINGS.
         frames: of each leg.
         size: side of the frames.
         loop: go back to the first; the last frame is then the one before it.

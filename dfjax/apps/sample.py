@@ -8,9 +8,9 @@ from pathlib import Path
 from dfjax.apps.morph import check_animation, check_numbers
 from dfjax.data.media.progress import bar
 from dfjax.errors import InputError
+from dfjax.inference.choices import SOLVERS
 
 EXAMPLE = 'dfjax sample --run runs/gan -n 16 -o sheet.png --truncation 0.8'
-SOLVERS = ('dpm++', 'ddim', 'ddpm')
 OF_DENOISERS = ('steps', 'solver', 'label', 'guidance', 'init', 'strength', 'mask')  # options
 
 

@@ -126,10 +126,16 @@ def check_names(system: str, files: Mapping[str, Any], options: Mapping[str, Any
             raise InputError(f'{system} has no net {net!r}; it has: {", ".join(module.NETS)}')
     if not files:
         raise InputError(f'no file is given; give NET=FILE, NET being one of {", ".join(module.NETS)}')
-    known = inspect.signature(module.config).parameters if hasattr(module, 'config') else {}
-    if strange := [name for name in options if name not in known]:
+    if strange := [name for name in options if name not in options_of(system)]:
         raise InputError(f'--{strange[0]}: not an option for {system}')
     return list(module.NETS)
+
+
+def options_of(system: str) -> dict[str, inspect.Parameter]:
+    """What the user may say of a system's checkpoints: the keyword-only arguments of its reader's `config`."""
+    module = weights_of(system)
+    parameters = inspect.signature(module.config).parameters if hasattr(module, 'config') else {}
+    return {name: p for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
 
 
 def read_nets(folder: Path) -> dict[str, dict]:
@@ -164,8 +170,7 @@ def _section(sections: Mapping[str, Mapping], system: str, net: str, what: str) 
     reader = weights_of(system).NETS[net]
 
     def known(weights: Mapping[str, np.ndarray]) -> int:
-        names = {name.rpartition('.')[0] for name in weights}
         table = reader.layers(config_of(system, reader.sizes(weights), what).model)
-        return sum(layer.name in names for layer in table.values())
+        return sum(layer.name + end in weights for layer in table.values() for end, _ in layer.leaves.values())
 
     return max(sections.values(), key=known)

@@ -38,6 +38,8 @@ class OpenNet:
     def __call__(self, variables: Any, arrays: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
         """The outputs by name, of inputs by name."""
         out = self.net.module.apply(variables, *(arrays[name] for name in self.net.inputs))
+        if isinstance(out, Mapping):
+            return {name: out[name] for name in self.net.outputs}
         return dict(zip(self.net.outputs, out if isinstance(out, tuple) else (out,)))
 
     def sides(self, name: str) -> list[int | None]:
@@ -48,6 +50,16 @@ class OpenNet:
             shape[1] = shape[2] = None
         return shape
 
+    def shape(self, name: str) -> str:
+        """The same for a person: '[B, H, W, 3]'."""
+        free = iter('BHW')
+        return '[' + ', '.join(str(n or next(free)) for n in self.sides(name)) + ']'
+
+    def signature(self) -> str:
+        """What it takes and gives: 'x float32 [B, H, W, 3] -> y'."""
+        taken = ', '.join(f'{name} {array.dtype} {self.shape(name)}' for name, array in self.net.inputs.items())
+        return f'{taken} -> {", ".join(self.net.outputs)}'
+
 
 def open_net(run: Run, net: str | None) -> OpenNet:
     """The net of a run by name; None is the only one there is.
@@ -55,14 +67,20 @@ def open_net(run: Run, net: str | None) -> OpenNet:
     Raises:
         InputError: if there is no such net (names those there are), or none was named and there are several.
     """
-    nets = run.system.nets(build(run.cfg, {'dtype': 'float32'}))
-    there = [name for name in nets if name in run.params]
+    there = open_nets(run)
     if net is None and len(there) > 1:
         raise InputError(f'{run.path}: has several nets; name one with --net: {", ".join(there)}')
-    net = there[0] if net is None and there else net
+    net = next(iter(there), None) if net is None else net
     if net not in there:
         raise InputError(f'{run.path}: has no net {net!r}; it has: {", ".join(there) or "none"}')
-    return OpenNet(f'net {net!r} of {run.path}', nets[net], run.variables(net))
+    return there[net]
+
+
+def open_nets(run: Run) -> dict[str, OpenNet]:
+    """All nets of a run, by name."""
+    nets = run.system.nets(build(run.cfg, {'dtype': 'float32'}))
+    there = {name: net for name, net in nets.items() if name in run.params}
+    return {name: OpenNet(f'net {name!r} of {run.path}', net, run.variables(name)) for name, net in there.items()}
 
 
 def apply_net(net: OpenNet, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -86,15 +104,13 @@ def check_arrays(net: OpenNet, arrays: Mapping[str, np.ndarray]) -> dict[str, np
     first = next(iter(net.net.inputs))
     for name, wanted in net.net.inputs.items():
         if name not in arrays:
-            there = ', '.join(arrays) or 'nothing'
-            raise InputError(f'{net.name} takes {", ".join(net.net.inputs)}; there is no array {name!r}, but {there}')
+            there, taken = ', '.join(arrays) or 'nothing', ', '.join(net.net.inputs)
+            raise InputError(f'{net.name} takes {taken}; there is no array {name!r}, but {there}')
         array, shape = arrays[name], net.sides(name)
         if array.dtype != wanted.dtype:
             raise InputError(f'{name} is {array.dtype}; {net.name} takes {wanted.dtype}')
         if array.ndim != len(shape) or any(n not in (None, m) for n, m in zip(shape, array.shape)) or not array.size:
-            free = iter('BHW')
-            text = ', '.join(str(n or next(free)) for n in shape)
-            raise InputError(f'{name} has shape {list(array.shape)}; {net.name} takes [{text}]')
+            raise InputError(f'{name} has shape {list(array.shape)}; {net.name} takes {net.shape(name)}')
         if len(array) != len(arrays[first]):
             raise InputError(f'{name} has {len(array)} rows for the {len(arrays[first])} of {first}; give one each')
     return {name: arrays[name] for name in net.net.inputs}

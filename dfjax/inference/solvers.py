@@ -14,8 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dfjax.errors import InputError
-
-SOLVERS = ('dpm++', 'ddim', 'ddpm')
+from dfjax.inference.choices import SOLVERS
 
 
 def times(total: int, steps: int, begin: float = 1.0) -> list[int]:

@@ -5,7 +5,7 @@ A table has the path of each of our layers, and what it is in the file:
     {'net/first': conv('main.0'), 'net/first_norm': norm('main.1'), 'net/up_0': up('main.15')}
 
 Names of arrays follow from the kind of layer, and shapes from the net. Every array of the net has to be in the file,
-and every array of the file in the net.
+and every array of the file in the net. A reader may have kinds of its own: `Layer` with other leaves.
 """
 
 from collections.abc import Mapping
@@ -17,59 +17,59 @@ import numpy as np
 
 from dfjax.errors import InputError
 
-# Of a layer's kind: our leaf -> its name there, and the order of its axes there in terms of ours.
-_WEIGHTS = {
-    'conv': {'kernel': ('weight', (3, 2, 0, 1)), 'bias': ('bias', (0,))},  # [k, k, I, O] -> [O, I, k, k]
-    'up': {'kernel': ('weight', (2, 3, 0, 1)), 'bias': ('bias', (0,))},  # [k, k, I, O] -> [I, O, k, k]
-    'norm': {
-        'scale': ('weight', (0,)),
-        'bias': ('bias', (0,)),
-        'mean': ('running_mean', (0,)),
-        'var': ('running_var', (0,)),
-    },
-    'spectral': {  # what a convolution is before it is divided by its largest singular value, whose vectors these are
-        'kernel': ('weight_orig', (3, 2, 0, 1)),
-        'bias': ('bias', (0,)),
-        'u': ('weight_u', (0,)),
-        'v': ('weight_v', (0,)),
-    },
-}
-# What a layer may hold that is of no use: a normalisation a count, and averages where each picture has its own
-# statistics; and windows that are computed here.
-_UNUSED = {'norm': ('num_batches_tracked', 'running_mean', 'running_var'), 'window': ('weight',)}
+_BIAS = {'bias': ('.bias', (0,))}
+_CONV = _BIAS | {'kernel': ('.weight', (3, 2, 0, 1))}  # [k, k, I, O] -> [O, I, k, k]
+_UP = _BIAS | {'kernel': ('.weight', (2, 3, 0, 1))}  # [k, k, I, O] -> [I, O, k, k]
+_DENSE = _BIAS | {'kernel': ('.weight', (1, 0))}  # [I, O] -> [O, I]
+_NORM = _BIAS | {'scale': ('.weight', (0,)), 'mean': ('.running_mean', (0,)), 'var': ('.running_var', (0,))}
+# A convolution before its division by the largest singular value, whose vectors u and v are
+_SPECTRAL = _BIAS | {'kernel': ('.weight_orig', (3, 2, 0, 1)), 'u': ('.weight_u', (0,)), 'v': ('.weight_v', (0,))}
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer of the original: its kind (a key of `_WEIGHTS`, or 'window') and its name."""
+    """A layer of the original.
 
-    kind: str
+    Attributes:
+        name: in the file.
+        leaves: by each of our arrays, what its name in the file has after the layer's, and the order of its axes there
+            in terms of ours: {'kernel': ('.weight', (1, 0))} for [I, O] here and [O, I] there.
+        unused: ends of names in the file that no array here needs.
+    """
+
     name: str
+    leaves: Mapping[str, tuple[str, tuple[int, ...]]]
+    unused: tuple[str, ...] = ()
 
 
 def conv(name: str) -> Layer:
     """A convolution."""
-    return Layer('conv', name)
+    return Layer(name, _CONV)
 
 
 def up(name: str) -> Layer:
     """A transposed convolution."""
-    return Layer('up', name)
+    return Layer(name, _UP)
+
+
+def dense(name: str) -> Layer:
+    """A matrix."""
+    return Layer(name, _DENSE)
 
 
 def norm(name: str) -> Layer:
-    """A normalisation, with parameters or without."""
-    return Layer('norm', name)
+    """A normalisation, with parameters or without; averages are unused where each picture has its own statistics."""
+    return Layer(name, _NORM, ('.num_batches_tracked', '.running_mean', '.running_var'))
 
 
 def spectral(name: str) -> Layer:
     """A convolution under spectral normalisation."""
-    return Layer('spectral', name)
+    return Layer(name, _SPECTRAL)
 
 
 def window(name: str) -> Layer:
     """A fixed filter, which a file may hold and no net here does."""
-    return Layer('window', name)
+    return Layer(name, {}, ('.weight',))
 
 
 def compare(weights: Mapping[str, np.ndarray], table: Mapping[str, Layer], variables: Any) -> list[str]:
@@ -81,7 +81,7 @@ def compare(weights: Mapping[str, np.ndarray], table: Mapping[str, Layer], varia
         variables: the net's, as shapes: {'params': ..., 'batch_stats': ...}.
     """
     wanted = {name: shape for name, _, shape in expected(table, variables).values()}
-    unused = {f'{layer.name}.{leaf}' for layer in table.values() for leaf in _UNUSED.get(layer.kind, ())}
+    unused = {layer.name + end for layer in table.values() for end in layer.unused}
     rows = []
     for name in [*wanted, *(n for n in weights if n not in wanted and n not in unused)]:
         there = tuple(weights[name].shape) if name in weights else None
@@ -117,8 +117,8 @@ def expected(table: Mapping[str, Layer], variables: Any) -> dict[tuple, tuple[st
     leaves = flax.traverse_util.flatten_dict(variables)
     for path in sorted(leaves, key=lambda path: order['/'.join(path[1:-1])]):  # the original's order
         layer = table['/'.join(path[1:-1])]
-        name, axes = _WEIGHTS[layer.kind][path[-1]]
-        found[path] = (f'{layer.name}.{name}', axes, tuple(leaves[path].shape[axis] for axis in axes))
+        end, axes = layer.leaves[path[-1]]
+        found[path] = (layer.name + end, axes, tuple(leaves[path].shape[axis] for axis in axes))
     return found
 
 

@@ -3,8 +3,9 @@
 A system whose original has checkpoints has a module of its name here, with
 
     NETS = {net: Reader}                    by the names of the system's own nets
-    config(found, what, ...) -> dict        optional: from the sizes found to changes of the system's config; further
-                                            arguments are options of `dfjax import`
+    config(found, what, *, ...) -> dict     optional: from the sizes found to changes of the system's config; arguments
+                                            after the * are options of `dfjax import`, which has its help from the
+                                            docstring and reads bool, int, float, str and Sequence[int]
     hint(cfg) -> str                        optional: what the user has yet to say of the run, '' if nothing
 """
 
