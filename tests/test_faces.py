@@ -1,6 +1,8 @@
 """Faces: geometry against scikit-image and closed forms, smoothing against SciPy; tracks, people and records."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,9 +43,19 @@ def test_alignment_equals_scikit_image(face_type):
         want = SimilarityTransform.from_estimate(landmarks[list(ALIGNED)], template(face_type, 256)).params[:2]
         if face_type == 'head':  # it may move sideways
             matrix, want = np.delete(matrix, 2, 1)[:2], np.delete(want, 2, 1)
-            np.testing.assert_allclose(matrix, want, atol=1e-6)
+            np.testing.assert_allclose(matrix, want, atol=1e-12)
         else:
-            np.testing.assert_allclose(apply(matrix, landmarks), apply(want, landmarks), atol=1e-3)
+            np.testing.assert_allclose(apply(matrix, landmarks), apply(want, landmarks), atol=1e-8)
+
+
+def test_alignment_starts_no_jax():
+    """`dfjax extract` must not take a device that somebody trains on."""
+    code = (
+        'import sys; sys.modules["jax"] = None\n'
+        'from dfjax.data.faces.align import MEAN_FACE, align_matrices\n'
+        'assert align_matrices(MEAN_FACE[None], "full", 64).shape == (1, 2, 3)\n'
+    )
+    subprocess.run([sys.executable, '-c', code], check=True)
 
 
 def test_alignment_puts_a_moved_mean_face_on_the_template():

@@ -90,18 +90,15 @@ def align_matrices(landmarks: np.ndarray, face_type: str, size: int) -> np.ndarr
     Returns:
         float64 [N, 2, 3].
     """
-    import jax
-
-    from dfjax.ops.geometry import umeyama
-
     goal = template(face_type, size)
     points = np.asarray(landmarks, np.float64)[:, ALIGNED]  # [N, 33, 2]
-    mean = points.mean(1, keepdims=True)
-    # Centred, float32 is exact to 1e-4 px in frames of any size. Padded to a power of two, few lengths are compiled.
-    centred = np.ones((1 << max(len(points) - 1, 0).bit_length(), *goal.shape), np.float32) * goal.astype(np.float32)
-    centred[: len(points)] = points - mean
-    matrices = np.array(jax.jit(umeyama)(centred, goal.astype(np.float32)), np.float64)[: len(points)]
-    matrices[:, :, 2] -= np.einsum('nij,nj->ni', matrices[:, :, :2], mean[:, 0])
+    mean = points.mean(1)
+    s, d = ((p - p.mean(-2, keepdims=True)) @ (1, 1j) for p in (points, goal))  # complex: [N, 33], [33]
+    factor = (s.conj() @ d) / (s.conj() * s).sum(-1).real  # [N], scale and rotation (Umeyama 1991), as `ops.geometry`
+    cos, sin = factor.real, factor.imag
+    linear = np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], -2)  # [N, 2, 2]
+    shift = goal.mean(0) - (linear @ mean[..., None])[..., 0]  # [N, 2]
+    matrices = np.concatenate([linear, shift[..., None]], -1)
     if FACE_TYPES[face_type].back:
         matrices[:, 0, 2] += FACE_TYPES[face_type].back * unit(face_type, size) * _turned(landmarks, matrices)
     return matrices
