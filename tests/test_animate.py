@@ -1,5 +1,6 @@
 """`dfjax animate`: the bent picture, the mouth, clicked points, drivers, and the whole verb on small pictures."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -16,10 +17,11 @@ from dfjax.evaluation import swap
 from dfjax.evaluation.animation import compare, compare_faces
 from dfjax.evaluation.swap import Measured
 from dfjax.inference import head as heads
-from dfjax.inference import mouth
+from dfjax.inference import lids, mouth
 from dfjax.inference.bend import RING, Bend
 from dfjax.inference.clicked import ROWS, clicked_landmarks, parse_points
 from dfjax.inference.driving import driver_of, load_motion, parse_talk, save_motion, steady
+from dfjax.inference.opening import paint
 from dfjax.inference.reenact import Animator
 
 HEAD = heads.load_head()
@@ -107,19 +109,19 @@ def opened(gap: float) -> np.ndarray:
 
 
 def test_shut_lips_show_nothing():
-    inside = mouth.Inside(opened(0.0), 30.0, (320, 330))
-    assert inside.alpha(0.0).max() == 0
-    inside = mouth.Inside(opened(0.3), 30.0, (320, 330))
+    inside = mouth.between_lips(opened(0.0), 30.0, (320, 330))
+    assert mouth.shown(inside, 0.0).max() == 0
+    inside = mouth.between_lips(opened(0.3), 30.0, (320, 330))
     assert inside.gap == pytest.approx(0.3, abs=1e-6)
-    assert inside.alpha(0.0).max() == 1
-    assert inside.alpha(0.3).max() == 0  # the picture's own mouth is open as far
+    assert mouth.shown(inside, 0.0).max() == 1
+    assert mouth.shown(inside, 0.3).max() == 0  # the picture's own mouth is open as far
 
 
 def test_painting_stays_between_the_lips(noise):
     lips = opened(0.4)
-    inside = mouth.Inside(lips, 30.0, noise.shape)
+    inside = mouth.between_lips(lips, 30.0, noise.shape)
     painted = noise.copy()
-    mouth.paint(painted, inside, mouth.drawn(inside, np.array([200.0, 150, 130])), inside.alpha(0.0))
+    paint(painted, inside, mouth.drawn(inside, np.array([200.0, 150, 130])), mouth.shown(inside, 0.0))
     y, x = np.nonzero((painted != noise).any(-1))
     assert lips[60, 0] - 1 <= x.min() and x.max() <= lips[64, 0] + 1
     assert lips[61:64, 1].min() - 2 <= y.min() and y.max() <= lips[65:68, 1].max() + 2
@@ -127,9 +129,9 @@ def test_painting_stays_between_the_lips(noise):
 
 
 def test_a_drawn_mouth_has_bright_teeth_over_a_dark_back():
-    inside = mouth.Inside(opened(0.4), 30.0, (320, 330))
+    inside = mouth.between_lips(opened(0.4), 30.0, (320, 330))
     colour = mouth.drawn(inside, np.array([200.0, 150, 130]))
-    middle = colour[:, colour.shape[1] // 2][inside.alpha(0)[:, colour.shape[1] // 2] > 0.9].mean(-1)
+    middle = colour[:, colour.shape[1] // 2][mouth.shown(inside, 0)[:, colour.shape[1] // 2] > 0.9].mean(-1)
     assert middle.argmax() < len(middle) / 3 and middle.max() > 2 * middle.min()
     grey = mouth.drawn(inside, np.full(3, 140.0))
     assert np.ptp(grey, -1).max() < 1e-6  # a statue's is grey
@@ -137,7 +139,7 @@ def test_a_drawn_mouth_has_bright_teeth_over_a_dark_back():
 
 def test_the_drivers_mouth_takes_the_pictures_light_not_its_hue():
     lips = opened(0.4)
-    inside = mouth.Inside(lips, 30.0, (320, 330))
+    inside = mouth.between_lips(lips, 30.0, (320, 330))
     frame = np.full((320, 330, 3), (60, 40, 30), np.uint8)
     tone = mouth.DriverMouth(np.array([100.0, 100, 100]), np.array([200.0, 160, 120]))
     seen = tone(inside, lips, frame, lips)
@@ -150,11 +152,43 @@ def test_the_drivers_mouth_takes_the_pictures_light_not_its_hue():
 def test_the_drivers_mouth_is_bent_to_the_lips(ramp):
     lips, theirs = opened(0.4), opened(0.2) + np.array([20, 30])
     tone = mouth.DriverMouth(np.array([200.0, 150, 100]), np.array([200.0, 150, 100]))
-    inside = mouth.Inside(lips, 30.0, ramp.shape)
+    inside = mouth.between_lips(lips, 30.0, ramp.shape)
     seen = tone(inside, lips, ramp, theirs)
     x, y = lips[[62, 66]].mean(0).round().astype(int)
     goal = theirs[[62, 66]].mean(0)
     np.testing.assert_allclose(2 * seen[y - inside.rows.start, x - inside.columns.start, :2], goal, atol=3)
+
+
+# Lids
+
+
+def test_edges_that_meet_are_kept_apart_only_where_they_were():
+    met = POINTS.copy()
+    met[lids.PAIRS] = POINTS[lids.PAIRS].mean(1, keepdims=True)
+    down = np.array([0.0, 1.0])
+    apart = lids.keep_apart(met, POINTS, 30.0, down)
+    own = np.linalg.norm(POINTS[lids.PAIRS[:, 1]] - POINTS[lids.PAIRS[:, 0]], axis=-1)
+    wanted = np.minimum(own, lids.APART * 30)
+    np.testing.assert_allclose((apart[lids.PAIRS[:, 1]] - apart[lids.PAIRS[:, 0]])[:, 1], wanted, atol=1e-9)
+    np.testing.assert_array_equal(lids.keep_apart(POINTS, POINTS, 30.0, down), POINTS)
+    np.testing.assert_array_equal(lids.keep_apart(met, met, 30.0, down), met)
+
+
+def test_shut_lids_cover_the_eye():
+    """A white eye in grey skin: open it is white, shut it is not."""
+    points, skin = 3 * POINTS - 300, np.full((400, 400, 3), 120, np.uint8)
+    for upper, lower in lids.EYES:
+        eye = points[[*upper, *lower[2:0:-1]]]
+        cv2.fillConvexPoly(skin, np.round(eye).astype(np.int32), (255, 255, 255))
+    for share, white in (([1.0, 1.0], 255), ([0.0, 0.0], 121)):
+        picture = skin.copy()
+        lids.shut_lids(picture, points, np.array(share), 90.0)
+        for upper, lower in lids.EYES:
+            x, y = points[[*upper, *lower]].mean(0).round().astype(int)
+            assert (picture[y - 2 : y + 3, x - 8 : x + 9] <= white).all()
+            assert picture[y, x].max() == 255 if share[0] else picture[y, x].max() < 125
+    wide = lids.openings(points)
+    np.testing.assert_allclose(lids.openings(np.stack([points, 2 * points])), [wide, wide])
 
 
 # Clicked points

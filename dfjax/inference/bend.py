@@ -10,9 +10,9 @@ import numpy as np
 
 from dfjax.inference.head import LANDMARKS
 
-STEP = 8  # pixels between places where the spline is evaluated
+STEPS, FINEST = 12, 8  # places where the spline is evaluated, between the eyes; no fewer than every so many pixels
 # How far the map may miss a point that asks for a strong bend: the least certain points most.
-JAW, INNER, OUTLINE, ANCHOR = 0.02, 0.0015, 0.03, 0.02
+JAW, INNER, OUTLINE, ANCHOR = 0.02, 0.0003, 0.03, 0.02
 RING, ANCHORS = 4.2, 20  # the ring's radius in distances between the eyes, and the points on it that stay
 FADE = 0.75  # of the radius, from where on the bend fades out
 SHOULDERS = ((-1.6, 1.2), (-0.7, 1.2), (0.7, 1.2), (1.6, 1.2))  # beside and below the chin, in distances of the eyes
@@ -31,7 +31,9 @@ class Bend:
 
     Attributes:
         eyes: the distance between the eyes, pixels.
+        step: pixels between places where the spline is evaluated.
         window: (x0, y0, x1, y1) of the picture that is touched.
+        across, down: [2] unit vectors of the face in the picture.
         folds: frames in which something would have folded.
     """
 
@@ -39,7 +41,9 @@ class Bend:
         self.picture, self.points = picture, np.asarray(points, np.float64)
         left, right = self.points[36:42].mean(0), self.points[42:48].mean(0)
         self.eyes = float(np.linalg.norm(right - left))
-        self.upright = (right - left) / self.eyes  # x axis of the face in the picture
+        self.across = (right - left) / self.eyes
+        self.down = np.array([-self.across[1], self.across[0]])
+        self.step = int(np.clip(round(self.eyes / STEPS), 1, FINEST))
         self.centre = (self.points[27] + self.points[33]) / 2
         self.folds = 0
         height, width = picture.shape[:2]
@@ -59,7 +63,7 @@ class Bend:
         across, down = np.arange(x1 - x0, dtype=np.float32), np.arange(y1 - y0, dtype=np.float32)
         across, down = np.meshgrid(across, down)
         self._pixels = np.stack([across + x0, down + y0], -1)
-        self._places = 1 + across / STEP, 1 + down / STEP  # among the nodes
+        self._places = 1 + across / self.step, 1 + down / self.step  # among the nodes
         away = np.linalg.norm(self._pixels - np.float32(self.centre), axis=-1)
         self._touched = np.uint8(away < RING * self.eyes)
 
@@ -70,15 +74,14 @@ class Bend:
         """Points [N, 2] that stay, and those of the shoulders [M, 2]."""
         angle = np.linspace(0, 2 * np.pi, ANCHORS, endpoint=False)
         ring = self.centre + RING * self.eyes * np.stack([np.cos(angle), np.sin(angle)], -1)
-        down = np.array([-self.upright[1], self.upright[0]])
         beside = np.array(SHOULDERS) * self.eyes
-        return ring, self.points[8] + beside[:, :1] * self.upright + beside[:, 1:] * down
+        return ring, self.points[8] + beside[:, :1] * self.across + beside[:, 1:] * self.down
 
     def _grid(self) -> np.ndarray:
-        """Nodes [h, w, 2] in units, every STEP pixels of the window, from one before it to two behind."""
+        """Nodes [h, w, 2] in units, every `step` pixels of the window, from one before it to two behind."""
         x0, y0, x1, y1 = self.window
-        x = x0 + STEP * np.arange(-1, (x1 - x0) // STEP + 3)
-        y = y0 + STEP * np.arange(-1, (y1 - y0) // STEP + 3)
+        x = x0 + self.step * np.arange(-1, (x1 - x0) // self.step + 3)
+        y = y0 + self.step * np.arange(-1, (y1 - y0) // self.step + 3)
         return self._units(np.stack(np.meshgrid(x, y), -1).astype(np.float64))
 
     @staticmethod
@@ -146,7 +149,7 @@ class Bend:
         at = self._nodes + shift * self._fade
         across, down = np.diff(at, axis=1)[:-1], np.diff(at, axis=0)[:, :-1]
         area = across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0]
-        area /= (STEP / self.eyes) ** 2
+        area /= (self.step / self.eyes) ** 2
         bad = area < LEAST_AREA
         if not bad.any():
             return np.zeros((0, 2))

@@ -7,11 +7,12 @@ picture, softly at their edge, and fade in as the lips part further than they do
 import cv2
 import numpy as np
 
+from dfjax.inference.opening import Opening, paint, smoothstep
+
 PARTED, FULL = 0.03, 0.06  # gaps of the lips, in distances between the eyes, at which painting begins and is whole
 OWN = 1.6  # times the picture's own gap, below which its own mouth is shown
-EDGE = 0.012  # distances between the eyes over which the edge is soft
 SKIN = ([1, 2, 3, 31, 48], [15, 14, 13, 35, 54], [6, 7, 8, 9, 10, 57])  # landmarks round both cheeks and the chin
-UPPER, LOWER = [60, 61, 62, 63, 64], [60, 67, 66, 65, 64]
+INNER = [60, 61, 62, 63, 64], [60, 67, 66, 65, 64]  # the inner edges of the lips, from left to right
 BACK = np.array([0.26, 0.13, 0.12])  # of the skin's tone: the back of the mouth
 TONGUE = np.array([0.74, 0.46, 0.45])
 TEETH_FROM = 0.05  # gap from which teeth show, in distances between the eyes
@@ -20,62 +21,15 @@ OUTER = [49, 51, 53, 55, 57, 59]  # landmarks on the edge of the lips
 LUMA = np.array([0.299, 0.587, 0.114])
 
 
-class Inside:
-    """The pixels between the lips, in coordinates of the mouth.
-
-    Args:
-        lips: [68, 2] landmarks in pixels.
-        eyes: the distance between the eyes, pixels.
-        shape: of the picture.
-
-    Attributes:
-        rows, columns: slices of the picture, empty where the lips do not part.
-        across: [h, w] -1 to 1 from the left corner of the mouth to the right one.
-        below, above: [h, w] distances from the upper and to the lower lip, in distances between the eyes.
-        under: [h, w] distances from the middle of the upper lip, likewise.
-        gap: the widest.
-    """
-
-    def __init__(self, lips: np.ndarray, eyes: float, shape: tuple):
-        left, right = lips[60], lips[64]
-        wide = max(float(np.linalg.norm(right - left)), 1e-3)
-        x_axis = (right - left) / wide
-        y_axis = np.array([-x_axis[1], x_axis[0]])
-        ring = (lips[60:68] - left) @ np.stack([x_axis, y_axis], 1)
-        low, high = np.floor(lips[60:68].min(0) - 2).astype(int), np.ceil(lips[60:68].max(0) + 3).astype(int)
-        (x0, y0), (x1, y1) = np.clip(low, 0, shape[1::-1]), np.clip(high, 0, shape[1::-1])
-        self.rows, self.columns = slice(y0, y1), slice(x0, x1)
-        at = np.stack(np.meshgrid(np.arange(x0, x1), np.arange(y0, y1)), -1) - left
-        u, v = at @ x_axis, at @ y_axis
-        points = dict(zip(range(60, 68), ring))
-        upper, lower = (_curve(u, np.array([points[n] for n in row])) for row in (UPPER, LOWER))
-        self.across = np.clip(2 * u / wide - 1, -1.5, 1.5)
-        self.below, self.above = (v - upper) / eyes, (lower - v) / eyes
-        self.under = (v - ring[1:4, 1].mean()) / eyes
-        self.gap = max(float((points[b] - points[a])[1]) for a, b in ((61, 67), (62, 66), (63, 65))) / eyes
-
-    def alpha(self, own_gap: float) -> np.ndarray:
-        """How much of each pixel is painted [h, w]; `own_gap` is that of the picture itself."""
-        start = max(PARTED, OWN * own_gap)
-        shown = _smoothstep(start, start + FULL - PARTED, self.gap)
-        inside = np.minimum(self.below, self.above)
-        return shown * _smoothstep(-EDGE, EDGE, inside) * (np.abs(self.across) < 1)
+def between_lips(landmarks: np.ndarray, eyes: float, shape: tuple) -> Opening:
+    """The opening of the mouth; arguments as of `Opening`."""
+    return Opening(landmarks[INNER[0]], landmarks[INNER[1]], eyes, shape)
 
 
-def _curve(u: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Height at u of the smooth curve through five points [5, 2] from left to right, straight on beyond them."""
-    x, y = np.maximum.accumulate(points[:, 0] + 1e-3 * np.arange(5)), points[:, 1]
-    slope = np.gradient(y, x)
-    k = np.clip(np.searchsorted(x, u, 'right') - 1, 0, 3)
-    step = x[k + 1] - x[k]
-    t = np.clip((u - x[k]) / step, 0, 1)
-    a, b, c, d = y[k], slope[k] * step, y[k + 1], slope[k + 1] * step
-    return (2 * t**3 - 3 * t**2 + 1) * a + (t**3 - 2 * t**2 + t) * b + (3 * t**2 - 2 * t**3) * c + (t**3 - t**2) * d
-
-
-def _smoothstep(low: float, high: float, x: np.ndarray) -> np.ndarray:
-    t = np.clip((x - low) / (high - low), 0, 1)
-    return t * t * (3 - 2 * t)
+def shown(inside: Opening, own_gap: float) -> np.ndarray:
+    """How much of each pixel of an open mouth is painted [h, w]; `own_gap` is that of the picture itself."""
+    start = max(PARTED, OWN * own_gap)
+    return smoothstep(start, start + FULL - PARTED, inside.gap) * inside.within()
 
 
 def skin_tone(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
@@ -87,7 +41,7 @@ def skin_tone(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     return np.median(seen, 0) if len(seen) else np.full(3, 128.0)
 
 
-def drawn(inside: Inside, tone: np.ndarray) -> np.ndarray:
+def drawn(inside: Opening, tone: np.ndarray) -> np.ndarray:
     """A mouth [h, w, 3] in 0..255: its dark back, a tongue, teeth of the upper jaw.
 
     Args:
@@ -97,13 +51,13 @@ def drawn(inside: Inside, tone: np.ndarray) -> np.ndarray:
     depth = np.clip(inside.below / np.maximum(inside.below + inside.above, 1e-3), 0, 1)
     side = 1 - np.abs(inside.across)
     colour = BACK * (0.6 + 0.4 * depth)[..., None]
-    tongue = _smoothstep(0.5, 0.85, depth) * _smoothstep(0.15, 0.6, side) * _smoothstep(0.08, 0.2, gap)
+    tongue = smoothstep(0.5, 0.85, depth) * smoothstep(0.15, 0.6, side) * smoothstep(0.08, 0.2, gap)
     colour = colour + tongue[..., None] * (TONGUE * (0.6 + 0.4 * depth)[..., None] - colour)
     # Teeth stand still in the head: their lower edge is straight, and lips that curve hide what is beside.
     long = min(TEETH_LONG, TEETH_SHARE * gap) - 0.03 * inside.across**2
-    seen = _smoothstep(long + 0.014, long - 0.014, inside.under) * _smoothstep(0.02, 0.4, side)
-    seen = seen * _smoothstep(TEETH_FROM - 0.01, TEETH_FROM + 0.05, gap)
-    lit = (0.5 + 0.5 * _smoothstep(-0.01, 0.06, inside.below)) * (0.6 + 0.4 * _smoothstep(0.1, 0.8, side))
+    seen = smoothstep(long + 0.014, long - 0.014, inside.under) * smoothstep(0.02, 0.4, side)
+    seen = seen * smoothstep(TEETH_FROM - 0.01, TEETH_FROM + 0.05, gap)
+    lit = (0.5 + 0.5 * smoothstep(-0.01, 0.06, inside.below)) * (0.6 + 0.4 * smoothstep(0.1, 0.8, side))
     colour = colour + seen[..., None] * (lit[..., None] - colour)
     grey = float(tone @ LUMA)
     # The mouth is as colourful as the skin is: a statue's is grey; teeth are nearly white.
@@ -127,7 +81,7 @@ class DriverMouth:
         own, theirs = (float(np.ptp(tone)) / max(float(tone @ LUMA), 1.0) for tone in (picture_tone, driver_tone))
         self.colourful = float(np.clip(own / max(theirs, 1e-3), 0, 1))
 
-    def __call__(self, inside: Inside, lips: np.ndarray, frame: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    def __call__(self, inside: Opening, lips: np.ndarray, frame: np.ndarray, theirs: np.ndarray) -> np.ndarray:
         """The mouth [h, w, 3] in 0..255 at the pixels of `inside`.
 
         Args:
@@ -159,24 +113,18 @@ def spline(points: np.ndarray, goals: np.ndarray, at: np.ndarray, stiffness: flo
     return kernel(q) @ np.linalg.solve(system, np.concatenate([goals, np.zeros((3, 2))]))
 
 
-def paint(picture: np.ndarray, inside: Inside, colour: np.ndarray, alpha: np.ndarray) -> None:
-    """Lays the mouth over a picture uint8 [H, W, 3], in place."""
-    under = picture[inside.rows, inside.columns]
-    under[...] = np.rint(under + alpha[..., None] * (colour - under)).astype(np.uint8)
-
-
-def shut(picture: np.ndarray, inside: Inside, own_gap: float, lips: np.ndarray) -> None:
+def shut(picture: np.ndarray, inside: Opening, own_gap: float, lips: np.ndarray) -> None:
     """Covers what is left between lips that close further than the picture's own, in place.
 
     Teeth and tongue that the bend has squeezed to a line would shine between shut lips: they become lip, with a dark
     line where the lips meet.
     """
-    closed = _smoothstep(0.6, 0.25, inside.gap / max(own_gap, 1e-6)) if own_gap >= PARTED else 0
+    closed = smoothstep(0.6, 0.25, inside.gap / max(own_gap, 1e-6)) if own_gap >= PARTED else 0
     if closed <= 0:
         return
     x, y = np.clip(np.round(lips[OUTER]).astype(int), 0, np.array(picture.shape[1::-1]) - 1).T
     colour = np.median(picture[y, x], 0)
     edge = np.maximum(0.02, inside.gap)
-    alpha = closed * _smoothstep(-edge, 0, np.minimum(inside.below, inside.above)) * (np.abs(inside.across) < 1)
+    alpha = closed * smoothstep(-edge, 0, np.minimum(inside.below, inside.above)) * (np.abs(inside.across) < 1)
     line = np.exp(-(((inside.below - inside.above) / 0.02) ** 2))[..., None]
     paint(picture, inside, colour * (1 - 0.45 * line), alpha)

@@ -10,10 +10,12 @@ import numpy as np
 
 from dfjax.data.media.decode import Frame, MediaInfo
 from dfjax.inference import head as heads
+from dfjax.inference import lids
 from dfjax.inference import mouth as mouths
 from dfjax.inference.bend import Bend
 from dfjax.inference.driving import Driver
 from dfjax.inference.frames import Job, Output
+from dfjax.inference.opening import paint
 from dfjax.inference.retarget import PARTS, face_shapes, find_best_frame, gaps, retarget
 from dfjax.ops.expression import LIPS
 
@@ -53,6 +55,7 @@ class Animator:
         source = heads.fit_motion(head, points, heads.fit_identity(head, points))
         self.bend = Bend(picture, heads.project(head, source)[0])
         self.own_gap = float(gaps(face_shapes(head, source), LIPS).max())
+        self._own_eyes = np.maximum(lids.openings(self.bend.points), 0.02)
         self.driver, self.mouth = driver, mouth
         self.points, self.neck = np.zeros((len(driver), 85, 2), np.float32), np.zeros((len(driver), 2), np.float32)
         self.best, self.limited = [], 0
@@ -72,17 +75,19 @@ class Animator:
         return len(self.driver)
 
     def __call__(self, n: int, frame: np.ndarray | None = None) -> np.ndarray:
-        points = self.points[n].astype(np.float64)
-        picture = self.bend(points, self.neck[n])
-        inside = mouths.Inside(points[: heads.LANDMARKS], self.bend.eyes, picture.shape)
-        mouths.shut(picture, inside, self.own_gap, points)
-        alpha = inside.alpha(self.own_gap)
+        bend, points = self.bend, self.points[n].astype(np.float64)
+        apart = lids.keep_apart(points, bend.points, bend.eyes, bend.down)
+        picture = bend(apart, self.neck[n])
+        lids.shut_lids(picture, apart, lids.openings(points) / self._own_eyes, bend.eyes)
+        inside = mouths.between_lips(points, bend.eyes, picture.shape)
+        mouths.shut(picture, inside, self.own_gap, apart)
+        alpha = mouths.shown(inside, self.own_gap)
         if alpha.any():
             if self.mouth == 'driver' and frame is not None and self.driver.known[n]:
                 colour = self._driver_mouth(n, frame)(inside, points, frame, self.driver.landmarks[n])
             else:
                 colour = mouths.drawn(inside, self._tone)
-            mouths.paint(picture, inside, colour, alpha)
+            paint(picture, inside, colour, alpha)
         return picture
 
     def _driver_mouth(self, n: int, frame: np.ndarray) -> mouths.DriverMouth:
