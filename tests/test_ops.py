@@ -99,6 +99,20 @@ def test_pixel_shuffle_refuses_an_unknown_order():
         image.pixel_shuffle(jnp.zeros((1, 2, 2, 4)), 2, 'cdr')
 
 
+# Types
+
+
+@pytest.mark.parametrize('module', [np, jnp])
+def test_bytes_become_floats_and_bytes_again(module):
+    x = module.arange(256, dtype=module.uint8)
+    y = image.to_float(x)
+    assert isinstance(y, type(x)) and y.dtype == np.float32
+    np.testing.assert_allclose(y[::51], [-1, -0.6, -0.2, 0.2, 0.6, 1], atol=1e-7)
+    assert image.to_uint8(y).dtype == np.uint8
+    np.testing.assert_array_equal(image.to_uint8(y), x)
+    np.testing.assert_array_equal(image.to_uint8(module.array([-3.0, 3.0, 0.999])), [0, 255, 255])
+
+
 # Filters
 
 

@@ -206,12 +206,12 @@ def write_pictures(out: Path, pictures, columns: int, animated: bool, told: dict
     Args:
         told: what `credentials.sign` says of them.
     """
-    import numpy as np
 
     from dfjax.data.media.animation import write_animation
     from dfjax.data.media.image import write_image
     from dfjax.data.media.output import atomic_folder
     from dfjax.data.media.signed import signed_path
+    from dfjax.ops.image import to_float
     from dfjax.training.report import sheet
 
     if not out.suffix:
@@ -225,4 +225,4 @@ def write_pictures(out: Path, pictures, columns: int, animated: bool, told: dict
             write_animation(part, pictures, 24)
         else:
             columns = columns if columns > 1 else math.ceil(len(pictures) ** 0.5)
-            write_image(part, sheet(pictures.astype(np.float32) / 127.5 - 1, columns))
+            write_image(part, sheet(to_float(pictures), columns))

@@ -23,7 +23,7 @@ from dfjax.data.batches import make_data
 from dfjax.data.kinds import WHOLE, open_streams
 from dfjax.data.media.output import atomic_path
 from dfjax.models.classifier import Classifier
-from dfjax.ops.image import gaussian_blur, resize
+from dfjax.ops.image import gaussian_blur, resize, to_float
 
 SHIFT = 2  # pixels, at most, in training
 AT_A_TIME = 128  # pictures
@@ -73,7 +73,7 @@ def train_classifier(
     @jax.jit
     def update(params: dict, opt: tuple, feed: dict, step: jax.Array) -> tuple:
         batch = data.sample(feed, step, 0)
-        pictures = _varied(batch['key'], batch['image'].astype(jnp.float32) / 127.5 - 1)
+        pictures = _varied(batch['key'], to_float(batch['image']))
 
         def loss(params: dict) -> jax.Array:
             rngs = {'dropout': jax.random.fold_in(dropout, step)}
@@ -103,7 +103,7 @@ def predict(classifier: TrainedClassifier, pictures: np.ndarray) -> np.ndarray:
 
     @jax.jit
     def classify(params: dict, x: jax.Array) -> jax.Array:
-        x = x / 127.5 - 1 if x.dtype == jnp.uint8 else x
+        x = to_float(x) if x.dtype == jnp.uint8 else x
         x = x if x.shape[1] == classifier.size else resize(x, classifier.size)
         return jax.nn.sigmoid(net.apply({'params': params}, x))
 

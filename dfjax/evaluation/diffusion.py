@@ -6,6 +6,7 @@ import numpy as np
 from dfjax.evaluation.held_out import frechet_figures, held_out_name, load_pictures
 from dfjax.inference.run import Run
 from dfjax.inference.sample import diffuse, draw_noise
+from dfjax.ops.image import to_float
 
 PICTURES = 256  # held out
 AT_ONCE = 32  # of them, at most
@@ -31,7 +32,7 @@ def figures(
     bound = jax.jit(lambda params, x, key: run.system.bound(run.cfg, params, x, key))
     for n, part in enumerate(np.array_split(pictures, -(-len(pictures) // AT_ONCE))):  # of one size or two
         key = jax.random.fold_in(jax.random.key(0), n * AT_ONCE)
-        bits.append(np.asarray(bound(params, part.astype(np.float32) / 127.5 - 1, key)))
+        bits.append(np.asarray(bound(params, to_float(part), key)))
     bits = np.concatenate(bits)
     report = {'bits': round(float(bits.mean()), 4), 'bits_error': round(float(bits.std() / len(bits) ** 0.5), 4)}
     if samples:

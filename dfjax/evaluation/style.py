@@ -19,6 +19,7 @@ from dfjax.inference.run import Run
 from dfjax.inference.style import Stylist
 from dfjax.losses.style import content_distance, gram, style_distance
 from dfjax.models.features import extract, octaves, recoloured
+from dfjax.ops.image import to_float, to_uint8
 from dfjax.systems.style import paint, references
 
 PICTURES = 32  # held out
@@ -41,8 +42,8 @@ def figures(run: Run, *, data: str | None = None) -> dict[str, float]:
 
     @jax.jit
     def measured(params: dict, frozen: dict, x: jax.Array) -> jax.Array:
-        x = x / 127.5 - 1
-        made = jnp.round((jnp.clip(paint(run.cfg, params, x), -1, 1) + 1) * 127.5) / 127.5 - 1  # as it is written
+        x = to_float(x)
+        made = to_float(to_uint8(paint(run.cfg, params, x)))  # as it is written
         matched = recoloured(x, frozen['colours'])
         (was, _), (_, kept), (now, shown) = (extract(frozen['vgg'], p, count) for p in (x, matched, made))
         before, after = (style_distance([gram(f) for f in maps], frozen['gram']) for maps in (was, now))

@@ -23,6 +23,7 @@ from dfjax.inference.latents import PATHS, Latents, path_length
 from dfjax.inference.run import Run
 from dfjax.inference.sample import draw_noise, make
 from dfjax.losses.latent import sobel_magnitude
+from dfjax.ops.image import to_float
 
 PICTURES = 256  # held out
 PAIRS = 16  # whose transitions are measured
@@ -63,7 +64,7 @@ def figures(run: Run, *, data: str | None = None, against: Run | None = None, sa
 
 def reconstruction(pictures: np.ndarray, made: np.ndarray) -> dict[str, float]:
     """'psnr', 'ssim' and 'sobel_error' of pictures uint8 [N, S, S, 3]."""
-    x, y = (jnp.asarray(p, jnp.float32) / 127.5 - 1 for p in (pictures, made))
+    x, y = (to_float(jnp.asarray(p)) for p in (pictures, made))
     sobel = jnp.abs(sobel_magnitude(x) - sobel_magnitude(y)).mean()
     return {'psnr': psnr(pictures, made), 'ssim': ssim(pictures, made), 'sobel_error': round(float(sobel), 5)}
 

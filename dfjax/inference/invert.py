@@ -7,10 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from dfjax.inference.latents import GROUP, in_groups, to_uint8
+from dfjax.inference.latents import GROUP, in_groups
 from dfjax.inference.run import Run
 from dfjax.inference.sample import draw_noise
 from dfjax.losses.latent import texture_distance
+from dfjax.ops.image import to_float, to_uint8
 
 TRIES = 256  # random styles, of which the best is where the search begins
 RATE = 0.05
@@ -43,7 +44,7 @@ def invert(run: Run, pictures: np.ndarray, steps: int = 200, seed: int = 0) -> t
 
     found = []
     for start in range(0, len(pictures), GROUP):
-        target = pictures[start : start + GROUP].astype(np.float32) / 127.5 - 1
+        target = to_float(pictures[start : start + GROUP])
         far = ((target[:, None] - shown[None]) ** 2).mean((2, 3, 4))  # [n, TRIES]
         w = jnp.asarray(tried[far.argmin(1)])
         opt = optimizer.init(w)

@@ -11,7 +11,7 @@ import numpy as np
 
 from dfjax.errors import InputError
 from dfjax.inference.run import Run
-from dfjax.ops.image import resize
+from dfjax.ops.image import resize, to_float
 
 
 def label_names(run: Run) -> list[str]:
@@ -66,6 +66,6 @@ def seen_labels(run: Run, pictures: Sequence[np.ndarray]) -> np.ndarray:
             f'{", ".join(label_names(run))}'
         )
     net = run.system.nets(run.cfg)['d']
-    x = resize(jnp.asarray(np.stack(pictures), jnp.float32) / 127.5 - 1, net.inputs['x'].shape[1])
+    x = resize(to_float(jnp.asarray(np.stack(pictures))), net.inputs['x'].shape[1])
     logits = jax.jit(net.module.apply)(run.variables('d'), x)[1]
     return (np.asarray(logits).mean(0) > 0).astype(np.float32)

@@ -14,7 +14,7 @@ import numpy as np
 
 from dfjax.inference.run import Run
 from dfjax.losses.latent import texture
-from dfjax.ops.image import resize
+from dfjax.ops.image import resize, to_float, to_uint8
 
 GROUP = 8  # pictures that the nets see at once: one program of one size, whatever the number
 FINE = 32  # steps by which the length of a path is measured
@@ -41,7 +41,7 @@ class Latents:
 
     def encode(self, pictures: np.ndarray) -> np.ndarray:
         """Codes float32 [N, L] of uint8 pictures [N, S, S, 3]."""
-        return in_groups(lambda x: self._encode(self._params, x), np.asarray(pictures, np.float32) / 127.5 - 1)
+        return in_groups(lambda x: self._encode(self._params, x), to_float(np.asarray(pictures)))
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """uint8 pictures [N, S, S, 3] of codes [N, L]."""
@@ -56,11 +56,6 @@ def in_groups(function, x: np.ndarray, size: int = GROUP) -> np.ndarray:
         padded = np.concatenate([part, np.zeros((size - len(part), *x.shape[1:]), x.dtype)])
         out.append(np.asarray(function(padded))[: len(part)])
     return np.concatenate(out)
-
-
-def to_uint8(pictures: np.ndarray) -> np.ndarray:
-    """Pictures in [-1, 1] as 8-bit values."""
-    return np.clip(np.rint((np.asarray(pictures) + 1) * 127.5), 0, 255).astype(np.uint8)
 
 
 def slerp(a: np.ndarray, b: np.ndarray, t: float) -> np.ndarray:
@@ -106,7 +101,7 @@ def path_length(latents: Latents, stops: Sequence[np.ndarray], kind: str) -> flo
     and does not leave the pictures there are, is shorter (Karras et al. 2019, section 4.1, with fixed features).
     """
     pictures = latents.decode(path(stops, FINE, kind))
-    features = in_groups(jax.jit(perceptual), pictures.astype(np.float32) / 127.5 - 1)
+    features = in_groups(jax.jit(perceptual), to_float(pictures))
     return float(np.linalg.norm(np.diff(features, axis=0), axis=1).sum() / (len(stops) - 1))
 
 

@@ -15,8 +15,9 @@ import numpy as np
 
 from dfjax.errors import InputError
 from dfjax.inference import solvers as samplers
-from dfjax.inference.latents import in_groups, slerp, to_uint8
+from dfjax.inference.latents import in_groups, slerp
 from dfjax.inference.run import Run
+from dfjax.ops.image import to_float, to_uint8
 
 BATCH = 16  # pictures that a diffusion model makes at once
 
@@ -85,7 +86,7 @@ def diffuse(
     row = jnp.tile(jnp.asarray(wanted, jnp.float32), (BATCH, 1))
     denoise = system.denoiser(cfg, jax.device_put(run.params), row, guidance)
     if init is not None:
-        known = jnp.asarray(init, jnp.float32)[None] / 127.5 - 1
+        known = to_float(jnp.asarray(init))[None]
         if mask is not None:
             denoise = samplers.inpainting(denoise, known, jnp.asarray(mask, jnp.float32)[None, ..., None])
     made, batches = [], -(-len(noise) // BATCH)

@@ -16,7 +16,7 @@ from dfjax.data.media.output import atomic_path
 from dfjax.data.sets.open import open_dataset
 from dfjax.errors import InputError
 from dfjax.inference.run import Run
-from dfjax.ops.image import gaussian_blur
+from dfjax.ops.image import gaussian_blur, to_float
 from dfjax.ops.skin import extended
 
 SIGMAS = (0.8, 1.6, 3.2)  # pixels; a band lies between two of the blurs
@@ -91,6 +91,6 @@ def _some_faces(run: Run, side: str) -> tuple[np.ndarray, np.ndarray, np.ndarray
     source = open_dataset(run.cfg.data[side], run.cfg.data.size, run.cfg.data.face_type)
     some = np.unique(np.linspace(0, len(source) - 1, FACES).round().astype(int))
     faces = [source[int(i)] for i in some]
-    pictures = np.stack([face['image'] for face in faces]).astype(np.float32) / 127.5 - 1  # [N, S, S, 3]
+    pictures = to_float(np.stack([face['image'] for face in faces]))  # [N, S, S, 3]
     masks = np.stack([face['mask'] for face in faces])[..., None].astype(np.float32) / 255  # [N, S, S, 1]
     return pictures, masks, np.stack([face['landmarks'] for face in faces])

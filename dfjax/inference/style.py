@@ -30,6 +30,7 @@ from dfjax.losses.style import content_distance, gram, out_of_range, style_dista
 from dfjax.models import vgg
 from dfjax.models.features import LEAST, colours, extract, octaves, recoloured
 from dfjax.ops import backend
+from dfjax.ops.image import to_float, to_uint8
 from dfjax.systems.style import MULTIPLE, paint, statistics
 
 CONTENT, SMOOTH, RANGE = 0.06, 0.002, 10.0  # what content, variation and colours out of range count beside style
@@ -106,18 +107,18 @@ def stylise(
         x = jnp.clip(jax.image.resize(x, content.shape, 'cubic'), -1, 1)
         tick = lambda done, n=n: progress(n * steps + done, len(sizes) * steps)
         x = minimise(partial(cost, count), x, steps, tick, weights, grams, kept, CONTENT / strength)
-    made = np.asarray(to_bytes(x[0]))
+    made = np.asarray(to_uint8(x[0]))
     return made, figures(resized(picture, size), matched, resized(style, size), made, weights)
 
 
 def in_colours(picture: np.ndarray, style: np.ndarray, size: int) -> np.ndarray:
     """uint8 [H, W, 3] with its longer side `size`, in the colours of another."""
-    return np.asarray(to_bytes(recoloured(as_input(resized(picture, size)), colours(as_input(style)))[0]))
+    return np.asarray(to_uint8(recoloured(as_input(resized(picture, size)), colours(as_input(style)))[0]))
 
 
 def as_input(picture: np.ndarray) -> jax.Array:
     """uint8 [H, W, 3] as float32 [1, H, W, 3] in [-1, 1]."""
-    return jnp.asarray(picture, jnp.float32)[None] / 127.5 - 1
+    return to_float(jnp.asarray(picture))[None]
 
 
 @partial(jax.jit, static_argnums=2)
@@ -218,8 +219,8 @@ class Stylist:
         self.size, self.batch = size, 8 if backend.accelerated() else 1
         self.tile = tile // MULTIPLE * MULTIPLE
         self._params = jax.device_put(run.params)
-        self._apply = jax.jit(lambda p, x, whole: to_bytes(paint(run.cfg, p, x / 127.5 - 1, whole)))
-        self._statistics = jax.jit(lambda p, x: statistics(run.cfg, p, x / 127.5 - 1))
+        self._apply = jax.jit(lambda p, x, whole: to_uint8(paint(run.cfg, p, to_float(x), whole)))
+        self._statistics = jax.jit(lambda p, x: statistics(run.cfg, p, to_float(x)))
 
     def __call__(self, frames: list[np.ndarray]) -> list[np.ndarray]:
         """Up to `batch` frames uint8 [H, W, 3] of equal sizes, repainted, as large as they were."""
@@ -251,11 +252,6 @@ class Stylist:
         h, w = frame.shape[:2]
         scale = self.tile / max(h, w)
         return tuple(min(n, max(LEAST, round(n * scale))) for n in (w, h))
-
-
-def to_bytes(x: jax.Array) -> jax.Array:
-    """Pictures in [-1, 1] as uint8."""
-    return jnp.round(jnp.clip(x * 127.5 + 127.5, 0, 255)).astype(jnp.uint8)
 
 
 class PictureJob(Job):

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import cv2
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from dfjax.data.media.decode import Frame, MediaInfo
@@ -22,6 +21,7 @@ from dfjax.inference.frames import Job
 from dfjax.inference.labels import wanted_labels
 from dfjax.inference.run import Run
 from dfjax.inference.tiles import tiled
+from dfjax.ops.image import to_float, to_uint8
 
 LEAST_TILE = 32  # pixels
 
@@ -63,8 +63,8 @@ class Translator:
         @jax.jit
         def apply(params: dict, x: jax.Array, labels: jax.Array | None) -> jax.Array:
             condition = labels if labels is not None else direction or None
-            y = run.system.translate(cfg, params, x / 127.5 - 1, condition)
-            return jnp.round(127.5 * jnp.clip(y, -1, 1) + 127.5).astype(jnp.uint8)
+            y = run.system.translate(cfg, params, to_float(x), condition)
+            return to_uint8(y)
 
         self._apply = apply
 

@@ -10,6 +10,16 @@ from dfjax.ops.exact import einsum, matmul
 PIXEL_BLUR = 0.4  # pixels, standard deviation: what a picture is blurred by that shows no pattern where there is none
 
 
+def to_float(x: jax.Array) -> jax.Array:
+    """Pictures uint8, or bytes' values of another type, as float32 in [-1, 1]; NumPy or JAX."""
+    return x.astype(np.float32) / 127.5 - 1
+
+
+def to_uint8(x: jax.Array) -> jax.Array:
+    """Pictures in [-1, 1] as the nearest uint8, what is outside clipped; NumPy or JAX."""
+    return ((x.clip(-1, 1) + 1) * 127.5).round().astype(np.uint8)
+
+
 def pixel_shuffle(x: jax.Array, r: int, order: str = 'dcr') -> jax.Array:
     """Depth to space: [B, H, W, r*r*C] -> [B, r*H, r*W, C] (Shi et al. 2016).
 
@@ -89,7 +99,7 @@ def grid_sample(x: jax.Array, grid: jax.Array, cubic: bool = False, outside: str
     def at(dy: int, dx: int) -> jax.Array:
         row, column = y0 + dy, x0 + dx
         index = jnp.clip(row, 0, h - 1) * w + jnp.clip(column, 0, w - 1)
-        picked = jnp.take_along_axis(flat, index.reshape(b, -1, 1), axis=1)  # [B, h*w, C]
+        picked = jnp.take_along_axis(flat, index.reshape(b, -1, 1), axis=1, mode='promise_in_bounds')  # [B, h*w, C]
         picked = picked.reshape(*index.shape, c)
         if outside != 'zeros':
             return picked

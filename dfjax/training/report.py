@@ -19,6 +19,8 @@ import numpy as np
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
+from dfjax.ops.image import to_uint8
+
 # tensorboardX takes torch along wherever that is installed, which costs seconds and is not needed.
 _HIDDEN = 'torch' not in sys.modules
 if _HIDDEN:
@@ -161,4 +163,4 @@ def sheet(pictures: np.ndarray, columns: int) -> np.ndarray:
     full = np.full((rows * columns, h, w, 3), -1.0, np.float32)
     full[:n] = pictures
     full = full.reshape(rows, columns, h, w, 3).transpose(0, 2, 1, 3, 4).reshape(rows * h, columns * w, 3)
-    return np.clip(np.round((full + 1) * 127.5), 0, 255).astype(np.uint8)
+    return to_uint8(full)

@@ -172,7 +172,9 @@ class Ours:
 
 
 def scaled(picture: dict) -> 'jax.Array':
-    return picture['image'] / 127.5 - 1
+    from dfjax.ops.image import to_float
+
+    return to_float(picture['image'])
 
 
 def infer(cfg: 'ConfigDict', module: 'ModuleType', params: dict, batch: dict) -> 'jax.Array':
