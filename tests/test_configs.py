@@ -1,8 +1,11 @@
 """Configs: what a command line may change, and the line for what it may not."""
 
+from pathlib import Path
+
 import pytest
 from ml_collections import ConfigDict
 
+from dfjax import config
 from dfjax.config import build, flatten, load_config, parse_overrides
 from dfjax.errors import InputError
 from train.main import main
@@ -190,3 +193,16 @@ def test_a_value_out_of_its_range_is_one_line(word, line, tmp_path, monkeypatch,
 )
 def test_the_command_says_what_is_wrong_in_one_line_and_exits_with_2(words, line, tmp_path, monkeypatch, capsys):
     assert line in said_by_main(words, tmp_path, monkeypatch, capsys)
+
+
+def test_named_runs_are_found_in_a_checkout_and_in_an_installed_package(tmp_path, monkeypatch):
+    """Beside the package in a checkout; inside it where it is installed, which comes first."""
+    assert config.config_file('faceswap') == Path(__file__).parents[1] / 'configs' / 'faceswap.py'
+    monkeypatch.setattr(config, 'PACKAGE', tmp_path / 'site-packages' / 'dfjax')
+    with pytest.raises(InputError, match="no named runs of 'faceswap'"):
+        config.config_file('faceswap')
+    for folder in (tmp_path / 'site-packages', tmp_path / 'site-packages' / 'dfjax'):
+        (folder / 'configs').mkdir(parents=True)
+        path = folder / 'configs' / 'faceswap.py'
+        path.write_text('')
+        assert config.config_file('faceswap') == path
