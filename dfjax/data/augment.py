@@ -71,7 +71,7 @@ def warped_pair(cfg: ConfigDict, keys: jax.Array, faces: dict, side_in: int, sid
 def straight_pair(
     cfg: ConfigDict, keys: jax.Array, faces: dict, side_in: int, features: jax.Array | None = None
 ) -> dict:
-    """`warped_pair` for faces without shape (`data.faces.shape`), where nothing is to be learnt of rotation, scale and
+    """`warped_pair` for canonical faces (`data.faces.canonical`), where nothing is to be learnt of rotation, scale and
     shift: the target is the face itself. Its skin goes on past the outline (`ops.skin.extended`), so that a decoder
     paints no hair, and what it paints need not be cut back where its mask is a little off; `features` [S, S] are not
     painted over. 'landmarks' are those that the face had."""

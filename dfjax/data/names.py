@@ -23,7 +23,7 @@ from dfjax.data.sets.conditions import CONDITIONS, check_condition
 from dfjax.errors import InputError
 
 INFO = 'dataset_info.json'  # what makes a folder a tfds dataset
-FORMS = {  # of a rendered name: its numbers, and an example
+FORMS = {  # rendered names by their form: the numbers, and an example
     '': ('SEED:COUNT', '1:256'),
     'person': ('WHO:SEED:COUNT', '1:0:256'),
     'people': ('SEED:COUNT', '1:2000'),

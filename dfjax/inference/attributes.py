@@ -115,7 +115,7 @@ def open_labelled(cfg: ConfigDict, source: str | None = None, wanted: Sequence[s
         wanted: attributes that there have to be.
 
     Returns:
-        (`streams.Labelled`, the names of its labels, those of attributes with fewer than FEWEST pictures of a class).
+        (`kinds.Labelled`, the names of its labels, those of attributes with fewer than FEWEST pictures of a class).
 
     Raises:
         InputError: if there is no attribute, or one that is wanted is not there or has too few pictures of a class; as

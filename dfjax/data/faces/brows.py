@@ -7,16 +7,16 @@ band between two bright ones: each brow is moved along the face's height to wher
 import numpy as np
 
 BROWS, EYES = (slice(17, 22), slice(22, 27)), (slice(36, 42), slice(42, 48))
-# All in distances between the eyes, upwards.
-REACH = (-0.14, 0.36)  # how far a brow is looked for
+# Heights in distances between the eyes, upwards.
+REACH = (-0.14, 0.36)  # range in which a brow is looked for
 STEP = 0.01
 HALF, GAP = 0.03, 0.13  # half a brow's thickness, and from its middle to the skin on either side
-ABOVE_EYE = 0.16  # from lashes to the lowest brow
-MIDDLE = -0.05  # of a brow, from its landmarks
-# Of the brightness of skin.
-FAR = 0.10  # by how much more a brow one distance away must stand out
-SHARP = 0.02  # heights that stand out less than the best by this count a third of it
-FAINT, CLEAR = 0.10, 0.25  # what stands out less is left where it was; what does so more is believed
+ABOVE_EYE = 0.16  # least distance from lashes to brow
+MIDDLE = -0.05  # prior of a brow's middle, from its landmarks
+# Contrasts, in shares of skin's brightness.
+FAR = 0.10  # penalty for a brow one distance away from the prior
+SHARP = 0.02  # scale of the soft maximum: heights with this much less contrast than the best count a third of it
+FAINT, CLEAR = 0.10, 0.25  # contrast below which landmarks stay where they were, and above which they follow fully
 
 
 def find_brows(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:

@@ -14,9 +14,9 @@ from dfjax.data.faces.dlib_models import LANDMARKS, dlib_model
 from dfjax.data.faces.warp import apply_inverse, crop, similarity
 
 CROP = 320  # pixels of the normalised crop
-SHARE = 0.6  # of it is the box
-MOVES = ((0.0, -0.04, -0.04), (0.035, 0.02, 0.04), (-0.035, 0.02, 0.0))  # x, y, size, in boxes
-BOX_SIDE = 3.1  # of dlib's box, in root-mean-square distances of the inner landmarks; a median over real video
+SHARE = 0.6  # side of the box, in sides of the crop
+MOVES = ((0.0, -0.04, -0.04), (0.035, 0.02, 0.04), (-0.035, 0.02, 0.0))  # shifts of the box: x, y, size, in boxes
+BOX_SIDE = 3.1  # side of dlib's box, in root-mean-square distances of the inner landmarks; median over real video
 RIGHT_EYE, LEFT_EYE = slice(36, 42), slice(42, 48)
 
 

@@ -4,19 +4,19 @@ import numpy as np
 
 from dfjax.data.faces.align import MEAN_FACE
 
-SUBPIXELS = 4  # the mask is drawn this much larger and averaged down
+SUBPIXELS = 4  # supersampling of masks, per side
 FOREHEAD = 0.62  # height over the brows, in distances from the brows to the root of the upper lip
 _EYES, _NOSE, _BROWS = (MEAN_FACE[part, 1].mean() for part in (slice(36, 48), slice(31, 36), slice(17, 27)))
 # Height of brows over eyes, in distances from eyes to the base of the nose.
 AT_REST = (_EYES - _BROWS) / (_NOSE - _EYES)
-RAYS = 96  # on which hair is looked for
-SAMPLES = 48  # of a ray, between brows and outline
-DARK = 0.55  # of the brightness of skin: what is darker, from the outline inwards, is hair
+RAYS = 96  # rays on which hair is looked for
+SAMPLES = 48  # samples along a ray, between brows and outline
+DARK = 0.55  # share of skin's brightness: what is darker, from the outline inwards, is hair
 LOWEST = -0.35  # sine of the angle under the bridge of the nose, down to which hair is looked for: beards stay
 RUN = 4  # samples of skin, after which there is no more hair
 CHEEKS = ([2, 31, 41, 48], [14, 35, 46, 54])  # landmarks round the left and the right
-ENDS, BROW = 0.05, 0.15  # by which brows go on sideways and upwards, in distances from the bridge of the nose
-SMOOTH = np.array([1, 2, 3, 2, 1]) / 9  # over neighbouring rays
+ENDS, BROW = 0.05, 0.15  # margin beside and above brows, shares of the distance from the bridge of the nose
+SMOOTH = np.array([1, 2, 3, 2, 1]) / 9  # filter over neighbouring rays
 
 
 def hull_polygon(landmarks: np.ndarray) -> np.ndarray:

@@ -110,7 +110,7 @@ def similarity_order(pictures: np.ndarray) -> np.ndarray:
     """
     flat = pictures.reshape(len(pictures), -1).astype(np.float32)
     flat -= flat.mean(0)
-    _, vectors = np.linalg.eigh(flat.T @ flat)  # of the covariance, by rising size
+    _, vectors = np.linalg.eigh(flat.T @ flat)  # eigenvectors of the covariance, by rising eigenvalue
     points = flat @ vectors[:, -32:]  # [N, 32], the main components
     left = np.ones(len(points), bool)
     here, order = int((points**2).sum(1).argmax()), []

@@ -162,7 +162,7 @@ def _inside(
 ) -> None:  # fmt: skip
     slope_x, slope_y = view[0] / view[2], view[1] / view[2]
     tx, ty = x - 0.09 * slope_x, y - 0.09 * slope_y  # at the depth of the teeth
-    fx, fy = x - 0.3 * slope_x, y - 0.3 * slope_y  # of the tongue
+    fx, fy = x - 0.3 * slope_x, y - 0.3 * slope_y  # the tongue's surface
     paint.over(np.array([0.035, 0.008, 0.007], np.float32), hole, 0.0)
     drop = 0.17 * m['open']
     tongue = smoothstep(1.0, 0.75, np.hypot(fx / 0.19, (fy - lips.y + drop + 0.09) / (0.10 + 0.03 * m['open'])))

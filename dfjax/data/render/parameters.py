@@ -31,8 +31,8 @@ def _inner(low: float, high: float, rest: float = 0.0, rare: float = 0.0) -> Ran
 
 IDENTITY = {
     # the head, its outline and hair: kept by a swap
-    'width': Range(-1, 1),  # of the skull
-    'length': Range(-1, 1),  # of the face, chin to brow
+    'width': Range(-1, 1),  # skull, narrow to wide
+    'length': Range(-1, 1),  # face, chin to brow
     'jaw': Range(-1, 1),  # narrow to square
     'chin': Range(-1, 1),  # pointed to broad
     'cheeks': Range(-1, 1),  # hollow to full
@@ -53,7 +53,7 @@ IDENTITY = {
     'clothes_light': Range(0.03, 0.6),
     'build': Range(0, 1),  # feminine to masculine: skull, hair, neck, shoulders
     # the inner face: what a swap brings along
-    'masculine': _inner(0, 1),  # of the features
+    'masculine': _inner(0, 1),  # features, feminine to masculine
     'skin': _inner(0, 1),  # pale to dark
     'skin_warm': _inner(-1, 1),  # rosy to olive
     'skin_gloss': _inner(0, 1),
@@ -94,7 +94,7 @@ POSE = {
     'yaw': Range(-20, 20),  # degrees, to the right of the picture
     'pitch': Range(-12, 12),  # degrees, up
     'roll': Range(-10, 10),  # degrees, anticlockwise in the picture
-    'x': Range(-0.05, 0.05),  # of the middle of the head, from the middle of the picture, in picture sizes
+    'x': Range(-0.05, 0.05),  # head's middle, from the picture's, in picture sizes
     'y': Range(-0.03, 0.05),
     'scale': Range(0.28, 0.33),  # picture sizes a decimetre: the head is 2.3 dm high
 }

@@ -51,7 +51,7 @@ def _coloured(values: np.ndarray, palette: tuple) -> np.ndarray:
 def _strokes(rng: np.random.Generator, size: int) -> np.ndarray:
     """Noise smeared along a flow (line integral convolution; Cabral & Leedom 1993), lit as if it stood out."""
     y, x = np.mgrid[:size, :size].astype(np.float32)
-    angle = np.zeros((size, size), complex)  # of the flow: a drift, and swirls that die away from their centres
+    angle = np.zeros((size, size), complex)  # flow's direction: a drift, and swirls that die away from their centres
     angle += np.exp(0.5j * _smooth(rng, size, size / 5))
     for _ in range(6):
         cx, cy, reach = *rng.uniform(0, size, 2), rng.uniform(size / 12, size / 6)

@@ -19,8 +19,8 @@ VOWELS = {
     'o': (0.6, -0.5, (570, 840, 2410)),
     'u': (0.25, -0.9, (300, 870, 2240)),
 }
-BANDWIDTHS = (90, 120, 180)  # Hz, of the formants
-TOP = 4000  # Hz: harmonics up to here
+BANDWIDTHS = (90, 120, 180)  # Hz, formants 1 to 3
+TOP = 4000  # Hz, highest harmonic
 SPREAD = 0.09  # seconds: how far a vowel colours its neighbours
 
 

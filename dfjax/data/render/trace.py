@@ -8,7 +8,7 @@ import numpy as np
 from dfjax.data.render.parameters import Params
 from dfjax.data.render.surface import Array, look_up
 
-DISTANCE = 9.0  # of the camera, decimetres
+DISTANCE = 9.0  # camera to head, decimetres
 
 
 @dataclass(frozen=True)

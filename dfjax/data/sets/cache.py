@@ -14,7 +14,7 @@ from dfjax.data.faces import align, warp
 from dfjax.data.media.output import atomic_path
 from dfjax.errors import InputError
 
-CACHE_BYTES = 2 * 2**30  # the sets used last stay, up to this
+CACHE_BYTES = 2 * 2**30  # bytes of the sets used last that stay
 
 
 def cached(what: str, code: str, draw: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

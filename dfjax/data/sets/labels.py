@@ -14,7 +14,7 @@ from dfjax.errors import InputError
 
 CELEBA = 'list_attr_celeba.csv'
 VALUES = {'-1': False, '0': False, 'false': False, '1': True, 'true': True}
-NAMED = 5  # rows or pictures, in an error
+NAMED = 5  # rows or pictures that an error names
 
 
 def find_csv(folder: Path | str) -> Path | None:
