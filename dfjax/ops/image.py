@@ -1,5 +1,7 @@
 """Pure operations on pictures, NHWC. Coordinates are pixels, (x, y), with pixel centres at integers, as in OpenCV."""
 
+from functools import lru_cache
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -40,6 +42,11 @@ def band_matrix(n: int, taps: np.ndarray, pad: str) -> np.ndarray:
 
     A separable filter is then two matrix products, eight times faster on a CPU than shifted sums, and at home on a TPU.
     """
+    return _band_matrix(n, tuple(np.asarray(taps, float).tolist()), pad)
+
+
+@lru_cache(16)  # one array for all that filter alike: a program holds it once
+def _band_matrix(n: int, taps: tuple[float, ...], pad: str) -> np.ndarray:
     line = np.eye(n)
     if pad != 'valid':
         before = len(taps) // 2
@@ -154,7 +161,7 @@ def sample_smaller(x: jax.Array, grid: jax.Array) -> jax.Array:
 def smaller(x: jax.Array, size: int) -> jax.Array:
     """All of pictures [B, S, S, C] by `sample_smaller`: [B, size, size, C]."""
     at = (np.arange(size, dtype=np.float32) + 0.5) * (x.shape[1] / size) - 0.5
-    return sample_smaller(x, jnp.broadcast_to(np.stack(np.meshgrid(at, at), -1), (len(x), size, size, 2)))
+    return sample_smaller(x, jnp.broadcast_to(jnp.stack(jnp.meshgrid(at, at), -1), (len(x), size, size, 2)))
 
 
 def affine_grid(m: jax.Array, size: int) -> jax.Array:

@@ -65,9 +65,10 @@ def inverse(there: jax.Array) -> jax.Array:
     at = jax.image.resize(at, there.shape, 'bilinear')
     down, across = jnp.gradient(there, axis=(1, 2))  # a pixel
     local = jnp.concatenate([there, size * across, size * down], -1)  # [B, S, S, 6]
+    centres = jnp.stack(jnp.meshgrid(pixels[0, :, 0], pixels[:, 0, 1]), -1)  # [S, S, 2], made by the program
     for _ in range(REFINEMENTS):
         now, across, down = jnp.split(grid_sample(local, at * size - 0.5), 3, -1)
-        miss = pixels - now
+        miss = centres - now
         area = across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0]
         area = jnp.where(area < 0, -1, 1) * jnp.maximum(jnp.abs(area), LEAST_AREA)  # folds have none
         x = (miss[..., 0] * down[..., 1] - miss[..., 1] * down[..., 0]) / area
