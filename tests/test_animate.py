@@ -108,6 +108,15 @@ def opened(gap: float) -> np.ndarray:
     return lips
 
 
+def test_edges_seen_from_the_side_are_curves_still():
+    """Points that hide each other, as of a puckered mouth in profile, give numbers."""
+    lips = opened(0.3)
+    lips[[61, 62, 63], 0] = lips[60, 0]
+    lips[[65, 66], 0] = lips[64, 0] + 2
+    inside = mouth.between_lips(lips, 30.0, (320, 330))
+    assert np.isfinite(mouth.drawn(inside, np.full(3, 140.0))).all() and np.isfinite(inside.within()).all()
+
+
 def test_shut_lips_show_nothing():
     inside = mouth.between_lips(opened(0.0), 30.0, (320, 330))
     assert mouth.shown(inside, 0.0).max() == 0

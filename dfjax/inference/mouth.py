@@ -17,6 +17,7 @@ BACK = np.array([0.26, 0.13, 0.12])  # of the skin's tone: the back of the mouth
 TONGUE = np.array([0.74, 0.46, 0.45])
 TEETH_FROM = 0.05  # gap from which teeth show, in distances between the eyes
 TEETH_LONG, TEETH_SHARE = 0.085, 0.5  # how much of them, in distances between the eyes, and of the gap
+HUE = 0.5  # by which the hue of the skin's tones tells on the driver's mouth
 OUTER = [49, 51, 53, 55, 57, 59]  # landmarks on the edge of the lips
 LUMA = np.array([0.299, 0.587, 0.114])
 
@@ -76,10 +77,12 @@ class DriverMouth:
 
     def __init__(self, picture_tone: np.ndarray, driver_tone: np.ndarray):
         grey, other = float(picture_tone @ LUMA), float(driver_tone @ LUMA)
-        # A ratio of luminance: ratios of channels would paint green teeth on a dog.
         self.light = np.clip(grey / max(other, 1.0), 0.3, 2.0)
         own, theirs = (float(np.ptp(tone)) / max(float(tone @ LUMA), 1.0) for tone in (picture_tone, driver_tone))
         self.colourful = float(np.clip(own / max(theirs, 1e-3), 0, 1))
+        # Luminance as the skin's, but hue by a part only: whole ratios of channels would paint green teeth on a dog.
+        hue = (picture_tone / max(grey, 1.0)) / np.maximum(driver_tone / max(other, 1.0), 0.05)
+        self.hue = np.clip(hue ** (HUE * self.colourful), 0.8, 1.25)
 
     def __call__(self, inside: Opening, lips: np.ndarray, frame: np.ndarray, theirs: np.ndarray) -> np.ndarray:
         """The mouth [h, w, 3] in 0..255 at the pixels of `inside`.
@@ -94,7 +97,7 @@ class DriverMouth:
         at = np.float32(at.reshape(*xs.shape, 2))
         seen = cv2.remap(frame, at, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).astype(np.float64)
         grey = (seen @ LUMA)[..., None]
-        return np.clip(self.light * (grey + self.colourful * (seen - grey)), 0, 255)
+        return np.clip(self.light * self.hue * (grey + self.colourful * (seen - grey)), 0, 255)
 
 
 def spline(points: np.ndarray, goals: np.ndarray, at: np.ndarray, stiffness: float = 0.003) -> np.ndarray:
