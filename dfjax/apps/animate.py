@@ -1,7 +1,9 @@
 """`dfjax animate`: a picture that moves like the face of a video. Nothing is trained and nothing downloaded."""
 
 import argparse
+import contextlib
 import math
+import tempfile
 import time
 from pathlib import Path
 
@@ -177,19 +179,20 @@ def _source(image: Path | str, points: str | None, person: Path | str | None, si
     import numpy as np
 
     from dfjax.data.faces.analyse import analyse
+    from dfjax.data.media.image import write_image
     from dfjax.data.media.inputs import iter_frames
     from dfjax.data.media.progress import say
     from dfjax.inference.clicked import HELP, clicked_landmarks, parse_points
 
     clicked = None if points is None else parse_points(points)
-    frames = iter_frames(image)
-    picture = next(frames)[2]
-    frames.close()
+    with contextlib.closing(iter_frames(image)) as frames:
+        picture = next(frames)[2]
     if clicked is not None:
         landmarks = clicked_landmarks(clicked, picture.shape[1::-1])
     else:
-        found = analyse(image, person=person, every_face=person is None, allow_none=True, workers=1).faces
-        found = [face for face in found if face.frame == 0]
+        with tempfile.TemporaryDirectory() as folder:  # of a moving picture the first frame alone is searched
+            write_image(still := Path(folder, 'first.png'), picture)
+            found = analyse(still, person=person, every_face=person is None, allow_none=True, workers=1).faces
         if not found and person is None:
             raise InputError(f'{image}: no face found; show where it is by {HELP}')
         if not found:

@@ -19,6 +19,7 @@ TEETH_FROM = 0.05  # gap from which teeth show, in distances between the eyes
 TEETH_LONG, TEETH_SHARE = 0.085, 0.5  # how much of them, in distances between the eyes, and of the gap
 HUE = 0.5  # by which the hue of the skin's tones tells on the driver's mouth
 OUTER = [49, 51, 53, 55, 57, 59]  # landmarks on the edge of the lips
+PALE = 0.5  # of the skin's hue that light on teeth has
 LUMA = np.array([0.299, 0.587, 0.114])
 
 
@@ -64,7 +65,7 @@ def drawn(inside: Opening, tone: np.ndarray) -> np.ndarray:
     # The mouth is as colourful as the skin is: a statue's is grey; teeth are nearly white.
     colourful = min(1.0, float(np.ptp(tone)) / max(0.28 * grey, 1.0))
     plain = (colour @ LUMA)[..., None]
-    colour = (plain + colourful * (colour - plain)) * (grey + 0.25 * colourful * (tone - grey))
+    colour = (plain + colourful * (colour - plain)) * (grey + PALE * colourful * (tone - grey))
     return np.clip(colour, 0, 255)
 
 
