@@ -76,6 +76,7 @@ def convert(
         InputError: as `load_run`, `analyse`, Swapper and the readers and writers do; `out` of another kind.
     """
     from dfjax.data.faces.analyse import analyse
+    from dfjax.data.faces.table import as_faces
     from dfjax.data.media.progress import bar
     from dfjax.errors import InputError
     from dfjax.inference.frames import FaceJob, plan_outputs, run_job
@@ -93,10 +94,11 @@ def convert(
     if analysis is None:
         with bar(f'faces of {Path(video).name}', progress) as tick:
             analysis = analyse(video, progress=tick, **found)
-    if strange := {face.source for face in analysis.faces} - {file.name for file in plan.files}:
+    faces = as_faces(analysis.faces)
+    if strange := set(faces.sources) - {file.name for file in plan.files}:
         raise InputError(f'{video}: the analysis given is of another source ({min(strange)})')
     searched = round(time.monotonic() - start, 2)
-    job = FaceJob(DESCRIPTION, run.cfg.system, swapper.begin, analysis.faces, batch_size)
+    job = FaceJob(DESCRIPTION, run.cfg.system, swapper.begin, faces, batch_size)
     job.total = analysis.frames
     with bar(f'writing {Path(out).name}', progress) as tick:
         report = run_job(job, plan, tick)

@@ -2,7 +2,6 @@
 
 import argparse
 import time
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -71,6 +70,7 @@ def extract_faces(
     from dfjax.data.faces.align import check_face_type
     from dfjax.data.faces.analyse import analyse
     from dfjax.data.faces.faceset import FaceSetWriter
+    from dfjax.data.faces.table import as_faces
     from dfjax.data.media.inputs import kind
     from dfjax.data.media.progress import bar
     from dfjax.errors import InputError, ReadError
@@ -94,7 +94,7 @@ def extract_faces(
             with bar(f'cutting {Path(src).name}', progress) as tick:
                 _cut(src, analysis, writer, tick)
         faces = len(writer.names)
-    seen = sum(len({(face.source, face.frame) for face in analysis.faces}) for analysis in analyses)
+    seen = sum(as_faces(analysis.faces).seen() for analysis in analyses)
     frames = sum(analysis.frames for analysis in analyses)
     report = {'out': str(out), 'sources': len(srcs), 'frames': frames, 'faces': faces}
     return report | {'frames_without': frames - seen, 'seconds': round(time.monotonic() - start, 2)}
@@ -102,24 +102,22 @@ def extract_faces(
 
 def _cut(src: Path | str, analysis, writer, tick: Callable[[int, int | None], None]) -> None:
     """Adds the faces of one source to the set, in a second pass over its frames."""
-    import numpy as np
-
     from dfjax.data.faces.align import align_matrices, crop
     from dfjax.data.faces.mask import face_outline
+    from dfjax.data.faces.table import as_faces
     from dfjax.data.faces.warp import apply
     from dfjax.data.media.inputs import iter_frames
     from dfjax.data.media.threads import Behind
 
-    faces = [face for face in analysis.faces if not face.interpolated]
+    faces = as_faces(analysis.faces)
+    faces = faces[~faces.rows['interpolated']]
     if not faces:
         return
-    matrices = align_matrices(np.stack([face.landmarks for face in faces]), writer.face_type, writer.size)
-    here = defaultdict(list)
-    for face, matrix in zip(faces, matrices):
-        here[face.source, face.frame].append((face, matrix))
+    matrices = align_matrices(faces.rows['landmarks'], writer.face_type, writer.size)
     with closing(iter_frames(src)) as frames, Behind(lambda item: writer.add(*item), depth=8) as behind:
         for count, (index, _, rgb, name) in enumerate(frames, 1):
-            for face, matrix in here[name, index]:
+            for n in faces.at(name, index):
+                face, matrix = faces[n], matrices[n]
                 picture = crop(rgb, matrix, writer.size)
                 behind.put((picture, face, matrix, face_outline(picture, apply(matrix, face.landmarks))))
             tick(count, analysis.frames)

@@ -15,7 +15,7 @@ nothing has its name before it is whole and signed.
 import contextlib
 import itertools
 import time
-from collections import Counter, defaultdict, deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from dfjax.data.faces.face import Face
+from dfjax.data.faces.table import as_faces
 from dfjax.data.media.credentials import SIGNED_SUFFIXES
 from dfjax.data.media.decode import Frame, MediaInfo
 from dfjax.data.media.encode import WRITTEN_SUFFIXES, VideoWriter
@@ -113,12 +114,11 @@ class FaceJob(Job):
 
     def __init__(self, description: str, system: str, change: Callable, faces: Iterable[Face], batch: int = 1):
         super().__init__(description, system, change, batch)
-        self._faces = defaultdict(list)
-        for face in faces:
-            self._faces[face.source, face.frame].append(face)
+        self._faces = as_faces(faces)
 
     def process(self, info: MediaInfo, group: list[Frame]) -> Iterable[np.ndarray]:
-        faces = [self._faces.get((info.path.name, frame.index), []) for frame in group]
+        where = [self._faces.at(info.path.name, frame.index) for frame in group]
+        faces = [[self._faces[n] for n in numbers] for numbers in where]
         self.counts['changed'] += sum(map(bool, faces))
         return self.change([frame.rgb for frame in group], faces)
 

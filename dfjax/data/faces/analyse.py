@@ -1,11 +1,13 @@
 """One pass over a video, picture or folder: where the faces are and whose they are. Pixels are not kept."""
 
 import json
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from array import array
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from dfjax.data.faces.detect import load_detector
 from dfjax.data.faces.face import Face
 from dfjax.data.faces.identity import SAME_PERSON, choose_person, descriptor_distance, track_descriptors
 from dfjax.data.faces.search import UPSAMPLED_PIXELS, Found
+from dfjax.data.faces.table import Faces
 from dfjax.data.faces.track import Tracker, bridge, smooth
 from dfjax.data.faces.workers import Pool
 from dfjax.errors import InputError
@@ -40,7 +43,7 @@ class Analysis:
     width: int
     height: int
     frames: int
-    faces: list[Face]
+    faces: Sequence[Face]
 
     def save(self, path: Path | str) -> None:
         """Writes JSON lines: the source, then a face a line. `load_analysis` gives all back, bit for bit."""
@@ -48,14 +51,16 @@ class Analysis:
 
         head = {'source': self.source, 'width': self.width, 'height': self.height, 'frames': self.frames}
         with atomic_path(path, force=True) as temporary, open(temporary, 'w', encoding='utf-8') as file:
-            file.writelines(line + '\n' for line in [json.dumps(head), *(face.to_json() for face in self.faces)])
+            file.write(json.dumps(head) + '\n')
+            file.writelines(face.to_json() + '\n' for face in self.faces)
 
 
 def load_analysis(path: Path | str) -> Analysis:
     """Reads what `Analysis.save` wrote; InputError where it is missing or damaged."""
     try:
-        head, *lines = Path(path).read_text(encoding='utf-8').splitlines()
-        return Analysis(**json.loads(head), faces=[Face.from_json(line) for line in lines])
+        with open(path, encoding='utf-8') as file:
+            head = json.loads(file.readline())
+            return Analysis(**head, faces=Faces(map(Face.from_json, file)))
     except FileNotFoundError as error:
         raise InputError(f'{path}: no such file') from error
     except (ValueError, KeyError, TypeError) as error:
@@ -101,7 +106,7 @@ def analyse(
         with closing(iter_frames(src)) as frames:
             work = _Analyser(pool, progress, _count(src))
             work.run(frames)
-        everyone = smooth(bridge(work.described(), work.times))
+        everyone = smooth(work.bridged())
     faces = everyone if every_face else choose_person(everyone, wanted)
     if not everyone and not allow_none:
         pictures = 'it' if work.count == 1 else f'its {work.count} frames'
@@ -160,8 +165,8 @@ class _Analyser:
     def __init__(self, pool: Pool, progress, total: int | None):
         self.pool, self.progress, self.total = pool, progress, total
         self.size, self.count = (0, 0), 0
-        self.times: dict[tuple[str, int], float] = {}
-        self._faces: list[Face] = []
+        self.times: dict[str, array] = defaultdict(partial(array, 'd'))  # seconds of every frame, by file
+        self.faces = Faces()
         self._tracker = Tracker()
         self._descriptors: dict[int, list[tuple[int, Future]]] = {}  # by track: frame and descriptor
 
@@ -175,13 +180,21 @@ class _Analyser:
         for chunk, future in waiting:
             self._collect(chunk, future)
 
-    def described(self) -> list[Face]:
-        """All faces, each with the descriptor of its track that is nearest in time."""
-        done = {t: [(frame, future.result()) for frame, future in rows] for t, rows in self._descriptors.items()}
-        return [
-            replace(face, descriptor=min(done[face.track], key=lambda row: abs(row[0] - face.frame))[1])
-            for face in self._faces
-        ]
+    def bridged(self) -> Faces:
+        """All faces, each with the descriptor of its track that is nearest in time, and those between; once."""
+        rows = self.faces.rows
+        order = np.argsort(rows['track'], kind='stable')
+        for which in np.split(order, np.flatnonzero(np.diff(rows['track'][order])) + 1) if len(rows) else ():
+            taken = self._descriptors[int(rows['track'][which[0]])]
+            numbers = np.array([self.faces.describe(future.result()) for _, future in taken])
+            frames = np.array([frame for frame, _ in taken])
+            own = rows['frame'][which]
+            after = frames.searchsorted(own).clip(1, len(frames) - 1) if len(frames) > 1 else np.zeros(len(own), int)
+            before = np.maximum(after - 1, 0)
+            rows['descriptor'][which] = numbers[np.where(own - frames[before] <= frames[after] - own, before, after)]
+        del rows
+        faces, self.faces = self.faces, Faces()  # not kept beside those that `bridge` makes of it
+        return bridge(faces, self.times)
 
     def _chunks(self, frames: Iterable) -> Iterator[list[_Frame]]:
         """Runs of up to CHUNK frames of one scene."""
@@ -209,13 +222,13 @@ class _Analyser:
         for frame, found in zip(chunk, future.result(), strict=True):
             if frame.starts:
                 self._tracker.cut()
-            self.times[frame.name, frame.index] = frame.time
+            self.times[frame.name].append(frame.time)
             faces = self._tracker.update([_face(frame, one) for one in found])
             for face, one in zip(faces, found):
                 rows = self._descriptors.setdefault(face.track, [])
                 if not rows or face.frame - rows[-1][0] >= DESCRIBE_EVERY:
                     rows.append((face.frame, self.pool.describe(frame.rgb, one.landmarks)))
-            self._faces += faces
+                self.faces.add(face)
         self.count += len(chunk)
         check()
         if self.progress:

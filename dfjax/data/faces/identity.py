@@ -1,12 +1,12 @@
 """Who a face is: dlib's 128 numbers (King 2017), their distance, and the choice of one person among many faces."""
 
-from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
 from dfjax.data.faces.dlib_models import DESCRIPTOR, dlib_model
 from dfjax.data.faces.face import Face
+from dfjax.data.faces.table import Faces, as_faces
 
 SAME_PERSON = 0.6  # dlib's own limit: 99.4 % right on Labeled Faces in the Wild
 CLUSTER = 0.5  # stricter: a track that joins the wrong person spoils the whole set
@@ -32,20 +32,27 @@ def descriptor_distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.linalg.norm(np.asarray(a, np.float64) - np.asarray(b, np.float64), axis=-1)
 
 
-def track_descriptors(faces: list[Face]) -> dict[int, np.ndarray]:
-    """The mean descriptor of each track's detected faces."""
-    rows = defaultdict(list)
-    for face in faces:
-        if face.descriptor is not None:
-            rows[face.track].append(face.descriptor)
-    return {track: np.mean(row, 0) for track, row in rows.items()}
+def track_descriptors(faces: Iterable[Face]) -> dict[int, np.ndarray]:
+    """The mean descriptor [128] of each track's faces."""
+    faces = as_faces(faces)
+    described = faces.rows['descriptor'] >= 0
+    keys = (faces.rows['track'].astype(np.int64) << 32) + faces.rows['descriptor']
+    pairs, counts = np.unique(keys[described], return_counts=True)
+    means: dict[int, np.ndarray] = {}
+    for track in np.unique(pairs >> 32).tolist():
+        own = pairs >> 32 == track
+        descriptors = np.stack([faces.descriptors[n] for n in (pairs[own] & 0xFFFFFFFF).tolist()])
+        means[track] = np.average(descriptors, 0, counts[own]).astype(np.float32)
+    return means
 
 
-def clusters(faces: list[Face]) -> list[set[int]]:
+def clusters(faces: Iterable[Face]) -> list[set[int]]:
     """Tracks grouped by person, the person who takes most room (frames times size of the face) first."""
-    means, room = track_descriptors(faces), defaultdict(float)
-    for face in faces:
-        room[face.track] += face.box[2] - face.box[0]
+    faces = as_faces(faces)
+    means = track_descriptors(faces)
+    tracks, index = np.unique(faces.rows['track'], return_inverse=True)
+    wide = faces.rows['box'][:, 2] - faces.rows['box'][:, 0]
+    room = dict(zip(tracks.tolist(), np.bincount(index, wide, len(tracks)).tolist()))
     groups = []  # [tracks, sum of room, mean descriptor]
     for track in sorted(means, key=lambda t: -room[t]):
         near = min(groups, key=lambda g: descriptor_distance(g[2], means[track]), default=None)
@@ -58,22 +65,24 @@ def clusters(faces: list[Face]) -> list[set[int]]:
     return [group[0] for group in sorted(groups, key=lambda g: -g[1])]
 
 
-def choose_person(faces: list[Face], person: np.ndarray | None = None) -> list[Face]:
+def choose_person(faces: Iterable[Face], person: np.ndarray | None = None) -> Faces:
     """The faces of one person, at most one a frame: whoever `person` [128] describes, else the largest cluster.
 
     Empty where no track is nearer than 0.6 to `person`.
     """
-    means = track_descriptors(faces)
+    faces = as_faces(faces)
+    rows, means = faces.rows, track_descriptors(faces)
     if person is None:
         groups = clusters(faces)
         tracks = groups[0] if groups else set()
-        person = np.mean([f.descriptor for f in faces if f.track in tracks], 0) if tracks else None
+        counts = [np.count_nonzero(rows['track'] == track) for track in tracks]
+        person = np.average([means[track] for track in tracks], 0, counts) if tracks else None
     else:
         tracks = {t for t, mean in means.items() if descriptor_distance(mean, person) < SAME_PERSON}
-    nearest: dict[tuple[str, int], Face] = {}
-    for face in faces:
-        key = face.source, face.frame
-        rank = descriptor_distance(means[face.track], person) if face.track in tracks else None
-        if rank is not None and (key not in nearest or rank < descriptor_distance(means[nearest[key].track], person)):
-            nearest[key] = face
-    return list(nearest.values())
+    where = np.flatnonzero(np.isin(rows['track'], list(tracks)))
+    away = {track: float(descriptor_distance(means[track], person)) for track in tracks}
+    distance = np.array([away[track] for track in rows['track'][where].tolist()])
+    keys = faces.frame_keys()[where]
+    nearest = np.lexsort((distance, keys))  # the nearest of a frame comes first
+    first = nearest[np.unique(keys[nearest], return_index=True)[1]]
+    return faces if len(first) == len(faces) else faces.take(rows[np.sort(where[first])])

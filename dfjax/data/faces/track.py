@@ -1,16 +1,18 @@
 """Faces linked over time: tracks, gaps bridged, jitter smoothed without lag."""
 
-from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from dfjax.data.faces.face import Face
 from dfjax.data.faces.landmarks import place
+from dfjax.data.faces.table import ROW, Faces, as_faces
 
 MAX_GAP = 8  # frames that the detector may miss
 MAX_MOVE = 0.6  # of its side that a face may move from one frame to the next
-MAX_GROW = 1.5
+MAX_GROW = 1.5  # factor by which its size may change likewise
+PIECE = 4096  # frames smoothed at once: a track may last for hours
 SIGMA = 0.65  # frames, of the gaussian: halves the jitter and leaves blinks (r > 0.98 with the raw opening of the eyes)
 
 
@@ -54,70 +56,82 @@ def _distance(last: Face, face: Face) -> float:
     return float(np.hypot(*(a - b))) / (MAX_MOVE * max(a_side, b_side))
 
 
-def bridge(faces: list[Face], times: dict[tuple[str, int], float]) -> list[Face]:
+def bridge(faces: Iterable[Face], times: Mapping[str, Sequence[float]]) -> Faces:
     """With the gaps of tracks filled by linear interpolation of box and landmarks.
 
     Args:
         faces: in order of frames.
-        times: of every (source, frame), for the faces put in.
+        times: of every frame in seconds, by source; for the faces put in.
+
+    Returns:
+        Faces in order of sources, frames and tracks; the very ones where they are so already.
     """
-    bridged, last = [], {}
-    for face in faces:
-        before = last.get(face.track)
-        if before is not None:
-            bridged += [_between(before, face, n, times) for n in range(before.frame + 1, face.frame)]
-        bridged.append(face)
-        last[face.track] = face
-    return sorted(bridged, key=_order(faces))
+    faces = as_faces(faces)
+    rows, added = faces.rows, []
+    for which in _tracks(faces):
+        frames = rows['frame'][which]
+        for n in np.flatnonzero(np.diff(frames) > 1):
+            before, after = rows[which[n]], rows[which[n + 1]]
+            at = times[faces.sources[before['source']]]
+            added += [_between(before, after, frame, at[frame]) for frame in range(frames[n] + 1, frames[n + 1])]
+    more = np.array(added, ROW)
+    keys = [np.concatenate([rows[name], more[name]]) for name in ('track', 'frame', 'source')]
+    order = np.lexsort(keys)
+    if not added and (np.diff(order) == 1).all():
+        return faces
+    bridged = np.empty(len(order), ROW)  # filled in place: no third copy of all
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    bridged[place[: len(rows)]], bridged[place[len(rows) :]] = rows, more
+    return faces.take(bridged)
 
 
-def _order(faces: list[Face]):
-    sources = {source: n for n, source in enumerate(dict.fromkeys(face.source for face in faces))}
-    return lambda face: (sources[face.source], face.frame, face.track)
+def _tracks(faces: Faces) -> Iterator[np.ndarray]:
+    """The numbers of each track's faces, in order."""
+    track = faces.rows['track']
+    order = np.argsort(track, kind='stable')
+    return iter(np.split(order, np.flatnonzero(np.diff(track[order])) + 1)) if len(order) else iter(())
 
 
-def _between(a: Face, b: Face, frame: int, times: dict[tuple[str, int], float]) -> Face:
-    t = (frame - a.frame) / (b.frame - a.frame)
-    near = a if t <= 0.5 else b
-    return replace(
-        near,
-        frame=frame,
-        time=times[a.source, frame],
-        box=tuple((1 - t) * p + t * q for p, q in zip(a.box, b.box)),
-        landmarks=((1 - t) * a.landmarks + t * b.landmarks).astype(np.float32),
-        score=0.0,
-        interpolated=True,
-        sharpness=None,
-    )
+def _between(a: np.void, b: np.void, frame: int, time: float) -> tuple:
+    """The row of a face in a frame between those of two others."""
+    t = (frame - a['frame']) / (b['frame'] - a['frame'])
+    row = (a if t <= 0.5 else b).copy()
+    row['frame'], row['time'] = frame, time
+    row['box'] = (1 - t) * a['box'] + t * b['box']
+    row['landmarks'] = (1 - t) * a['landmarks'] + t * b['landmarks']
+    row['score'], row['interpolated'], row['sharpness'] = 0, True, np.nan
+    return row
 
 
-def smooth(faces: list[Face], sigma: float = SIGMA) -> list[Face]:
+def smooth(faces: Iterable[Face], sigma: float = SIGMA) -> Faces:
     """With the landmarks of each track smoothed over time by a symmetric gaussian, so that nothing lags.
 
     `sigma` is in frames. At the ends of a track the sequence is continued by its point reflection, which keeps a
-    steady motion as it is.
+    steady motion as it is. `Faces` are changed in place.
     """
-    rows = defaultdict(list)
-    for n, face in enumerate(faces):
-        rows[face.track].append(n)
-    smoothed = list(faces)
-    for row in rows.values():
-        points = smooth_points(np.stack([faces[n].landmarks for n in row]), sigma)
-        for n, landmarks in zip(row, points):
-            smoothed[n] = replace(faces[n], landmarks=landmarks)
-    return smoothed
+    faces = as_faces(faces)
+    for which in _tracks(faces):
+        for few in np.split(np.arange(68), 4):  # no second copy of all
+            at = np.ix_(which, few)
+            faces.rows['landmarks'][at] = smooth_points(faces.rows['landmarks'][at], sigma)
+    return faces
 
 
 def smooth_points(points: np.ndarray, sigma: float) -> np.ndarray:
     """[T, ...] smoothed over T; float32."""
-    reach = min(int(np.ceil(4 * sigma)), len(points) - 1)
+    count = len(points)
+    reach = min(int(np.ceil(4 * sigma)), count - 1)
     if reach < 1:
         return points.astype(np.float32)
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
     kernel /= kernel.sum()
-    x = points.astype(np.float64)
-    before = 2 * x[0] - x[reach:0:-1]
-    after = 2 * x[-1] - x[-2 : -reach - 2 : -1]
-    x = np.concatenate([before, x, after])
-    count = len(points)
-    return sum(k * x[n : n + count] for n, k in enumerate(kernel)).astype(np.float32)
+    smoothed = np.empty(points.shape, np.float32)
+    for start in range(0, count, PIECE):
+        stop = min(start + PIECE, count)
+        at = np.arange(start - reach, stop + reach)
+        x = points[np.where(at < count, abs(at), 2 * count - 2 - at)].astype(np.float64)
+        x[at < 0] = 2 * points[0].astype(np.float64) - x[at < 0]
+        x[at >= count] = 2 * points[-1].astype(np.float64) - x[at >= count]
+        smoothed[start:stop] = sum(k * x[n : n + stop - start] for n, k in enumerate(kernel))
+    return smoothed
