@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from dfjax.errors import InputError
 from dfjax.ops.devices import device_axis, first_example
 
-WHOLE = 'whole'  # the collection of a whole picture's statistics
+WHOLE = 'whole'  # Flax collection with the statistics of a whole picture, for its tiles
 NORMS = ('instance', 'affine', 'batch', 'none')
 EPSILON = 1e-5  # PyTorch's; with Linen's 1e-6 imported nets differ on flat pictures
 
@@ -18,7 +18,7 @@ class InstanceNorm(nn.Module):
     """[B, H, W, C] -> the same, each picture's channels to mean 0 and variance 1 (Ulyanov et al. 2016).
 
     Always by the picture's own statistics, computed in float32: those of x, or of a whole picture that x is a tile of.
-    Applied with the collection WHOLE mutable it gives the statistics of x; applied with that collection, it goes by it.
+    With the collection WHOLE mutable it stores the statistics of x there; given that collection, it normalises by it.
 
     Attributes:
         affine: whether a learnt 'scale' [C] and 'bias' [C] follow.

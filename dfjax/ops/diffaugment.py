@@ -1,4 +1,4 @@
-"""Differentiable augmentation of what a discriminator sees, real and made alike (Zhao et al. 2020)."""
+"""Differentiable augmentation of a discriminator's input, real and fake alike (Zhao et al. 2020)."""
 
 import jax
 import jax.numpy as jnp
@@ -13,8 +13,8 @@ def diffaugment(
 
     Args:
         colour: strength of random brightness, saturation and contrast; 1 is the paper's.
-        translate: greatest shift, in sides; what comes in is grey.
-        cutout: side of a grey square, in sides.
+        translate: greatest shift, in sides; grey moves in.
+        cutout: length of a grey square's edge, in sides.
     """
     size = x.shape[1]
     draw = jax.vmap(lambda key: jax.random.uniform(key, (7,), minval=-1.0))(keys)  # [B, 7]
@@ -28,8 +28,8 @@ def diffaugment(
     at = jnp.arange(size)
     if translate:
         shift = jnp.round(translate * size * draw[:, 3:5]).astype(jnp.int32)  # [B, 2]
-        rows, columns = (at[:, None] + shift[:, i, None, None] == at for i in range(2))  # [B, S, S]: from where
-        # As products of matrices: no gather, whose gradient a CPU is slow at.
+        rows, columns = (at[:, None] + shift[:, i, None, None] == at for i in range(2))  # [B, S, S], one-hot
+        # Products of matrices instead of a gather: its gradient, a scatter, is slow on a CPU and a TPU.
         x = einsum('bih,bjw,bhwc->bijc', rows.astype(x.dtype), columns.astype(x.dtype), x)
     if cutout:
         middle = (draw[:, 5:7] + 1) / 2 * size

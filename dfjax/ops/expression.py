@@ -1,19 +1,22 @@
-"""What landmarks of one face say for another: 68 points in iBUG's order, in units of an aligned crop's side."""
+"""Expression transfer between faces by landmarks: 68 points in iBUG's order, in units of an aligned crop's side."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-# Points above and below an opening that can close, from the right of the face to its left.
+# Pairs of landmarks, upper and lower, of an opening that can close; from the right of the face to its left.
 LIPS = np.array([[61, 67], [62, 66], [63, 65]])
-BEYOND_LIPS = np.array([[50, 58], [51, 57], [52, 56]])  # the outer edge of the same places
-BESIDE_LIPS = np.array([[49, 59], [53, 55]])  # half-way from there to the corners
+BEYOND_LIPS = np.array([[50, 58], [51, 57], [52, 56]])  # outer edges of the lips, at the pairs of LIPS
+BESIDE_LIPS = np.array([[49, 59], [53, 55]])  # outer edges half-way to the corners of the mouth
 LIDS = np.array([[37, 41], [38, 40], [43, 47], [44, 46]])
-CLOSED = 0.006  # of the side: less would let a face turn inside out
+CLOSED = 0.006  # least opening, in sides: below it the spline would fold
 
 
 def limited(x: jax.Array, reach: jax.Array | float) -> jax.Array:
-    """Softly within -reach..reach: half of it is left as it is to 2 %, twice as much comes to 0.98 of it."""
+    """Soft clipping to (-reach, reach): x / (1 + (x / reach)^4)^(1/4).
+
+    Values below reach / 2 change by less than 2 %; those above 2 reach come to 0.98 reach or more.
+    """
     x = x / reach
     return reach * x / (1 + x**4) ** 0.25
 
@@ -23,14 +26,14 @@ def transfer_expression(
 ) -> jax.Array:
     """Landmarks of another person with the expression and pose of `landmarks`.
 
-    Every point is as far from the other's mean as the given one is from its person's, but for openings, since closed is
-    closed in every face: lips open as wide as they are in `landmarks`, and lids that close do so by the same share.
+    Offsets from the mean are carried over. Openings are not, since closed is closed in every face: the gap between the
+    lips is kept in sides, that between the lids as a share of the usual gap.
 
     Args:
         landmarks: [B, 68, 2], x to the right and y down.
-        mean: [68, 2], of the person they are of.
-        other_mean: [68, 2], of the other.
-        reach: [68, 2], how far from the mean the other's points go at most; lips open as wide as they have to.
+        mean: [68, 2], mean landmarks of the person in `landmarks`.
+        other_mean: [68, 2], mean landmarks of the other person.
+        reach: [68, 2] or a scalar, largest offset from `other_mean`; the opening of the lips is not limited.
 
     Returns:
         [B, 68, 2].
@@ -47,12 +50,12 @@ def transfer_expression(
 
 
 def _gap(points: jax.Array, pairs: np.ndarray) -> jax.Array:
-    """How far apart `pairs` [P, 2] of points [B, 68, 2] are, from top to bottom: [B, P]."""
+    """Vertical distances of `pairs` [P, 2] of points [B, 68, 2], lower less upper: [B, P]."""
     return points[:, pairs[:, 1], 1] - points[:, pairs[:, 0], 1]
 
 
 def _opened(points: jax.Array, pairs: np.ndarray, gap: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Points [B, 68, 2] with `pairs` [P, 2] `gap` [B, P] apart about their middle, and how they moved [B, P, 2]."""
+    """Points [B, 68, 2] with `pairs` [P, 2] moved `gap` [B, P] apart about their middles; and the shifts [B, P, 2]."""
     y = points[:, pairs, 1]  # [B, P, 2]
     half = jnp.stack([-gap, gap], -1) / 2
     shift = y.mean(-1, keepdims=True) + half - y

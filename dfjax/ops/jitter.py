@@ -1,4 +1,4 @@
-"""Pictures moved about a little, the same way wherever the same keys are given."""
+"""Random crops and flips; the same keys give the same ones, so that pairs stay aligned."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,7 @@ from dfjax.ops.image import resize
 
 
 def jitter(keys: jax.Array, pictures: jax.Array, enlarge: float, flip: float) -> jax.Array:
-    """Each picture enlarged, a square of its former size cut out of it, and mirrored: by chance, by its own key.
+    """Each picture enlarged, cropped at random to its former size, and flipped at random, by its own key.
 
     Args:
         keys: [B] typed.

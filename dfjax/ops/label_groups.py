@@ -1,4 +1,4 @@
-"""Groups of labels: a row of labels is cut into groups, and in some of them the labels exclude each other."""
+"""Groups of labels: [K] labels are split into groups, and in some groups the labels are mutually exclusive."""
 
 from collections.abc import Sequence
 
@@ -26,7 +26,7 @@ def check_exclusive(exclusive: bool | Sequence[int] | None, groups: Sequence[int
 
 
 def random_labels(key: jax.Array, count: int, exclusive: Sequence[slice]) -> jax.Array:
-    """Labels [count] in {0, 1}: each by a coin; of the groups that stand at `exclusive` one each."""
+    """Random labels [count] in {0, 1}: each with probability 1/2, but exactly one of each group in `exclusive`."""
     labels = jax.random.bernoulli(key, 0.5, (count,)).astype(jnp.float32)
     for part in exclusive:
         size = part.stop - part.start

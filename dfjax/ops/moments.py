@@ -1,7 +1,7 @@
-"""A person as running means of what was seen of them: by name, 'mean' and 'square', that of the square.
+"""Running moments: exponential averages of quantities and of their squares, as {name: {'mean', 'square'}}.
 
-The face swap follows 'landmarks' [68, 2] in units of the side, 'picture' [s, s, 3], what the encoder sees, and 'code'
-[h, w, C], what it makes of it.
+The face swap keeps three for each person: 'landmarks' [68, 2] in units of the side, 'picture' [s, s, 3], which is the
+encoder's input, and 'code' [h, w, C], its output.
 """
 
 from collections.abc import Callable
@@ -11,14 +11,18 @@ import jax.numpy as jnp
 
 
 def unknown(guess: dict) -> dict:
-    """What is known of a person before any picture: means as guessed, by name, and a standard deviation of 1."""
+    """Moments before any example: means as guessed, by name, and a standard deviation of 1."""
     return {key: {'mean': mean, 'square': mean**2 + 1} for key, mean in guess.items()}
 
 
 def follow(known: dict, seen: dict, rate: jax.Array, everywhere: Callable[[dict], dict]) -> dict:
-    """What is known, `rate` nearer to a batch's own: `seen` holds some of the names, [B, ...] each.
+    """Moments moved towards those of a batch: old + rate * (new - old).
 
-    `everywhere` gives the mean over devices, which see a part of the batch each.
+    Args:
+        known: moments so far.
+        seen: the batch's values [B, ...] of some of the names; the others stay.
+        rate: in [0, 1]; 1 takes the batch's.
+        everywhere: mean over devices, each of which sees a part of the batch.
     """
     own = everywhere({key: {'mean': x.mean(0), 'square': (x**2).mean(0)} for key, x in seen.items()})
     nearer = lambda old, new: old + rate * (new - old)
@@ -26,12 +30,12 @@ def follow(known: dict, seen: dict, rate: jax.Array, everywhere: Callable[[dict]
 
 
 def spread(known: dict) -> jax.Array:
-    """The standard deviation, of 'mean' and 'square'."""
+    """The standard deviation that 'mean' and 'square' give."""
     return jnp.sqrt(jnp.maximum(known['square'] - known['mean'] ** 2, 1e-8))
 
 
 def differences(person: dict, pictures: jax.Array) -> jax.Array:
-    """How pictures [B, s, s, 3] differ from the person's mean, in two of the person's standard deviations."""
+    """Pictures [B, s, s, 3] less the person's mean picture, over twice the standard deviation (RMS over pixels)."""
     mean = person['picture']['mean']
     variance = jnp.maximum((person['picture']['square'] - mean**2).mean(), 1e-4)
     return (pictures - mean) / (2 * jnp.sqrt(variance))

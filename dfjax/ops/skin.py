@@ -1,15 +1,16 @@
-"""Where a face is skin, and how its colours go on past its edge. Pictures are NHWC in [0, 1]."""
+"""Skin of faces: which pixels are skin, and extrapolation of its colour past the outline. NHWC in [0, 1]."""
 
 import jax
 import jax.numpy as jnp
 
 from dfjax.ops.image import gaussian_blur, resize
 
-DARKER, SOFTLY = 0.8, 0.15  # standard deviations under the mean, where skin ends, and within which it does
-COARSER = 4  # the grid on which colours are carried outwards, against the picture's
-EDGE = 0.02  # of the side: so much of the face's rim is painted over, for background reaches into it
-RIM = 0.05  # of the side: within so much, so is what is darker than skin, for it is hair
-REACH = (0.025, 0.075, 0.225)  # of the side: a place takes its colour from as near as there is skin
+# Threshold below the mean grey, and width of the sigmoid there, in standard deviations: darker pixels are no skin.
+DARKER, SOFTLY = 0.8, 0.15
+COARSER = 4  # pixels a cell of the grid on which colours are extrapolated; S must be divisible by it
+EDGE = 0.02  # width of the rim that is painted over, in sides: background reaches into it
+RIM = 0.05  # width of the rim, in sides, within which what is darker than skin is hair and painted over too
+REACH = (0.025, 0.075, 0.225)  # standard deviations of the blurs, in sides; the narrowest that meets skin counts
 
 
 def moments(x: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -20,8 +21,9 @@ def moments(x: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array, jax.
 
 
 def skin(face: jax.Array, weight: jax.Array) -> jax.Array:
-    """The weight [B, S, S, 1] of a face [B, S, S, 3] without brows, lashes, nostrils and an open mouth: what is darker
-    than most of it. How dark they are is the person's, and says nothing of the light.
+    """The weight [B, S, S, 1] of a face [B, S, S, 3] less its brows, lashes, nostrils and open mouth.
+
+    These are darker than most of the face. How dark is the person's own, so they say nothing about the light.
     """
     grey = face.mean(-1, keepdims=True)
     mean, spread, _ = moments(grey, weight)  # [B, 1, 1, 1]
@@ -37,7 +39,7 @@ def extended(face: jax.Array, mask: jax.Array, keep: jax.Array | None = None) ->
     Args:
         face: [B, S, S, 3]; S is a multiple of COARSER.
         mask: [B, S, S, 1] in [0, 1], where the face is. Where there is none at all, the fill is black.
-        keep: [S, S], 1 where the face has features, whose darkness is its own up to the outline.
+        keep: [S, S], 1 where the face has features, which may be dark up to the outline and are kept.
 
     Returns:
         [B, S, S, 3]; within the mask, but for its rim, the face itself.

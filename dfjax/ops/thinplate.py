@@ -13,11 +13,11 @@ import numpy as np
 from dfjax.ops.exact import einsum
 from dfjax.ops.image import grid_sample
 
-STIFFNESS = 1e-3  # how far the map may miss a point that asks for a strong bend
-NODES = 32  # a side: where the search for an inverse begins
-REFINEMENTS = 3
-LEAST_AREA = 0.05
-LONGEST_STEP = 0.1
+STIFFNESS = 1e-3  # regularisation: added to the diagonal, so that close points cannot ask for a strong bend
+NODES = 32  # nodes a side of the grid that Newton's method starts from
+REFINEMENTS = 3  # steps of Newton's method
+LEAST_AREA = 0.05  # least Jacobian determinant by which a step is divided: at folds it is 0
+LONGEST_STEP = 0.1  # in sides, along an axis
 
 
 def pixel_centres(size: int) -> np.ndarray:
@@ -27,8 +27,10 @@ def pixel_centres(size: int) -> np.ndarray:
 
 
 def spline_basis(points: np.ndarray, size: int) -> np.ndarray:
-    """The matrix B [S, S, K] with which `B @ goals` are the positions, for goals [K, 2] of the points [K, 2], to which
-    the spline takes the pixels of a picture of side `size`. It is the same for all goals: computed once, float32."""
+    """The matrix B [S, S, K], float32, by which a spline's map is linear in its goals.
+
+    The spline that takes `points` [K, 2] to goals [K, 2] takes the pixels of a picture of side `size` to `B @ goals`.
+    """
     points = np.asarray(points, np.float64)
     count = len(points)
     solution = np.linalg.inv(_system(points))[:, :count]  # [K + 3, K]
