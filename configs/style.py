@@ -7,8 +7,7 @@
 
     dfjax stylize --run runs/night anna.mp4 -o out.mp4
 
-Features of VGG-19 are read from what `dfjax stylize --features vgg19.pth -o vgg19.npz` makes of torchvision's file
-or Keras's: `--config.features=vgg19.npz`.
+Features of VGG-19 are read from torchvision's file or Keras's: `--config.features=vgg19-dcbb9e9d.pth`.
 """
 
 from ml_collections import ConfigDict

@@ -28,8 +28,8 @@ from dfjax.systems import faceswap
 from dfjax.training.checkpoint import Checkpoints
 from dfjax.training.workdir import claim
 
-IDENTITY = SimpleNamespace(swap=lambda cfg, params, x, points, side: (x, jnp.ones_like(x[..., :1])))
-INVERTED = SimpleNamespace(swap=lambda cfg, params, x, points, side: (-x, jnp.ones_like(x[..., :1])))
+IDENTITY = SimpleNamespace(swap=lambda cfg, params, frozen, x, points, side: (x, jnp.ones_like(x[..., :1])))
+INVERTED = SimpleNamespace(swap=lambda cfg, params, frozen, x, points, side: (-x, jnp.ones_like(x[..., :1])))
 
 
 def stub(system=IDENTITY, path='none') -> Run:
@@ -75,7 +75,7 @@ def test_a_person_shows_nothing_further_out_than_they_have_shown(tiny):
         people = tiny.params['people']
         code = {'mean': people['b']['code']['mean'], 'square': people['b']['code']['mean'] ** 2 + sd**2}
         params = tiny.params | {'people': people | {'b': people['b'] | {'code': code}}}
-        one, two = faceswap.swap(tiny.cfg, params, pictures, landmarks)[0]
+        one, two = faceswap.swap(tiny.cfg, params, tiny.frozen, pictures, landmarks)[0]
         return float(jnp.abs(one - two).max())
 
     assert apart(1e-4) < 1e-3 < 0.01 < apart(1e3)
@@ -91,7 +91,7 @@ def test_the_input_frames_are_not_changed():
 def test_the_net_gets_the_aligned_face_and_its_landmarks_in_units_of_the_side():
     seen = {}
 
-    def swap(cfg, params, x, points, side):
+    def swap(cfg, params, frozen, x, points, side):
         seen[side] = x.shape
         jax.debug.callback(lambda x, p: seen.update(x=np.array(x), points=np.array(p)), x, points)
         return x, jnp.ones_like(x[..., :1])
@@ -250,7 +250,9 @@ def test_a_run_opens_with_its_averages(workdir):
     assert run.step == 3 and run.cfg.data.b.endswith('faces') and run.system is faceswap
     jax.tree.map(np.testing.assert_array_equal, {k: run.params[k] for k in state.ema}, state.ema)
     size = run.cfg.data.size
-    faces, masks = run.system.swap(run.cfg, run.params, jnp.zeros((1, size, size, 3)), jnp.full((1, 68, 2), 0.5))
+    faces, masks = run.system.swap(
+        run.cfg, run.params, run.frozen, jnp.zeros((1, size, size, 3)), jnp.full((1, 68, 2), 0.5)
+    )
     assert faces.shape == (1, size, size, 3) and masks.shape == (1, size, size, 1)
 
 

@@ -41,7 +41,7 @@ FUNCTIONS = {
     'lab_to_rgb': (image.lab_to_rgb, PICTURES),
     'diffaugment': (lambda x: diffaugment.diffaugment(x, KEYS, translate=0.1), PICTURES),
     'extended': (skin.extended, PICTURES, MASKS),
-    'bend': (lambda x, goals: thinplate.bend(x, POINTS, goals), PICTURES, GOALS),
+    'bend': (lambda *x: thinplate.bend(*x), PICTURES, thinplate.spline_basis(POINTS, PICTURES.shape[1]), GOALS),
     'warped_pair': (lambda faces: augment.warped_pair(AUGMENT, KEYS, faces, 16, 32), FACES),
     'straight_pair': (lambda faces: augment.straight_pair(AUGMENT, KEYS, faces, 16), FACES),
     'reinhard': (lambda *x: paste.match_colour('reinhard', *x), PICTURES, PICTURES, MASKS, MASKS),

@@ -219,10 +219,8 @@ def test_the_run_is_used_without_its_style_and_trained_with_it_only(tmp_path):
     style.unlink()
     run = load_run(folder)
     assert Stylist(run)([smooth_picture(32, 32)])[0].shape == (32, 32, 3)
-    state = jax.eval_shape(lambda key: system.init(run.cfg, key), jax.random.key(0))
-    assert not state.frozen
     with pytest.raises(InputError, match=r'style\.png: no such file'):
-        system.step(run.cfg, state, {})
+        system.frozen(run.cfg)
 
 
 @pytest.mark.parametrize('key', ['style', 'features'])

@@ -17,7 +17,7 @@ from dfjax.apps import cli
 from dfjax.errors import InputError
 from dfjax.inference.style import stylise
 from dfjax.models import features, vgg
-from dfjax.weights.vgg import BLOCKS, read_features
+from dfjax.weights.vgg import BLOCKS, load, read_features
 
 RNG = np.random.default_rng(0)
 
@@ -109,7 +109,7 @@ def test_features_are_rewritten_for_training_and_used(torchvision_file, tmp_path
     path, _ = torchvision_file
     assert cli.main(['stylize', '--features', str(path), '-o', str(tmp_path / 'vgg.npz'), '--json']) == 0
     assert json.loads(capsys.readouterr().out)['layers'] == 13
-    one, other = read_features(path), vgg.load(tmp_path / 'vgg.npz')
+    one, other = read_features(path), load(tmp_path / 'vgg.npz')
     jax.tree.map(np.testing.assert_array_equal, one, other)
     made, report = stylise(smooth_picture(32, 32), smooth_picture(32, 32, 1), size=32, steps=1, weights=other)
     assert made.shape == (32, 32, 3) and report['gram_after'] < report['gram_before']
@@ -187,7 +187,7 @@ def test_features_of_keras_are_rewritten_for_training(two_layers, tmp_path, caps
     words = ['stylize', '--features', str(tmp_path / 'vgg.h5'), '-o', str(tmp_path / 'vgg.npz'), '--json']
     assert cli.main(words) == 0
     assert json.loads(capsys.readouterr().out)['layers'] == 13
-    one, other = read_features(tmp_path / 'vgg.h5'), vgg.load(tmp_path / 'vgg.npz')
+    one, other = read_features(tmp_path / 'vgg.h5'), load(tmp_path / 'vgg.npz')
     jax.tree.map(np.testing.assert_array_equal, one, other)
 
 

@@ -36,7 +36,8 @@ class Smoke:
         self.data = make_data(self.cfg, self.module.BATCH)
         self.batch = jax.jit(lambda feed: self.data.sample(feed, jax.numpy.int32(0), 0))(self.data.feed(1))
         start = jax.jit(lambda key: strip_weak_types(self.module.init(self.cfg, key)))(jax.random.key(0))
-        self.start = start.replace(horizon=jnp.int32(self.cfg.steps))
+        frozen = self.module.frozen(self.cfg) if hasattr(self.module, 'frozen') else {}
+        self.start = start.replace(horizon=jnp.int32(self.cfg.steps), frozen=jax.tree.map(jnp.asarray, frozen))
         self.traces = 0
         self.step = jax.jit(self._step)
         self.path = []  # (state, metrics) of each step on the fixed batch
@@ -110,6 +111,30 @@ def test_the_step_depends_on_the_number_of_steps_by_the_state_alone(smoke):
         step = functools.partial(smoke.module.step, smoke_config(smoke.cfg.system, steps=steps))
         texts.add(jax.jit(step).lower(smoke.start, smoke.batch).as_text())
     assert len(texts) == 1
+
+
+@pytest.mark.parametrize('system', SYSTEMS)
+def test_programs_hold_no_large_constants(system):
+    """Pretrained nets, references and tables are arguments: as constants they cost compilation, memory and cache."""
+    cfg, module = importlib.import_module(f'configs.{system}').get_config('laptop'), load_system(system)
+    state = jax.eval_shape(lambda key: module.init(cfg, key), jax.random.key(0))
+    frozen = module.frozen(cfg) if hasattr(module, 'frozen') else {}
+    state, batch = state.replace(frozen=frozen), batch_shapes(cfg, module.BATCH)
+    for function in (module.step, module.preview):
+        text = jax.jit(functools.partial(function, cfg)).lower(state, batch).as_text()
+        assert len(text) < 4 * 2**20, (function, len(text))
+
+
+def batch_shapes(cfg: ConfigDict, kind: str) -> dict:
+    """A batch of that kind as shapes, for the kinds that systems with a laptop variant have."""
+    count, size = cfg.batch_size, cfg.data.size
+    of = lambda dtype, *shape: jax.ShapeDtypeStruct((count, *shape), dtype)
+    image = {'image': of('uint8', size, size, 3)}
+    labels = {name: of('float32', len(cfg.data.get('labels', ()))) for name in ('label', 'known')}
+    faces = image | {'mask': of('uint8', size, size), 'landmarks': of('float32', 68, 2)}
+    two = {'faces_ab': faces, 'aligned': image, 'unpaired': image}
+    batch = {'a': two[kind], 'b': two[kind]} if kind in two else image | labels
+    return batch | {'key': of(jax.random.key(0).dtype)}
 
 
 def test_every_parameter_moves(smoke):

@@ -41,9 +41,12 @@ def init(cfg: ConfigDict, rng: jax.Array) -> State:
         }
     }
     opt = {'net': optimizer(cfg).init(params['net'])}
-    frozen = {'matrix': jnp.eye(FEATURES)[::-1]}
     aux = {'key': rng, 'mean': jnp.zeros(())}
-    return State(jnp.zeros((), jnp.int32), params, opt, jax.tree.map(jnp.copy, params), aux, frozen)
+    return State(jnp.zeros((), jnp.int32), params, opt, jax.tree.map(jnp.copy, params), aux)
+
+
+def frozen(cfg: ConfigDict) -> dict:
+    return {'matrix': np.eye(FEATURES, dtype=np.float32)[::-1]}
 
 
 def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:

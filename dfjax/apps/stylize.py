@@ -137,14 +137,13 @@ def stylize_by_run(
 
 
 def rewrite_features(source: Path | str, out: Path | str, *, force: bool = False) -> dict:
-    """Writes torchvision's or Keras's VGG-19 as `models.vgg.load` reads it: {'out', 'layers'}.
+    """Writes torchvision's or Keras's VGG-19 as `weights.vgg.load` reads it: {'out', 'layers'}.
 
     Raises:
         InputError: as `read_features`; a name that does not end with .npz.
     """
     from dfjax.data.media.output import atomic_path
-    from dfjax.models.vgg import save
-    from dfjax.weights.vgg import read_features
+    from dfjax.weights.vgg import read_features, save
 
     if Path(out).suffix != '.npz':
         raise InputError(f'{out}: give a picture to paint; or name features FILE.npz, to rewrite them for training')

@@ -20,7 +20,7 @@ from dfjax.inference.style import Stylist
 from dfjax.losses.style import content_distance, gram, style_distance
 from dfjax.models.features import extract, octaves, recoloured
 from dfjax.ops.image import to_float, to_uint8
-from dfjax.systems.style import paint, references
+from dfjax.systems.style import paint
 
 PICTURES = 32  # held out
 FRAMES, RATE = 12, 25  # of the rendered video
@@ -35,10 +35,10 @@ def figures(run: Run, *, data: str | None = None) -> dict[str, float]:
         data: pictures that it has not learnt from; by default rendered people of other seeds.
 
     Raises:
-        InputError: as `held_out_name`, and `references` where the style is no longer there.
+        InputError: as `held_out_name`, and `systems.style.frozen` where the style is no longer there.
     """
     pictures = load_pictures(run.cfg, data or held_out_name(run.cfg, PICTURES))['image'][:PICTURES]
-    frozen, count = references(run.cfg), octaves(run.cfg.data.size)
+    frozen, count = run.frozen, octaves(run.cfg.data.size)
 
     @jax.jit
     def measured(params: dict, frozen: dict, x: jax.Array) -> jax.Array:

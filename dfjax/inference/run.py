@@ -51,7 +51,7 @@ def load_run(workdir: Path | str, can: str | Sequence[str] = ()) -> Run:
     """Opens the run in `workdir`: at its newest good checkpoint, or as `dfjax import` wrote it.
 
         run = load_run('runs/anna')
-        faces, masks = run.system.swap(run.cfg, run.params, pictures)
+        faces, masks = run.system.swap(run.cfg, run.params, run.frozen, pictures, landmarks)
 
     Args:
         workdir: the folder that training or the import wrote. An imported one has the nets that were given, no more.

@@ -79,7 +79,8 @@ def run_gains(run: Run, side: str = 'b') -> tuple[float, ...] | None:
         return None
     if run.cfg.data.straight:  # the decoder has learnt faces without the hard edge of hair
         real = 2 * np.asarray(jax.jit(extended)((real + 1) / 2, real_where)) - 1
-    made, _ = jax.jit(lambda params, *inputs: run.system.swap(run.cfg, params, *inputs, side))(run.params, seen, points)
+    swap = jax.jit(lambda *arrays: run.system.swap(run.cfg, *arrays, side))
+    made, _ = swap(run.params, run.frozen, seen, points)
     gains = tuple(round(1 + SHARE * (g - 1), 3) for g in measure_gains(made, where, real, real_where))
     with contextlib.suppress(InputError), atomic_path(kept, force=True) as part:  # a run that cannot be written serves
         part.write_text(json.dumps({'gains': gains}))

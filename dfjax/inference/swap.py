@@ -61,7 +61,7 @@ class Swapper:
         self.size, self.face_type = run.cfg.data.size, run.cfg.data.face_type
         self.batch_size, self.seamless = batch_size, seamless
         gains = None if gains is None else tuple(gains)
-        self._params = jax.device_put(run.params)
+        self._params, self._frozen = jax.device_put((run.params, run.frozen))
         self._apply = jax.jit(functools.partial(apply_swap, run, side, colour, gains))
 
     def __call__(self, frames: list[np.ndarray], faces: list[list[Face]]) -> list[np.ndarray]:
@@ -95,7 +95,7 @@ class Swapper:
             return [
                 (
                     min(GROUP, len(where) - i),
-                    *self._apply(self._params, *(x[i : i + GROUP] for x in (crops, hulls, points))),
+                    *self._apply(self._params, self._frozen, *(x[i : i + GROUP] for x in (crops, hulls, points))),
                 )
                 for i in range(0, len(where), GROUP)
             ]
@@ -135,6 +135,7 @@ def apply_swap(
     colour: str,
     gains: tuple | None,
     params: dict,
+    frozen: dict,
     crops: jax.Array,
     hulls: jax.Array,
     points: jax.Array,
@@ -142,7 +143,7 @@ def apply_swap(
     """The device's part: uint8 crops [B, S, S, 3], hulls [B, S, S, 1] and landmarks [B, 68, 2] in units of the side to
     faces in 0..255 and soft masks [B, S, S]."""
     pictures, hulls = crops.astype(jnp.float32) / 255, hulls.astype(jnp.float32) / 255
-    faces, masks = run.system.swap(run.cfg, params, 2 * pictures - 1, points, side)
+    faces, masks = run.system.swap(run.cfg, params, frozen, 2 * pictures - 1, points, side)
     faces = (faces + 1) / 2
     if gains is not None:
         faces = jnp.clip(amplify(faces, gains), 0, 1)

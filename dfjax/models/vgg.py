@@ -2,13 +2,10 @@
 
     features(weights, pictures, ['conv1_1', 'conv4_2'])
 
-The weights are the user's, as dfjax keeps them (.npz, HWIO kernels); `dfjax stylize` reads torchvision's file or
-Keras's and writes that one.
+The weights are the user's, read by `weights.vgg`.
 """
 
-import zipfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -68,37 +65,3 @@ def _pooled(x: jax.Array) -> jax.Array:
     """The largest of every 2x2: [B, H, W, C] -> [B, H // 2, W // 2, C]."""
     b, h, w, c = x.shape  # by reshaping: the gradient of a window's maximum is slow on a CPU
     return x[:, : h // 2 * 2, : w // 2 * 2].reshape(b, h // 2, 2, w // 2, 2, c).max((2, 4))
-
-
-def load(path: Path | str) -> dict[str, dict[str, np.ndarray]]:
-    """The weights in a file that `save` wrote.
-
-    Raises:
-        InputError: if there is no such file, or it is another.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(
-            f'{path}: no such file; give VGG-19 as `dfjax stylize --features FILE.pth -o FILE.npz` writes it'
-        )
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            weights = {name: {leaf: file[f'{name}/{leaf}'] for leaf in ('kernel', 'bias')} for name in LAYERS}
-            if 'conv1_1/mean' in file:
-                weights['conv1_1']['mean'] = file['conv1_1/mean']
-    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile):
-        raise InputError(
-            f'{path}: not the features of VGG-19; write them with `dfjax stylize --features FILE.pth -o FILE.npz`'
-        ) from None
-    for name, (inputs, outputs) in LAYERS.items():
-        if weights[name]['kernel'].shape != (3, 3, inputs, outputs) or weights[name]['bias'].shape != (outputs,):
-            raise InputError(f'{path}: layer {name} has another shape than in VGG-19')
-    if weights['conv1_1'].get('mean', MEAN).shape != MEAN.shape:
-        raise InputError(f'{path}: the mean has another shape than in VGG-19')
-    return weights
-
-
-def save(path: Path | str, weights: Weights) -> None:
-    """Writes weights for `load`."""
-    with open(path, 'wb') as file:
-        np.savez(file, **{f'{name}/{leaf}': np.asarray(x) for name in LAYERS for leaf, x in weights[name].items()})

@@ -39,13 +39,17 @@ def spline_basis(points: np.ndarray, size: int) -> np.ndarray:
     return np.dot(terms, solution).reshape(size, size, count).astype(np.float32)
 
 
-def bend(pictures: jax.Array, points: np.ndarray, goals: jax.Array) -> jax.Array:
-    """Pictures without shape [B, S, S, C] take one: what lies at `points` [K, 2] comes to lie at `goals` [B, K, 2].
+def bend(pictures: jax.Array, basis: jax.Array, goals: jax.Array) -> jax.Array:
+    """Pictures [B, S, S, C], bent: what lies at the basis's points [K, 2] comes to lie at `goals` [B, K, 2].
 
-    The inverse of sampling a picture at `spline_basis(points, S) @ goals`.
+    The inverse of sampling a picture at `basis @ goals`.
+
+    Args:
+        basis: [S, S, K], `spline_basis(points, S)`. It is an argument, because it is large (7 MB at 160 pixels): as a
+            constant it would be compiled into every program.
     """
     size = pictures.shape[1]
-    there = einsum('hwk,bkd->bhwd', spline_basis(points, size), goals)
+    there = einsum('hwk,bkd->bhwd', basis, goals)
     return grid_sample(pictures, inverse(there) * size - 0.5, cubic=True)
 
 

@@ -128,9 +128,19 @@ def stranger(cfg: ConfigDict) -> dict:
     return unknown({'landmarks': jnp.full((68, 2), 0.5), 'picture': picture, 'code': code})
 
 
+def frozen(cfg: ConfigDict) -> dict:
+    """The bases of the splines that give faces the shape of the mean face, 'input' for what the encoder sees, and take
+    it from them, 'output': float32 [S, S, 68]."""
+    if not cfg.data.straight:
+        return {}
+    shape = mean_shape(cfg.data.face_type)
+    return {'input': spline_basis(shape, cfg.input_size), 'output': spline_basis(shape, cfg.data.size)}
+
+
 def swap(
     cfg: ConfigDict,
     params: dict,
+    frozen: dict,
     pictures: jax.Array,
     landmarks: jax.Array,
     side: str = 'b',
@@ -140,6 +150,7 @@ def swap(
 
     Args:
         params: `state.ema`, or `state.params` with its 'people'.
+        frozen: what the function of that name gives.
         pictures: [B, S, S, 3] aligned faces in [-1, 1]; S is `cfg.data.size`.
         landmarks: [B, 68, 2] of the pictures, in units of the side.
         person: the one in the pictures, as one of `params['people']`; by default that of the other side.
@@ -152,8 +163,7 @@ def swap(
     decode = functools.partial(nets(cfg)['decoder_b'].module.apply, {'params': params[f'decoder_{side}']})
     if not cfg.data.straight:
         return decode(encode(smaller(pictures, cfg.input_size)))
-    shape = mean_shape(cfg.data.face_type)
-    at = einsum('hwk,bkd->bhwd', spline_basis(shape, cfg.input_size), landmarks)  # [B, s, s, 2]
+    at = einsum('hwk,bkd->bhwd', frozen['input'], landmarks)  # [B, s, s, 2]
     seen = sample_smaller(pictures, at * cfg.data.size - 0.5)
     person, other = person or params['people']['a' if side == 'b' else 'b'], params['people'][side]
     mean, known = person['landmarks']['mean'], other['code']
@@ -163,7 +173,7 @@ def swap(
     # Who hardly moves in a few pictures may do so half as much as the one in the video.
     reach = REACH * jnp.maximum(spread(other['landmarks']), spread(person['landmarks']) / 2)
     points = transfer_expression(landmarks, mean, other['landmarks']['mean'], reach)
-    bent = bend(face, shape, points)  # [B, S, S, 3]
+    bent = bend(face, frozen['output'], points)  # [B, S, S, 3]
     return jnp.clip(bent, -1, 1), jnp.ones_like(bent[..., :1])
 
 
@@ -260,9 +270,9 @@ def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:
         whole = jnp.concatenate([batch[side]['image'], batch[side]['mask'][..., None]], -1).astype(jnp.float32) / 255
         whole = resize(whole, size)
         if cfg.data.straight:
-            whole = jnp.clip(bend(whole, mean_shape(cfg.data.face_type), landmarks), 0, 1)
+            whole = jnp.clip(bend(whole, state.frozen['output'], landmarks), 0, 1)
         real, mask = 2 * whole[..., :3] - 1, whole[..., 3:]
         person = state.ema['people'][side]
-        made = [swap(cfg, state.ema, real, landmarks, to, person)[0] for to in (side, other)]
+        made = [swap(cfg, state.ema, state.frozen, real, landmarks, to, person)[0] for to in (side, other)]
         rows += [real, *(real + mask * (face - real) for face in made)]
     return jnp.stack(rows, 1).reshape(-1, size, size, 3)

@@ -17,7 +17,7 @@ Metrics are scalars: every term of the loss, their sum as 'total', and the learn
 What a trained system can do is a further function each; a verb asks for those that it calls. `params` are
 `State.params` with `State.ema` over them, pictures [B, S, S, 3] in [-1, 1]:
 
-    swap(cfg, params, pictures, landmarks, side, person) -> (faces, masks)
+    swap(cfg, params, frozen, pictures, landmarks, side, person) -> (faces, masks)
     encode(cfg, params, pictures) -> codes                  decode(cfg, params, codes) -> pictures
     noise_shape(cfg) -> shape of one picture's noise        from_noise(cfg, params, noise, truncation) -> pictures
     denoiser(cfg, params, labels, guidance) -> function     of noisy pictures and times, for `inference.solvers`

@@ -9,8 +9,6 @@ The features are a fixed filter bank's, or VGG-19's (`models.features`). The net
 `paint` is what inference uses.
 """
 
-import contextlib
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -37,6 +35,7 @@ from dfjax.systems.state import (
     init_nets,
     optimizer_config,
 )
+from dfjax.weights.vgg import read_features
 
 BATCH = 'labelled'
 KINDS = ('light', 'resnet')
@@ -55,7 +54,7 @@ def default_config() -> ConfigDict:
     cfg.batch_size = 4
     cfg.style = 'pattern:strokes'  # a picture, or a pattern of data.patterns
     cfg.style_size = 256  # its side: what large strokes are on pictures of as many pixels
-    cfg.features = ''  # VGG-19 as `dfjax stylize --features` writes it (.npz); none is the filter bank
+    cfg.features = ''  # VGG-19: torchvision's file or Keras's, or what `dfjax stylize` makes of it; '' is a filter bank
     cfg.data = dict(source='render:people:1:1024', labels=[], size=128, resident_bytes=2**30)
     cfg.model = dict(kind='light', width=96, blocks=4, norm='instance')  # kind: one of KINDS
     cfg.flip = 0.5  # probability that a picture is mirrored
@@ -80,8 +79,7 @@ def nets(cfg: ConfigDict) -> dict[str, Net]:
 
 
 def init(cfg: ConfigDict, rng: jax.Array) -> State:
-    """Fresh parameters; `frozen` is what `references` gives, or empty where the style is no longer there: a trained run
-    does without, and `step` says what is missing.
+    """Fresh parameters.
 
     Raises:
         InputError: if pictures are too small for the features.
@@ -92,30 +90,31 @@ def init(cfg: ConfigDict, rng: jax.Array) -> State:
     params, _ = init_nets(nets(cfg), rng)
     opt = {'net': optimizer(cfg.optimizer).init(params['net'])}
     ema = jax.tree.map(jnp.copy, params)
-    frozen = {}
-    with contextlib.suppress(InputError):
-        frozen = references(cfg)
-    return State(step=jnp.zeros((), jnp.int32), params=params, opt=opt, ema=ema, frozen=frozen)
+    return State(step=jnp.zeros((), jnp.int32), params=params, opt=opt, ema=ema)
 
 
 def check(cfg: ConfigDict) -> None:
-    """Raises InputError if the style or the features cannot be read, which `init` lets pass."""
+    """Raises InputError if the style or the features cannot be read; a trained run does without."""
     if cfg.features:
-        vgg.load(cfg.features)
+        read_features(cfg.features)
     style_picture(cfg)
 
 
-def references(cfg: ConfigDict) -> dict:
+def frozen(cfg: ConfigDict) -> dict:
     """What training compares with: 'gram' and 'colours' of the style, and 'vgg', the weights where they are used.
 
     Raises:
         InputError: if the style or the features cannot be read.
     """
-    weights = jax.tree.map(jnp.asarray, vgg.load(cfg.features)) if cfg.features else {}
-    style = jnp.asarray(style_picture(cfg)[None] / 127.5 - 1, jnp.float32)
-    style = jax.lax.optimization_barrier(style)  # else XLA computes all that follows when it compiles, which takes long
-    grams = [gram(f) for f in extract(weights, style, octaves(cfg.data.size))[0]]
-    return {'vgg': weights, 'gram': grams, 'colours': colours(style)}
+    weights = read_features(cfg.features) if cfg.features else {}
+    style = np.float32(style_picture(cfg)[None] / 127.5 - 1)
+
+    @jax.jit
+    def references(weights: dict, style: jax.Array) -> dict:
+        grams = [gram(f) for f in extract(weights, style, octaves(cfg.data.size))[0]]
+        return {'gram': grams, 'colours': colours(style)}
+
+    return {'vgg': weights} | jax.device_get(references(weights, style))
 
 
 def style_picture(cfg: ConfigDict) -> np.ndarray:
@@ -170,12 +169,8 @@ def moved(picture: jax.Array, move: jax.Array) -> jax.Array:
 
 
 def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
-    """One update. `batch` is 'labelled' of `dfjax.data.batches`; labels are not looked at.
-
-    Raises:
-        InputError: as `references`.
-    """
-    w, count, frozen = cfg.loss, octaves(cfg.data.size), state.frozen or references(cfg)
+    """One update. `batch` is 'labelled' of `dfjax.data.batches`; labels are not looked at."""
+    w, count, frozen = cfg.loss, octaves(cfg.data.size), state.frozen
 
     # The data of this step
     draws = jax.vmap(lambda key: jax.random.split(key, 2))(batch['key'])  # [B, 2] keys

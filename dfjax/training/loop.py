@@ -119,17 +119,14 @@ def _devices(cfg: ConfigDict, data: Any) -> Devices:
 
 def _first_state(devices: Devices, checkpoints: Checkpoints, shapes: State) -> tuple[Any, int]:
     """The state to go on from, and its step; `shapes` are its arrays."""
-    if shapes.frozen:  # never saved: `init` makes it again
-        fresh = devices.init()
-        shapes = shapes.replace(frozen=fresh.frozen)
     restored = checkpoints.restore(shapes)
     if restored is None:
-        return (fresh if shapes.frozen else devices.init()), 0
+        return devices.init(), 0
     state, position = restored
     devices.data.set_state(position)
     step = int(np.asarray(state.step.addressable_data(0)))
     say(f'going on from step {step} of {devices.cfg.steps}')
-    return devices.with_horizon(state), step
+    return devices.completed(state), step
 
 
 class Stop:

@@ -15,6 +15,7 @@ The metrics that `advance` carries are those of the steps since the loop last lo
 """
 
 import contextlib
+import functools
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -140,16 +141,22 @@ class Devices:
             out_shardings=self.replicated,
             compiler_options=backend.quick_compilation(),
         )
-        return self.with_horizon(init(jax.random.key(self.cfg.seed)))
+        return self.completed(init(jax.random.key(self.cfg.seed)))
 
-    def with_horizon(self, state: State) -> State:
-        """The state, whose learning rates follow `cfg.steps`: set here, so that no program depends on it."""
-        return state.replace(horizon=self._replicate(np.int32(self.cfg.steps)))
+    @functools.cached_property
+    def frozen(self) -> Any:
+        """What the system's `frozen` gives, on all devices: read once, and never a constant of a program."""
+        return jax.tree.map(self._replicate, self.system.frozen(self.cfg) if hasattr(self.system, 'frozen') else {})
+
+    def completed(self, state: State) -> State:
+        """The state with what is not saved: `frozen`, and the horizon, which thus no program depends on."""
+        return state.replace(frozen=self.frozen, horizon=self._replicate(np.int32(self.cfg.steps)))
 
     def abstract(self) -> State:
-        """The state's shapes, types and shardings."""
+        """The state's shapes, types and shardings; `frozen` as it is."""
         shapes = jax.eval_shape(lambda key: self.system.init(self.cfg, key), jax.random.key(0))
-        return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self.replicated), shapes)
+        shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self.replicated), shapes)
+        return shapes.replace(frozen=self.frozen)
 
     def feed(self, steps: int) -> Any:
         """The data of the next steps, on the devices; a resident set goes there once."""

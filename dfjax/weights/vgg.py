@@ -6,6 +6,7 @@ Nothing in a file is run, and none leads to another file.
 """
 
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,14 +28,14 @@ KERAS_MEAN = np.float32([123.68, 116.779, 103.939]) / 255  # of RGB in [0, 1]
 
 
 def read_features(path: Path | str) -> dict[str, dict[str, np.ndarray]]:
-    """VGG-19's weights as `models.vgg` has them: of torchvision's file, Keras's, or what `vgg.save` wrote (.npz).
+    """VGG-19's weights as `models.vgg` has them: of torchvision's file, Keras's, or what `save` wrote (.npz).
 
     Raises:
         InputError: a file that cannot be read, or of another net; all names and shapes that differ are listed.
     """
     path = Path(path)
     if path.suffix == '.npz':
-        return vgg.load(path)
+        return load(path)
     if path.is_file() and (path.suffix in SUFFIXES or _begins(path, HDF5)):
         return read_keras(path)
     return read_torchvision(path)
@@ -81,6 +82,38 @@ def read_keras(path: Path | str) -> dict[str, dict[str, np.ndarray]]:
     first['kernel'] = np.ascontiguousarray(first['kernel'][:, :, ::-1] * (255 * vgg.DEVIATION[:, None]))
     first['mean'] = KERAS_MEAN
     return weights
+
+
+def load(path: Path | str) -> dict[str, dict[str, np.ndarray]]:
+    """The weights in a file that `save` wrote.
+
+    Raises:
+        InputError: if there is no such file, or it is another.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; give VGG-19's weights, torchvision's .pth or Keras's .h5")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            weights = {name: {leaf: file[f'{name}/{leaf}'] for leaf in ('kernel', 'bias')} for name in vgg.LAYERS}
+            if 'conv1_1/mean' in file:
+                weights['conv1_1']['mean'] = file['conv1_1/mean']
+    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile):
+        raise InputError(
+            f'{path}: not the features of VGG-19; write them with `dfjax stylize --features FILE.pth -o FILE.npz`'
+        ) from None
+    for name, (inputs, outputs) in vgg.LAYERS.items():
+        if weights[name]['kernel'].shape != (3, 3, inputs, outputs) or weights[name]['bias'].shape != (outputs,):
+            raise InputError(f'{path}: layer {name} has another shape than in VGG-19')
+    if weights['conv1_1'].get('mean', vgg.MEAN).shape != vgg.MEAN.shape:
+        raise InputError(f'{path}: the mean has another shape than in VGG-19')
+    return weights
+
+
+def save(path: Path | str, weights: vgg.Weights) -> None:
+    """Writes weights for `load`."""
+    with open(path, 'wb') as file:
+        np.savez(file, **{f'{name}/{leaf}': np.asarray(x) for name in vgg.LAYERS for leaf, x in weights[name].items()})
 
 
 def _begins(path: Path, head: bytes) -> bool:
