@@ -8,6 +8,7 @@ from dfjax.apps import animate as verb
 from dfjax.apps import cli
 from dfjax.data.faces.analyse import Analysis
 from dfjax.data.faces.face import Face
+from dfjax.data.media.animation import write_animation
 from dfjax.data.media.credentials import read_credentials
 from dfjax.data.media.image import read_image, write_image
 from dfjax.data.media.video import VideoWriter, probe, read_frames
@@ -428,3 +429,20 @@ def test_faces_are_compared_with_the_true_ones(files, talker, monkeypatch, tmp_p
     )
     assert found['landmarks'] == pytest.approx(first / 255 / eyes, abs=1e-4)
     assert found['psnr'] == pytest.approx(20 * np.log10(255 / 10), abs=0.2)
+
+
+def test_of_several_faces_the_largest_is_moved_and_said(files, talker, monkeypatch, capsys):
+    folder, _, _ = files
+    landmarks = talker[0].landmarks[0]
+    small = Face('first.png', 0, 0.0, (0, 0, 40, 40), 1.0, landmarks / 2)
+    large = Face('first.png', 0, 0.0, (0, 0, 90, 90), 1.0, landmarks, track=1)
+    found = Analysis('first.png', 192, 192, 1, [small, large])
+    monkeypatch.setattr('dfjax.data.faces.analyse.analyse', lambda *args, **options: found)
+    write_animation(folder / 'head.gif', [talker[0].image[0], talker[0].image[9]], 10)
+    report = verb.animate(folder / 'head.gif', 'talk:1:0.1', folder / 'two.mp4', progress=False)
+    assert '2 faces; the largest is moved' in capsys.readouterr().err
+    assert report['frames'] == 2
+    picture, seen = verb._source(folder / 'head.gif', None, None, None)
+    np.testing.assert_allclose(seen, landmarks, atol=1e-4)
+    away = [np.abs(picture.astype(int) - talker[0].image[n]).mean() for n in (0, 9)]
+    assert away[0] < away[1] / 2  # the first frame of a moving picture
