@@ -10,8 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch_files as tf
 from ml_collections import ConfigDict
 
+from dfjax.apps.cli import main
+from dfjax.inference.run import load_run
 from dfjax.losses import equivariance
 from dfjax.losses.gan import adversarial
 from dfjax.losses.perceptual import feature_distance, pyramid_distance
@@ -148,6 +151,48 @@ def test_discriminator(name):
     assert set(outputs) == set(golden.manifest(name)['outputs'])
     for output, value in zip(outputs, out, strict=True):
         golden.check(name, output, value)
+
+
+@pytest.fixture(scope='module')
+def run(tmp_path_factory):
+    """The three nets through `dfjax import`, out of one file as the original writes them."""
+    roles = {'generator': 'g', 'discriminator': 'd', 'kp_detector': 'kp'}
+    parts, storages = {'epoch': tf.whole(99)}, {}
+    for n, (role, net) in enumerate(roles.items()):
+        items = {}
+        for i, (name, array) in enumerate(golden.weights(GOLDEN[net]).items()):
+            key, array = str(1000 * n + i), np.asarray(array, order='C')
+            storages[key] = array.tobytes()
+            items[name] = tf.tensor(key, tf.STORAGE[array.dtype.str[1:]], array.size, array.shape)
+        parts[role] = tf.mapping(items)
+    folder = tmp_path_factory.mktemp('fomm')
+    path = tf.write_archive(folder / 'vox-cpk.pth.tar', tf.pickled(tf.mapping(parts)), storages)
+    words = [f'{net}={path}' for net in roles.values()]
+    assert main(['import', 'fomm', *words, '-o', str(folder / 'run')]) == 0
+    path.unlink()
+    return folder / 'run'
+
+
+def test_the_grid_is_the_users_to_say(run, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr('dfjax.inference.importing.import_run', lambda *a, **options: seen.append(options) or {})
+    words = ['fomm', 'g=x', '-o', 'run']
+    assert main(['import', *words, '--no-align-corners']) == main(['import', *words]) == 0
+    assert seen == [{'align_corners': False}, {}]
+    assert load_run(run).cfg.model.align_corners
+
+
+@pytest.mark.parametrize('net', GOLDEN)
+def test_files_through_import_and_apply(run, net, tmp_path):
+    name = GOLDEN[net]
+    given = {k: v for k, v in read(name).items() if k != 'x_large'}
+    np.savez(tmp_path / 'in.npz', **given)
+    words = ['--run', str(run), '--net', net, '--input', str(tmp_path / 'in.npz')]
+    assert main(['apply', *words, '--output', str(tmp_path / 'out.npz')]) == 0
+    with np.load(tmp_path / 'out.npz') as out:
+        assert set(out) >= {'kp': {'value', 'jacobian'}, 'g': set(Generator.OUTPUTS)}.get(net, {'prediction_map_1'})
+        for output in out:
+            golden.check(name, f'align_true.{output}' if net == 'g' else output, out[output])
 
 
 def vgg_weights() -> dict:

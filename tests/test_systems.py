@@ -18,6 +18,7 @@ from ml_collections import ConfigDict
 
 from dfjax.config import build, flatten
 from dfjax.data.batches import Resident, make_data
+from dfjax.data.kinds import open_streams
 from dfjax.systems import SYSTEMS, load_system
 from dfjax.systems.state import State, common_config
 from dfjax.training import loop
@@ -85,8 +86,12 @@ def test_nets_are_what_they_say(system, dtype):
         assert {leaf.dtype.name for leaf in jax.tree.leaves(found)} == {'float32'}, name
         assert variables['params'] == state.params[name], name
         if net.multiple:  # pictures of other sides, and of other than square ones
-            _, h, w, c = net.inputs['x'].shape
-            other = net.inputs | {'x': jax.ShapeDtypeStruct((1, h + 2 * net.multiple, w + net.multiple, c), 'float32')}
+            assert net.pictures(), name
+            other = dict(net.inputs)
+            for key in net.pictures():
+                _, h, w, c = net.inputs[key].shape
+                shape = (1, h + 2 * net.multiple, w + net.multiple, c)
+                other[key] = jax.ShapeDtypeStruct(shape, 'float32')
             jax.eval_shape(net.module.init, jax.random.key(0), *other.values())
 
 
@@ -134,6 +139,13 @@ def batch_shapes(cfg: ConfigDict, kind: str) -> dict:
     faces = image | {'mask': of('uint8', size, size), 'landmarks': of('float32', 68, 2)}
     two = {'faces_ab': faces, 'aligned': image, 'unpaired': image}
     batch = {'a': two[kind], 'b': two[kind]} if kind in two else image | labels
+    shape = (cfg.data.windows, cfg.data.frames) if kind == 'speech' else ()
+    moments = {'image': of('uint8', *shape, size, size, 3), 'landmarks': of('float32', *shape, 68, 2)}
+    if kind == 'clips':
+        batch = {'source': moments, 'driving': moments, 'apart': of('float32')}
+    if kind == 'speech':
+        sound = of('float32', shape[0], 640 * shape[1] + 8000)
+        batch = {'frames': moments, 'reference': moments, 'sound': sound, 'apart': of('float32', shape[0])}
     return batch | {'key': of(jax.random.key(0).dtype)}
 
 
@@ -209,7 +221,7 @@ def test_eight_devices_give_the_numbers_of_one(smoke, whole, way, tmp_path):
     env = os.environ | {'PYTHONPATH': str(Path(__file__).parents[1])}
     env['XLA_FLAGS'] = f'{env["XLA_FLAGS"]} --xla_force_host_platform_device_count=8'
     file = tmp_path / 'file'
-    file.write_bytes(msgpack_serialize(smoke.data.feed(STEPS)))
+    file.write_bytes(msgpack_serialize(smoke.data.arrays))
     done = subprocess.run([sys.executable, __file__, name, way, file], env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found = msgpack_restore(file.read_bytes())
@@ -235,7 +247,9 @@ def eight_devices(name: str, way: str, file: Path) -> None:
     """STEPS on a file's data one way, in a process of its own; the file holds what came of it afterwards."""
     assert jax.device_count() == 8
     cfg = smoke_config(name, steps=STEPS, parallel=way)
-    devices = Devices(cfg, load_system(name), Resident(msgpack_restore(file.read_bytes()), cfg.seed, cfg.batch_size))
+    module, arrays = load_system(name), msgpack_restore(file.read_bytes())
+    datasets = open_streams(module.BATCH, cfg.data) if module.BATCH in ('clips', 'speech') else None
+    devices = Devices(cfg, module, Resident(arrays, cfg.seed, cfg.batch_size, datasets))
     state, totals = devices.init(), []
     nothing = devices.zeros()
     for _ in range(STEPS):

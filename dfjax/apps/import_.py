@@ -41,7 +41,7 @@ def add_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
     for name, (parameter, text) in found.items():
         kind = parameter.annotation
         how = {'metavar': 'N,N' if kind == Sequence[int] else 'X', 'type': kind if kind in (int, float) else str}
-        how = {'action': 'store_true', 'default': None} if kind is bool else how
+        how = {'action': argparse.BooleanOptionalAction} if kind is bool else how
         parser.add_argument(f'--{name.replace("_", "-")}', **how, help=text)
 
 

@@ -46,7 +46,7 @@ class OpenNet:
         """The shape that an input must have, None where any will do: the number of examples, and the sides of pictures
         of a net that takes others than its own."""
         shape = [None, *self.net.inputs[name].shape[1:]]
-        if self.net.multiple and len(shape) == 4:
+        if name in self.net.pictures():
             shape[1] = shape[2] = None
         return shape
 
@@ -126,10 +126,9 @@ def export_shapes(net: OpenNet, size: int | None) -> dict[str, jax.ShapeDtypeStr
     shapes = {}
     for name, array in net.net.inputs.items():
         shape = [batch, *array.shape[1:]]
-        if size is not None and len(shape) == 4:
-            if net.net.multiple:
-                shape[1:3] = [size, size]
-            elif size != shape[1]:
-                raise InputError(f'{net.name} takes pictures of {shape[1]} pixels only, not {size}')
+        if size is not None and name in net.net.pictures():
+            shape[1:3] = [size, size]
+        elif size not in (None, shape[1]) and len(shape) == 4 and not net.net.multiple:
+            raise InputError(f'{net.name} takes pictures of {shape[1]} pixels only, not {size}')
         shapes[name] = jax.ShapeDtypeStruct(tuple(shape), array.dtype)
     return shapes

@@ -31,6 +31,7 @@ class KeypointDetector(nn.Module):
         temperature: of the softmax over places.
         jacobian: whether jacobians are estimated.
         single_jacobian_map: whether all points share one map of them.
+        bias: see `hourglass.SameBlock`.
     """
 
     keypoints: int = 10
@@ -42,12 +43,13 @@ class KeypointDetector(nn.Module):
     temperature: float = 0.1
     jacobian: bool = True
     single_jacobian_map: bool = False
+    bias: bool = True
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> tuple[jax.Array, jax.Array]:
         x = shrink(x, self.scale)
-        x = Hourglass(self.width, self.max_width, self.blocks, self.dtype, name='hourglass')(x, train)
+        x = Hourglass(self.width, self.max_width, self.blocks, self.bias, self.dtype, name='hourglass')(x, train)
         if self.pad:
             x = jnp.pad(x, ((0, 0), (self.pad, self.pad), (self.pad, self.pad), (0, 0)))
         if min(x.shape[1:3]) < 8:
@@ -77,6 +79,7 @@ class DenseMotion(nn.Module):
         scale: of the picture that it sees.
         occlusion: whether it says what is hidden in the picture.
         align_corners: see `ops.motion.sample`.
+        bias: see `hourglass.SameBlock`.
     """
 
     width: int = 64
@@ -85,6 +88,7 @@ class DenseMotion(nn.Module):
     scale: float = 0.25
     occlusion: bool = True
     align_corners: bool = True
+    bias: bool = True
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
@@ -107,7 +111,7 @@ class DenseMotion(nn.Module):
         heat = gaussians(driving_value, h, w) - gaussians(source_value, h, w)  # [B, h, w, K]
         heat = jnp.pad(heat, ((0, 0), (0, 0), (0, 0), (1, 0)))  # the background has none
         x = jnp.concatenate([heat[..., None], deformed.transpose(0, 2, 3, 1, 4)], -1).reshape(b, h, w, k * (c + 1))
-        x = Hourglass(self.width, self.max_width, self.blocks, self.dtype, name='hourglass')(x, train)
+        x = Hourglass(self.width, self.max_width, self.blocks, self.bias, self.dtype, name='hourglass')(x, train)
         last = lambda features, name: Conv(features, 7, dtype=self.dtype, kernel_init=INIT, name=name)(x)
         mask = jax.nn.softmax(last(k, 'mask').astype(jnp.float32), -1)
         if self.occlusion:
@@ -149,6 +153,7 @@ class Generator(nn.Module):
         outputs: channels of the picture.
         motion: `DenseMotion`'s attributes.
         align_corners: see `ops.motion.sample`.
+        bias: see `hourglass.SameBlock`.
     """
 
     OUTPUTS = ('prediction', 'deformed', 'occlusion_map', 'mask', 'deformation')
@@ -160,6 +165,7 @@ class Generator(nn.Module):
     outputs: int = 3
     motion: dict | None = None
     align_corners: bool = True
+    bias: bool = True
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
@@ -172,7 +178,7 @@ class Generator(nn.Module):
         driving_jacobian: jax.Array,
         train: bool = False,
     ) -> tuple[jax.Array, ...]:
-        options = {'dtype': self.dtype}
+        options = {'bias': self.bias, 'dtype': self.dtype}
         features = [min(self.max_width, self.width * 2**i) for i in range(self.downs + 1)]
         x = SameBlock(self.width, 7, name='first', **options)(source, train)
         for i in range(self.downs):

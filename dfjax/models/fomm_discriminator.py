@@ -86,7 +86,7 @@ class Discriminator(nn.Module):
                 x = normalise(x, 'affine', f'norm_{i}', train, self.dtype)
             x = nn.leaky_relu(x, 0.2)
             x = pooled(x) if i < self.blocks - 1 else x
-            maps.append(x)
+            maps.append(x.astype(jnp.float32))
         return self._conv(x, 1, 1, 'last', train).astype(jnp.float32), *maps
 
     def _conv(self, x: jax.Array, features: int, side: int, name: str, train: bool) -> jax.Array:

@@ -25,18 +25,21 @@ class SameBlock(nn.Module):
         kernel: side of the kernel.
         resample: 'down' for means of 2x2 at the end, [B, H // 2, W // 2, features]; 'up' for every pixel four times at
             the beginning, [B, 2H, 2W, features].
+        bias: whether the convolution has one, which the norm takes off again: the original's has.
     """
 
     features: int
     kernel: int = 3
     resample: str = ''
+    bias: bool = True
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         if self.resample == 'up':
             x = x.repeat(2, 1).repeat(2, 2)
-        x = Conv(self.features, self.kernel, dtype=self.dtype, kernel_init=INIT, name='conv')(x)
+        options = {'use_bias': self.bias, 'dtype': self.dtype, 'kernel_init': INIT}
+        x = Conv(self.features, self.kernel, name='conv', **options)(x)
         x = nn.relu(normalise(x, 'batch', 'norm', train, self.dtype))
         return pooled(x) if self.resample == 'down' else x
 
@@ -48,9 +51,10 @@ UpBlock = partial(SameBlock, resample='up')
 class ResBlock(nn.Module):
     """x + conv(relu(norm(conv(relu(norm(x)))))), the side and channels unchanged.
 
-    Attributes: see `SameBlock`.
+    Attributes: see `SameBlock`; the second convolution has a bias always.
     """
 
+    bias: bool = True
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
@@ -58,7 +62,8 @@ class ResBlock(nn.Module):
         y = x
         for i in range(2):
             y = nn.relu(normalise(y, 'batch', f'norm_{i}', train, self.dtype))
-            y = Conv(x.shape[-1], 3, dtype=self.dtype, kernel_init=INIT, name=f'conv_{i}')(y)
+            options = {'use_bias': self.bias or i == 1, 'dtype': self.dtype, 'kernel_init': INIT}
+            y = Conv(x.shape[-1], 3, name=f'conv_{i}', **options)(y)
         return x + y
 
 
@@ -69,11 +74,13 @@ class Hourglass(nn.Module):
         width: channels at the full side; twice as many at half of it, and so on.
         max_width: and no more than that.
         blocks: halvings; sides are multiples of 2^blocks.
+        bias: see `SameBlock`.
     """
 
     width: int = 32
     max_width: int = 1024
     blocks: int = 5
+    bias: bool = True
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
@@ -84,7 +91,7 @@ class Hourglass(nn.Module):
                 f'an hourglass of {self.blocks} blocks sees {w}x{h} pixels; their sides have to be multiples of '
                 f'{2**self.blocks}: give larger pictures, or fewer blocks'
             )
-        options = {'dtype': self.dtype}
+        options = {'bias': self.bias, 'dtype': self.dtype}
         features = [min(self.max_width, self.width * 2**i) for i in range(self.blocks + 1)]
         levels = [x.astype(self.dtype)]
         for i in range(self.blocks):

@@ -21,17 +21,19 @@ class FaceEncoder(nn.Module):
         blocks: residual blocks at each.
         code: channels out.
         relu: whether codes are never negative.
+        bias: see `Block`.
     """
 
     widths: Sequence[int] = (32, 64, 128, 256, 512)
     blocks: Sequence[int] = (0, 2, 3, 2, 2)
     code: int = 512
     relu: bool = True
+    bias: bool = True
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        options = {'dtype': self.dtype}
+        options = {'bias': self.bias, 'dtype': self.dtype}
         for i, (width, count) in enumerate(zip(self.widths, self.blocks)):
             if i == 1:  # the original's 5x5 has one row of zeros around, where two would keep the side
                 x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
@@ -56,17 +58,19 @@ class SyncNet(nn.Module):
         face, audio: `FaceEncoder`'s attributes and `AudioEncoder`'s.
         code: length of an embedding.
         relu: whether embeddings are never negative (the original's).
+        bias: see `Block`.
     """
 
     face: dict | None = None
     audio: dict | None = None
     code: int = 512
     relu: bool = True
+    bias: bool = True
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, mel: jax.Array, face: jax.Array, train: bool = False) -> tuple[jax.Array, jax.Array]:
-        options = {'code': self.code, 'relu': self.relu, 'dtype': self.dtype}
+        options = {'code': self.code, 'relu': self.relu, 'bias': self.bias, 'dtype': self.dtype}
         heard = AudioEncoder(**({'blocks': (2, 2, 2, 2)} | dict(self.audio or {})), name='audio', **options)(mel, train)
         seen = FaceEncoder(**(self.face or {}), name='face', **options)(face, train)
         return embedding(heard), embedding(seen)

@@ -29,6 +29,7 @@ class Block(nn.Module):
         pad: 'zeros' or 'none', see `Conv`.
         residual: whether x is added.
         relu: whether what is below 0 is cut off.
+        bias: whether the convolution has one, which the norm takes off again: the original's has.
     """
 
     features: int
@@ -37,13 +38,13 @@ class Block(nn.Module):
     pad: str = 'zeros'
     residual: bool = False
     relu: bool = True
+    bias: bool = True
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        y = Conv(
-            self.features, self.kernel, self.strides, pad=self.pad, dtype=self.dtype, kernel_init=INIT, name='conv'
-        )(x)
+        options = {'use_bias': self.bias, 'pad': self.pad, 'dtype': self.dtype, 'kernel_init': INIT}
+        y = Conv(self.features, self.kernel, self.strides, name='conv', **options)(x)
         y = normalise(y, 'batch', 'norm', train, self.dtype)
         y = y + x if self.residual else y
         return nn.relu(y) if self.relu else y
@@ -55,18 +56,21 @@ class UpBlock(nn.Module):
     Attributes:
         features: channels out.
         kernel: 3, or k where there is one pixel.
+        bias: see `Block`.
     """
 
     features: int
     kernel: int = 3
+    bias: bool = True
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         if x.shape[1:3] == (1, 1):
-            y = Spread(self.features, self.kernel, self.dtype, name='conv')(x)
+            y = Spread(self.features, self.kernel, self.bias, self.dtype, name='conv')(x)
         else:
-            y = UpConv(self.features, 3, dtype=self.dtype, kernel_init=INIT, name='conv')(x)
+            options = {'use_bias': self.bias, 'dtype': self.dtype, 'kernel_init': INIT}
+            y = UpConv(self.features, 3, name='conv', **options)(x)
         return nn.relu(normalise(y, 'batch', 'norm', train, self.dtype))
 
 
@@ -75,15 +79,17 @@ class Spread(nn.Module):
 
     features: int
     kernel_size: int
+    use_bias: bool = True
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         k = self.kernel_size
         kernel = self.param('kernel', INIT, (k, k, x.shape[-1], self.features))
-        bias = self.param('bias', nn.initializers.zeros_init(), (self.features,))
         y = jnp.einsum('bi,klio->bklo', x[:, 0, 0].astype(self.dtype), kernel.astype(self.dtype))
-        return y + bias.astype(self.dtype)
+        if self.use_bias:
+            y = y + self.param('bias', nn.initializers.zeros_init(), (self.features,)).astype(self.dtype)
+        return y
 
 
 class AudioEncoder(nn.Module):
@@ -94,17 +100,19 @@ class AudioEncoder(nn.Module):
         blocks: residual blocks at each.
         code: channels out.
         relu: whether codes are never negative.
+        bias: see `Block`.
     """
 
     widths: Sequence[int] = (32, 64, 128, 256, 512)
     blocks: Sequence[int] = (2, 2, 2, 1)
     code: int = 512
     relu: bool = True
+    bias: bool = True
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        options = {'dtype': self.dtype}
+        options = {'bias': self.bias, 'dtype': self.dtype}
         for i, (width, count, strides) in enumerate(zip(self.widths, self.blocks, AUDIO_STRIDES)):
             x = Block(width, strides=strides, name=f'down_{i}', **options)(x, train)
             for j in range(count):
@@ -124,6 +132,7 @@ class Generator(nn.Module):
         last: channels before the picture.
         outputs: channels of the picture.
         audio: `AudioEncoder`'s attributes.
+        bias: see `Block`.
     """
 
     encoder: Sequence[int] = (16, 32, 64, 128, 256, 512, 512)
@@ -133,6 +142,7 @@ class Generator(nn.Module):
     last: int = 32
     outputs: int = 3
     audio: dict | None = None
+    bias: bool = True
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
@@ -143,7 +153,7 @@ class Generator(nn.Module):
                 f'faces of {face.shape[2]}x{side} do not fit a generator of {halvings} halvings; they are square, and '
                 f'their side is {2**halvings} times 2 at least'
             )
-        options = {'dtype': self.dtype}
+        options = {'bias': self.bias, 'dtype': self.dtype}
         x, sizes = face, []
         for i, (width, count) in enumerate(zip(self.encoder, self.encoder_blocks)):
             x = Block(width, 3 if i else 7, 2 if i else 1, name=f'down_{i}', **options)(x, train)

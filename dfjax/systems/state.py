@@ -56,6 +56,11 @@ class Net:
     outputs: tuple[str, ...] = ('y',)
     multiple: int = 0
 
+    def pictures(self) -> list[str]:
+        """The inputs [1, H, W, C] whose sides are free, where they are."""
+        sides = {name: x.shape[1:3] for name, x in self.inputs.items() if self.multiple and len(x.shape) == 4}
+        return [name for name, (h, w) in sides.items() if not (h % self.multiple or w % self.multiple)]
+
 
 @flax.struct.dataclass
 class State:

@@ -121,6 +121,18 @@ def _discriminator(model: Mapping) -> dict[str, Layer]:
     return table
 
 
+def config(found: Mapping[str, Any], what: str, *, align_corners: bool = True) -> dict[str, Any]:
+    """The config of the nets found.
+
+    Args:
+        found: sizes by dotted key of `cfg.model`.
+        what: the files, for messages.
+        align_corners: which grid they were trained on, which the files do not say: the one of PyTorch before 1.3, as
+            published weights, or today's.
+    """
+    return {'model': {**found, 'align_corners': align_corners}}
+
+
 NETS = {
     'kp': Reader(_detector_sizes, _detector),
     'g': Reader(_generator_sizes, _generator),
