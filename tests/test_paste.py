@@ -8,7 +8,7 @@ import scipy.linalg
 from skimage.color import rgb2lab
 
 from dfjax.data.faces.align import crop
-from dfjax.inference import paste
+from dfjax.inference import colour, paste
 from dfjax.inference import sharpen as detail
 from dfjax.ops.skin import skin
 
@@ -36,7 +36,7 @@ WEIGHT = jnp.asarray(np.random.default_rng(5).uniform(0, 1, (2, 24, 24, 1)) > 0.
 
 def test_monge_kantorovich_gives_mean_and_covariance_by_the_closed_form():
     face, like = colours(0, (0.5, 0.4, 0.45), 0.06), colours(1, (0.45, 0.55, 0.5), 0.08)
-    made = paste.match_colour('mkl', face, like, WEIGHT, WEIGHT)
+    made = colour.match_colour('mkl', face, like, WEIGHT, WEIGHT)
     for n in range(2):
         (mean, cov), (wanted, wanted_cov) = moments(face[n], WEIGHT[n]), moments(like[n], WEIGHT[n])
         got, got_cov = moments(made[n], WEIGHT[n])
@@ -50,7 +50,7 @@ def test_monge_kantorovich_gives_mean_and_covariance_by_the_closed_form():
 
 def test_reinhard_gives_mean_and_spread_in_lab():
     face, like = colours(2, (0.5, 0.4, 0.45), 0.06), colours(3, (0.45, 0.55, 0.5), 0.03)
-    made = paste.match_colour('reinhard', face, like, WEIGHT, WEIGHT)
+    made = colour.match_colour('reinhard', face, like, WEIGHT, WEIGHT)
     for n in range(2):
         got, got_cov = moments(rgb2lab(np.asarray(made[n])), WEIGHT[n])
         wanted, wanted_cov = moments(rgb2lab(np.asarray(like[n])), WEIGHT[n])
@@ -62,25 +62,25 @@ def test_reinhard_gives_mean_and_spread_in_lab():
 def test_colours_outside_the_mask_do_not_count(kind):
     face, like = colours(0, 0.5, 0.02), colours(1, 0.45, 0.03)
     elsewhere = jnp.where(WEIGHT > 0, like, 0.9)
-    one, two = (paste.match_colour(kind, face, x, WEIGHT, WEIGHT) for x in (like, elsewhere))
+    one, two = (colour.match_colour(kind, face, x, WEIGHT, WEIGHT) for x in (like, elsewhere))
     np.testing.assert_array_equal(one, two)
-    np.testing.assert_array_equal(paste.match_colour(kind, face, like, 0 * WEIGHT, WEIGHT), face)  # an empty mask
-    flat = paste.match_colour(kind, jnp.full_like(face, 0.3), like, WEIGHT, WEIGHT)  # no spread at all
+    np.testing.assert_array_equal(colour.match_colour(kind, face, like, 0 * WEIGHT, WEIGHT), face)  # an empty mask
+    flat = colour.match_colour(kind, jnp.full_like(face, 0.3), like, WEIGHT, WEIGHT)  # no spread at all
     assert np.isfinite(flat).all()
-    np.testing.assert_allclose(paste.match_colour(kind, like, like, WEIGHT, WEIGHT), like, atol=2e-3)
+    np.testing.assert_allclose(colour.match_colour(kind, like, like, WEIGHT, WEIGHT), like, atol=2e-3)
 
 
 def test_reinhard_raises_contrast_only_so_far():
     face = colours(2, 0.5, 0.02)
-    made = paste.match_colour('reinhard', face, jnp.clip(0.5 + 4 * (face - 0.5), 0, 1), WEIGHT, WEIGHT)
+    made = colour.match_colour('reinhard', face, jnp.clip(0.5 + 4 * (face - 0.5), 0, 1), WEIGHT, WEIGHT)
     spread = lambda x: np.sqrt(np.diag(moments(rgb2lab(np.asarray(x[0])), WEIGHT[0])[1]))
-    np.testing.assert_allclose(spread(made), paste.MOST_CONTRAST * spread(face), rtol=0.02)
+    np.testing.assert_allclose(spread(made), colour.MOST_CONTRAST * spread(face), rtol=0.02)
 
 
 @pytest.mark.parametrize('kind,space', [('reinhard', rgb2lab), ('mkl', np.asarray)])
 def test_a_face_may_keep_some_of_its_own_tone(kind, space):
     face, like = colours(2, 0.5, 0.03), colours(3, 0.4, 0.03)
-    both = [paste.match_colour(kind, face, like, WEIGHT, WEIGHT, tone) for tone in (1.0, 0.75)]
+    both = [colour.match_colour(kind, face, like, WEIGHT, WEIGHT, tone) for tone in (1.0, 0.75)]
     mean, cov = ([moments(space(np.asarray(x[0])), WEIGHT[0])[i] for x in (face, like, *both)] for i in (0, 1))
     np.testing.assert_allclose(mean[3], 0.25 * mean[0] + 0.75 * mean[1], atol=0.02 * np.abs(mean[1] - mean[0]).max())
     np.testing.assert_allclose(np.diag(cov[3]), np.diag(cov[2]), rtol=0.02)
@@ -99,7 +99,7 @@ def test_dark_features_are_not_skin():
 
 def test_no_colour_transfer_leaves_the_face_alone():
     face = colours(0, 0.5, 0.02)
-    assert paste.match_colour('none', face, 1 - face, WEIGHT, WEIGHT) is face
+    assert colour.match_colour('none', face, 1 - face, WEIGHT, WEIGHT) is face
 
 
 def test_the_soft_mask_lies_inside():

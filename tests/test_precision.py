@@ -12,7 +12,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from dfjax.data import augment
-from dfjax.inference import paste
+from dfjax.inference import colour
 from dfjax.models import features
 from dfjax.ops import diffaugment, geometry, image, skin, thinplate
 
@@ -44,8 +44,8 @@ FUNCTIONS = {
     'bend': (lambda *x: thinplate.bend(*x), PICTURES, thinplate.spline_basis(POINTS, PICTURES.shape[1]), GOALS),
     'warped_pair': (lambda faces: augment.warped_pair(AUGMENT, KEYS, faces, 16, 32), FACES),
     'straight_pair': (lambda faces: augment.straight_pair(AUGMENT, KEYS, faces, 16), FACES),
-    'reinhard': (lambda *x: paste.match_colour('reinhard', *x), PICTURES, PICTURES, MASKS, MASKS),
-    'mkl': (lambda *x: paste.match_colour('mkl', *x), PICTURES, PICTURES, MASKS, MASKS),
+    'reinhard': (lambda *x: colour.match_colour('reinhard', *x), PICTURES, PICTURES, MASKS, MASKS),
+    'mkl': (lambda *x: colour.match_colour('mkl', *x), PICTURES, PICTURES, MASKS, MASKS),
     'recoloured': (lambda x: features.recoloured(x, features.colours(x)), PICTURES),
     'halved': (features.halved, PICTURES),
 }

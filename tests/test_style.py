@@ -20,8 +20,9 @@ from dfjax.data.media.video import read_frames
 from dfjax.data.render.patterns import PATTERNS, pattern
 from dfjax.errors import InputError
 from dfjax.evaluation.style import change_ratio
+from dfjax.inference.gatys import minimise, resized, stylise
 from dfjax.inference.run import load_run
-from dfjax.inference.style import Stylist, minimise, resized, stylise
+from dfjax.inference.style import Stylist
 from dfjax.losses import style as losses
 from dfjax.models import features
 from dfjax.systems import style as system

@@ -15,7 +15,7 @@ from untrained import smooth_picture
 
 from dfjax.apps import cli
 from dfjax.errors import InputError
-from dfjax.inference.style import stylise
+from dfjax.inference.gatys import stylise
 from dfjax.models import features, vgg
 from dfjax.weights.vgg import BLOCKS, load, read_features
 

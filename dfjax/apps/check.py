@@ -5,7 +5,7 @@ from pathlib import Path
 
 EXAMPLE = 'dfjax check faces/anna --move faces/bad'
 MIN_SHARPNESS = 3.0  # standard deviation of the Laplacian at 128 px; a face blurred by 4 px has about 2
-MIN_RELATIVE = 0.4  # of the set's median sharpness
+MIN_RELATIVE = 0.4  # least sharpness, share of the set's median
 MAX_YAW, MAX_PITCH = 60.0, 45.0  # degrees
 BRIGHTNESS = (25.0, 235.0)  # mean grey level
 MAX_ENLARGED = 4.0  # picture pixels a source pixel

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 EXAMPLE = 'dfjax demo -o demo --json'
-SEEDS = {'a': 49, 'b': 54}  # of like proportions: where a swap puts b's features is then where the truth has them
+SEEDS = {'a': 49, 'b': 54}  # people of like proportions: a swap puts b's features where the truth has them
 FRAMES = {'a': 96, 'b': 240}
 SIZE = 256
 FPS = 25

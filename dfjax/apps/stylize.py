@@ -71,10 +71,10 @@ def stylize(
         out: of the same kind as `source`.
         size: longer side of what is written.
         features: a file of VGG-19; without, the filter bank.
-        how: `steps` and `strength` of `inference.style.stylise`.
+        how: `steps` and `strength` of `inference.gatys.stylise`.
 
     Returns:
-        The report of `run_job`, and of the last picture the figures of `inference.style.figures`.
+        The report of `run_job`, and of the last picture the figures of `inference.gatys.figures`.
 
     Raises:
         InputError: as `plan_outputs`, `stylise` and the readers do; a video.
@@ -82,7 +82,7 @@ def stylize(
     from dfjax.data.media.inputs import kind
     from dfjax.data.media.progress import bar
     from dfjax.inference.frames import plan_outputs, run_job
-    from dfjax.inference.style import PictureJob, read_style
+    from dfjax.inference.gatys import PictureJob, read_style
     from dfjax.training.parallel import enable_compilation_cache
     from dfjax.weights.vgg import read_features
 

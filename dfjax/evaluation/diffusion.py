@@ -9,7 +9,7 @@ from dfjax.inference.sample import diffuse, draw_noise
 from dfjax.ops.image import to_float
 
 PICTURES = 256  # held out
-AT_ONCE = 32  # of them, at most
+AT_ONCE = 32  # pictures a program sees, at most
 
 
 def figures(
@@ -30,7 +30,7 @@ def figures(
     pictures = load_pictures(run.cfg, data or held_out_name(run.cfg, PICTURES))['image'][:PICTURES]
     params, bits = jax.device_put(run.params), []
     bound = jax.jit(lambda params, x, key: run.system.bound(run.cfg, params, x, key))
-    for n, part in enumerate(np.array_split(pictures, -(-len(pictures) // AT_ONCE))):  # of one size or two
+    for n, part in enumerate(np.array_split(pictures, -(-len(pictures) // AT_ONCE))):  # parts of one size or two
         key = jax.random.fold_in(jax.random.key(0), n * AT_ONCE)
         bits.append(np.asarray(bound(params, to_float(part), key)))
     bits = np.concatenate(bits)

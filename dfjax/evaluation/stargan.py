@@ -60,7 +60,7 @@ def measure(cfg, names: list[str], rows: dict[str, np.ndarray], translate, see) 
     own, kept, right, errors = {}, [], see(rows['image']) == (rows['label'] > 0.5), []
     for k, name in enumerate(names):
         excludes = parts[k] in exclusive_slices(cfg)
-        there = known[:, k] & ~(excludes & (rows['label'][:, k] > 0))  # of sets that have the label, and can be turned
+        there = known[:, k] & ~(excludes & (rows['label'][:, k] > 0))  # whose label can be flipped
         if not there.any():
             continue
         pictures, (asked, meant) = rows['image'][there], turned(cfg, label[there], k)

@@ -23,7 +23,7 @@ from dfjax.ops.image import to_float, to_uint8
 from dfjax.systems.style import paint
 
 PICTURES = 32  # held out
-FRAMES, RATE = 12, 25  # of the rendered video
+FRAMES, RATE = 12, 25  # length and frames a second of the rendered video
 BATCH = 8
 
 

@@ -78,7 +78,7 @@ def transition_length(nets: Latents, codes: np.ndarray, kind: str) -> float:
 def edit_figures(run: Run, nets: Latents) -> dict:
     """'edit_moved' and 'edit_kept', means over attributes, and 'edits': both of each."""
     kept = vectors = load(run)
-    if kept is None or kept.source != run.cfg.data.source:  # of a set that the user chose: not what is asked of others
+    if kept is None or kept.source != run.cfg.data.source:  # made from a set that the user chose
         vectors = compute(nets, *open_labelled(run.cfg))
     if kept is None:
         save(run, vectors)

@@ -10,7 +10,7 @@ from dfjax.data.faces.face import Face
 from dfjax.inference.latents import Latents
 from dfjax.inference.paste import paste
 
-MARGIN = 0.08  # of the side: an edited face fades out towards the edge of its crop
+MARGIN = 0.08  # share of a crop's side, at its edge, over which an edited face fades out
 
 
 class Editor:

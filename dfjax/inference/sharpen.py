@@ -21,7 +21,7 @@ from dfjax.ops.skin import extended
 
 SIGMAS = (0.8, 1.6, 3.2)  # pixels; a band lies between two of the blurs
 FACES = 64  # enough for the mean energy of a band
-SHARE = 0.6  # of what is missing is given: with all of it the net's errors flicker
+SHARE = 0.6  # gain, share of the missing sharpness that is given: with all of it the net's errors flicker
 MOST = 4.0  # a greater gain shows more of the net's errors than of the face
 
 

@@ -14,7 +14,8 @@ from dfjax.data.faces.face import Face
 from dfjax.data.faces.mask import face_outline, rasterise
 from dfjax.data.faces.warp import apply
 from dfjax.errors import InputError
-from dfjax.inference.paste import COLOURS, match_colour, paste, soft_mask
+from dfjax.inference.colour import COLOURS, match_colour
+from dfjax.inference.paste import paste, soft_mask
 from dfjax.inference.run import Run
 from dfjax.inference.sharpen import amplify
 from dfjax.ops.geometry import to_unit
@@ -28,8 +29,8 @@ GROUP = 4
 # tanned, at the cost of 0.01 of identity transfer and 0.05 of detail.
 TONE = 0.8
 
-# By which brows of the frame may go on past their landmarks: of two pairs of brows one is too many, and of hair beside
-# them a little may go.
+# How far the mask reaches past the brows' outer ends, share of a brow: without it the frame's own brow shows as a
+# second one; with more, hair beside it is painted over.
 ENDS = 0.1
 
 
@@ -40,7 +41,7 @@ class Swapper:
         run: of a system that can swap.
         side: whose decoder: 'b', the person put in, or 'a'.
         batch_size: faces at hand at once. Results depend on it by the last bit of a sum at most.
-        colour: one of paste.COLOURS: what the face takes over from the frame.
+        colour: one of colour.COLOURS: what the face takes over from the frame.
         gains: of detail bands, see `detail.measure_gains`; None leaves the net's picture as it is.
         seamless: see `paste.clone`.
     """

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 
 from dfjax.ops.image import gaussian_blur
 
-FEATURES = ((slice(36, 42), 0.10, 0.06), (slice(42, 48), 0.10, 0.06), (slice(48, 68), 0.16, 0.12))  # of width, height
+# Eyes and mouth: landmarks, and width and height (standard deviations) of the gaussian about them, shares of the side.
+FEATURES = ((slice(36, 42), 0.10, 0.06), (slice(42, 48), 0.10, 0.06), (slice(48, 68), 0.16, 0.12))
 
 
 def ssim_map(x: jax.Array, y: jax.Array, *, size: int = 11, sigma: float = 1.5, span: float = 2.0) -> jax.Array:

@@ -13,7 +13,7 @@ from dfjax.ops.image import sobel
 
 SOBEL_FORMS = ('magnitude', 'axis', 'squared', 'complete')
 EPSILON = 1e-4  # under the root: gives the magnitude of a flat picture a gradient
-ANGLES, TAPS, SCALES = 4, 7, 3  # of the Gabor filters
+ANGLES, TAPS, SCALES = 4, 7, 3  # Gabor filters: directions, taps, octaves
 TEXTURED = TAPS * 2 ** (SCALES - 1)  # side of the smallest picture that has all their scales
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
-FAINT = 0.1  # of the mean strength of features, below which one is taken for as strong as that
+FAINT = 0.1  # share of the features' mean strength, below which one is taken for as strong as that
 
 
 def gram(features: jax.Array) -> jax.Array:

@@ -12,7 +12,7 @@ from dfjax.errors import InputError
 from dfjax.models.conv import Conv
 from dfjax.ops.image import pixel_shuffle, space_to_depth
 
-GROUPS = 8  # of channels that are normalised together
+GROUPS = 8  # groups of channels, of group normalisation
 
 
 def waves(t: jax.Array, count: int) -> jax.Array:

@@ -20,8 +20,8 @@ from dfjax.models.conv import conv
 from dfjax.ops.exact import einsum, matmul
 from dfjax.ops.image import band_matrix
 
-TAPS, PERIOD, SIGMA = 7, 4.0, 1.6  # of the gratings, and their gaussian window, in pixels
-DIRECTIONS = (6, 4, 4)  # of gratings in brightness, red against green, and yellow against blue
+TAPS, PERIOD, SIGMA = 7, 4.0, 1.6  # gratings: taps, wavelength and gaussian window, in pixels
+DIRECTIONS = (6, 4, 4)  # directions in brightness, red against green, and yellow against blue
 GAINS = (1.0, 2.0, 2.0)  # colours vary less than brightness
 MIXED = 64  # channels of the second layer
 LEAST = 16  # pixels a side of the smallest octave

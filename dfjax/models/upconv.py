@@ -21,8 +21,8 @@ import jax.numpy as jnp
 from jax import lax
 
 _LAYOUT = ('NHWC', 'HWIO', 'NHWC')
-# Of the even and the odd pixels: rows of the kernel, and zeros before and after the picture. Slices, for the gradient
-# of an index array is a scatter.
+# Even and odd pixels: rows of the kernel, and zeros before and after the picture. Slices, because the gradient of an
+# index array is a scatter.
 _PARITIES = {
     4: ((slice(3, None, -2), (1, 0)), (slice(2, None, -2), (0, 1))),
     3: ((slice(1, 2), (0, 0)), (slice(2, None, -2), (0, 1))),

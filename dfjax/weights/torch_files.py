@@ -18,7 +18,7 @@ import numpy as np
 from dfjax.errors import InputError
 from dfjax.weights.pickles import Machine, Refused
 
-MAGIC = 0x1950A86A20F9469CFC6C  # of the older format
+MAGIC = 0x1950A86A20F9469CFC6C  # first number of a file in the older format
 FAULTS = (ValueError, KeyError, IndexError, TypeError, AttributeError, ArithmeticError, EOFError, RuntimeError)
 FAULTS += (struct.error, MemoryError)
 

@@ -24,7 +24,7 @@ HDF5 = b'\x89HDF\r\n\x1a\n'
 SUFFIXES = ('.h5', '.hdf5')
 BLOCKS = (2, 2, 4, 4, 4)  # Keras's convolutions, block1_conv1 to block5_conv4
 KERAS = [f'block{b}_conv{n + 1}' for b, count in enumerate(BLOCKS, 1) for n in range(count)]
-KERAS_MEAN = np.float32([123.68, 116.779, 103.939]) / 255  # of RGB in [0, 1]
+KERAS_MEAN = np.float32([123.68, 116.779, 103.939]) / 255  # mean of RGB in [0, 1]
 
 
 def read_features(path: Path | str) -> dict[str, dict[str, np.ndarray]]:
@@ -141,7 +141,7 @@ def _arrays(file: Any) -> dict[tuple[str, str], Any]:
 
     found = {}
 
-    def see(path: str, item: Any) -> None:  # of links to other files HDF5 does not tell here
+    def see(path: str, item: Any) -> None:  # HDF5 does not come here for links to other files
         if not isinstance(item, h5py.Dataset) or path.startswith('optimizer'):
             return
         if item.external or item.is_virtual or item.dtype.kind != 'f':

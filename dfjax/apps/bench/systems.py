@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import jax
     from ml_collections import ConfigDict
 
-EXAMPLES = 128  # of each kind
+EXAMPLES = 128  # pictures of each stream
 INFERRED = 16  # at once, at most
 # Seconds for a step of either side together; of slower ones the loop is not timed, for data costs them nothing.
 LOOPED = 2.0

@@ -14,7 +14,7 @@ UPSAMPLED_PIXELS = 1_300_000  # larger pictures are not doubled: an 80-px face i
 SURE, LIKELY = 0.5, 0.3  # scores: needed to look no further; needed to believe a face that only a retry has found
 NEAR, NEAR_SHARE = 176, 0.54  # the window around a face of the frame before, and the face's share of it
 SHARP = 128  # px, where sharpness is measured
-MIDDLE = tuple(NEAR * (0.5 + NEAR_SHARE * v) for v in (-0.5, -0.5, 0.5, 0.5))  # of the window: where the face was
+MIDDLE = tuple(NEAR * (0.5 + NEAR_SHARE * v) for v in (-0.5, -0.5, 0.5, 0.5))  # box in the window where the face was
 IDENTITY = np.eye(2, 3)
 
 

@@ -14,7 +14,7 @@ from dfjax.errors import ReadError
 
 ROWS = 'faces.jsonl'  # what makes a folder a face set, see `faces.faceset`
 SHEET = 'contact_sheet.jpg'  # the picture in it that is no face
-PICTURES = ('.png', '.jpg', '.jpeg')  # of a face set
+PICTURES = ('.png', '.jpg', '.jpeg')  # pictures of a face set
 
 
 def kind(src) -> str:
