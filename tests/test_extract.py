@@ -199,7 +199,7 @@ def test_outputs_that_are_in_the_way(media, tmp_path):
 
 
 def test_a_worker_that_dies_is_an_error_and_not_a_wait(media):
-    with pytest.raises(InputError, match='was ended, most likely for want of memory'), Pool(workers=1) as pool:
+    with pytest.raises(InputError, match='was ended, most likely for want of memory'), Pool(count=1) as pool:
         pool._processes[0].kill()
         pool.search([read_image(media / 'a.png')]).result(timeout=60)
 

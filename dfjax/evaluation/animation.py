@@ -5,7 +5,7 @@ driver itself, if the picture is one of its frames, or a rendered head.
 """
 
 import math
-from itertools import zip_longest
+from contextlib import closing
 from pathlib import Path
 
 import cv2
@@ -14,7 +14,7 @@ import numpy as np
 from dfjax.data.media.inputs import iter_frames, kind
 from dfjax.errors import InputError
 from dfjax.evaluation import swap
-from dfjax.evaluation.reference import compare_truth
+from dfjax.evaluation.reference import compare_truth, side_by_side
 from dfjax.evaluation.swap import Measured, choose_box, measure
 
 
@@ -67,16 +67,17 @@ def look(path: str | Path, every: int) -> Measured:
     strokes do not show."""
     detect, landmark, describe = swap.load_models()
     rows = []
-    for n, (_, _, rgb, _) in enumerate(iter_frames(path)):
-        boxes = [box for box, _ in detect(rgb)]
-        if not boxes:
-            half = cv2.resize(rgb, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-            boxes = [tuple(2 * v for v in box) for box, _ in detect(half)]
-        points, descriptor = np.full((68, 2), np.nan, np.float32), np.full(128, np.nan, np.float32)
-        if boxes:
-            points = landmark(rgb, choose_box(boxes, None))
-            descriptor = describe(rgb, points) if n % every == 0 else descriptor
-        rows.append((points, descriptor))
+    with closing(iter_frames(path)) as frames:
+        for n, (_, _, rgb, _) in enumerate(frames):
+            boxes = [box for box, _ in detect(rgb)]
+            if not boxes:
+                half = cv2.resize(rgb, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+                boxes = [tuple(2 * v for v in box) for box, _ in detect(half)]
+            points, descriptor = np.full((68, 2), np.nan, np.float32), np.full(128, np.nan, np.float32)
+            if boxes:
+                points = landmark(rgb, choose_box(boxes, None))
+                descriptor = describe(rgb, points) if n % every == 0 else descriptor
+            rows.append((points, descriptor))
     landmarks, descriptors = (np.stack(column) for column in zip(*rows))
     return Measured(str(path), len(rows), landmarks, descriptors, np.full(len(rows), np.nan))
 
@@ -117,21 +118,21 @@ def compare_faces(animation: str | Path, truth: str | Path) -> dict:
     """
     detect, landmark, _ = swap.load_models()
     apart, ratios = [], []
-    pairs = zip_longest(*((rgb for _, _, rgb, _ in iter_frames(path)) for path in (animation, truth)))
-    for made, true in pairs:
-        if made is None or true is None or made.shape != true.shape:
-            raise InputError(f'{animation}: its frames differ in number or size from those of {truth}')
-        box = choose_box([box for box, _ in detect(true)], None)
-        if box is None:
-            continue
-        points, seen = landmark(true, box), landmark(made, box)
-        eyes = np.linalg.norm(points[36:42].mean(0) - points[42:48].mean(0))
-        apart.append(np.linalg.norm(points - seen, axis=1).mean() / eyes)
-        hull = cv2.convexHull(points.astype(np.int32))
-        inside = cv2.fillConvexPoly(np.zeros(true.shape[:2], np.uint8), hull, 1) > 0
-        squared = ((made[inside].astype(np.float64) - true[inside]) ** 2).mean() if inside.any() else 0.0
-        if squared:
-            ratios.append(10 * math.log10(255**2 / squared))
+    with side_by_side((animation, truth)) as pairs:
+        for made, true in pairs:
+            if made is None or true is None or made.shape != true.shape:
+                raise InputError(f'{animation}: its frames differ in number or size from those of {truth}')
+            box = choose_box([box for box, _ in detect(true)], None)
+            if box is None:
+                continue
+            points, seen = landmark(true, box), landmark(made, box)
+            eyes = np.linalg.norm(points[36:42].mean(0) - points[42:48].mean(0))
+            apart.append(np.linalg.norm(points - seen, axis=1).mean() / eyes)
+            hull = cv2.convexHull(points.astype(np.int32))
+            inside = cv2.fillConvexPoly(np.zeros(true.shape[:2], np.uint8), hull, 1) > 0
+            squared = ((made[inside].astype(np.float64) - true[inside]) ** 2).mean() if inside.any() else 0.0
+            if squared:
+                ratios.append(10 * math.log10(255**2 / squared))
     return {
         'landmarks': round(float(np.mean(apart)), 4) if apart else None,
         'psnr': round(float(np.mean(ratios)), 3) if ratios else None,

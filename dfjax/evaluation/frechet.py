@@ -24,7 +24,7 @@ def descriptors(pictures: Iterable[np.ndarray], face_type: str = FACE_TYPE, work
         face_type: as in `faces.align.FACE_TYPES`.
         workers: processes; by default one a core.
     """
-    with Pool(workers=workers) as pool:
+    with Pool(count=workers) as pool:
         waiting = [pool.describe(picture, standard_landmarks(face_type, picture.shape[0])) for picture in pictures]
         return np.stack([future.result() for future in waiting])
 

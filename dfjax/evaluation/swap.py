@@ -5,12 +5,12 @@ put in) into the figures that `dfjax evaluate` prints. Nothing here is smoothed 
 frame alone is what counts.
 """
 
-import json
+import itertools
 import math
-import signal
-import sys
-import tempfile
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,12 +20,15 @@ import numpy as np
 from dfjax.data.faces.faceset import load_faceset
 from dfjax.data.media.inputs import iter_frames, kind, media_files
 from dfjax.data.media.video import probe
-from dfjax.data.processes import cores, ended, start_worker
+from dfjax.data.processes import Workers
 from dfjax.errors import InputError
 from dfjax.evaluation.reference import compare_truth
+from dfjax.interrupts import check, deferred
 
 DETAIL_SIZE = 128  # pixels: the side that a face is scaled to before its detail is measured
 EYES_AND_MOUTH = slice(36, 68)
+BYTES_EACH = 200 << 20  # memory of a worker: dlib's models take 120 MB, frames and code the rest
+ROW = [('landmarks', np.float32, (68, 2)), ('descriptors', np.float32, 128), ('detail', float)]
 
 
 @dataclass(frozen=True)
@@ -72,14 +75,17 @@ def measure(
     Raises:
         InputError: no face in any frame (not raised with `follow`, where that is a result).
     """
-    workers = workers or cores()
-    targets = None if follow is None else follow.landmarks
-    if workers == 1:
-        parts = [_share(path, every, stride, targets, 0, 1)]
-    else:  # processes: dlib holds Python's lock while it fits landmarks and describes
-        parts = _shares(path, every, stride, targets, workers)
-    table = np.concatenate(parts)
-    table = table[np.argsort(table['index'])]
+    known, rows, waiting = _known_boxes(path), [], deque()
+    with deferred(), _asker(workers) as (ask, depth), closing(iter_frames(path)) as frames:
+        for row, (_, _, rgb, name) in enumerate(itertools.islice(frames, 0, None, stride)):
+            check()
+            target = None if follow is None or row >= follow.frames else follow.landmarks[row]
+            job = {'box': known.get(name), 'describe': row % every == 0}
+            waiting.append(ask(job, [rgb] if target is None else [rgb, target]))
+            if len(waiting) > depth:
+                rows.append(waiting.popleft().result())
+        rows += [future.result() for future in waiting]
+    table = np.array(rows, ROW)
     measured = Measured(str(path), len(table), table['landmarks'], table['descriptors'], table['detail'])
     if follow is None and not measured.found.any():
         raise InputError(f'{path}: no face was found in it; give a video with a visible face')
@@ -94,61 +100,51 @@ def measure_person(path: str | Path, samples: int = 200, workers: int | None = N
     return measure(path, stride=max(1, frames // samples), workers=workers)
 
 
-def _shares(path: str | Path, every: int, stride: int, targets: np.ndarray | None, workers: int) -> list[np.ndarray]:
-    """`_share` of every worker, each a process that decodes for itself: cheaper than handing pictures round."""
-    with tempfile.TemporaryDirectory() as folder:
-        job = {'path': str(path), 'every': every, 'stride': stride, 'workers': workers}
-        Path(folder, 'job.json').write_text(json.dumps(job))
-        np.save(f'{folder}/targets.npy', np.zeros(0) if targets is None else targets)
-        processes = [start_worker('dfjax.evaluation.swap', folder, str(n)) for n in range(workers)]
-        try:
-            codes = [process.wait() for process in processes]
-        finally:
-            for process in processes:
-                process.kill()
-                process.wait()
-        for text in filter(Path.exists, (Path(folder, f'{n}.txt') for n in range(workers))):
-            raise InputError(text.read_text())
-        if any(codes):
-            raise ended()
-        return [np.load(f'{folder}/{n}.npy', allow_pickle=False) for n in range(workers)]
+@contextmanager
+def _asker(workers: int | None) -> Iterator[tuple[Callable[[dict, list[np.ndarray]], Future], int]]:
+    """Yields a function whose future is the row of a frame, see `look`, and how many may wait.
+
+    By processes, for dlib holds Python's lock while it fits landmarks and describes; by this one if one will do.
+    """
+    if workers == 1:
+        models = load_models()
+
+        def here(job: dict, arrays: list[np.ndarray]) -> Future:
+            future: Future = Future()
+            future.set_result(_row(*look(models, job, arrays)))
+            return future
+
+        yield here, 0
+        return
+    with Workers('dfjax.evaluation.worker', count=workers, bytes_each=BYTES_EACH) as pool:
+        yield lambda job, arrays: pool.ask(job, arrays, _row), 2 * pool.count
 
 
-def _serve(folder: str, share: str) -> None:
-    """A worker process: `_share` of the job in `folder`, written there; or a line that says what the user can mend."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    job = json.loads(Path(folder, 'job.json').read_text())
-    targets = np.load(f'{folder}/targets.npy', allow_pickle=False)
-    try:
-        table = _share(**job, targets=targets if len(targets) else None, share=int(share))
-    except InputError as error:
-        Path(folder, f'{share}.txt').write_text(str(error))
-    else:
-        np.save(f'{folder}/{share}.npy', table)
+def look(models: tuple, job: dict, arrays: list[np.ndarray]) -> tuple[float, list[np.ndarray]]:
+    """What the models see in one frame.
+
+    Args:
+        models: of `load_models`.
+        job: 'box' of a face that is known, or None; 'describe': whether to describe it.
+        arrays: the frame uint8 [H, W, 3], and, where one face is meant, its landmarks [68, 2] in another video.
+
+    Returns:
+        The face's detail, and its landmarks [68, 2] and descriptor [128]; NaN where there is none.
+    """
+    detect, landmark, describe = models
+    rgb, target = arrays[0], arrays[1] if len(arrays) > 1 else None
+    points, descriptor, detail = np.full((68, 2), np.nan), np.full(128, np.nan), math.nan
+    box = job['box'] or choose_box([box for box, _ in detect(rgb)], target)
+    if box is not None:
+        points = landmark(rgb, box)
+        detail = face_detail(rgb, points)
+        if job['describe']:
+            descriptor = describe(rgb, points)
+    return detail, [points, descriptor]
 
 
-def _share(
-    path: str | Path, every: int, stride: int, targets: np.ndarray | None, share: int, workers: int
-) -> np.ndarray:
-    """One worker's frames, every `workers`-th: rows [n] of 'index' and the fields of `Measured`."""
-    cv2.setNumThreads(1)
-    detect, landmark, describe = load_models()
-    known, rows = _known_boxes(path), []
-    for n, (_, _, rgb, name) in enumerate(iter_frames(path)):
-        row, aside = divmod(n, stride)
-        if aside or row % workers != share:
-            continue
-        points, descriptor, detail = np.full((68, 2), np.nan), np.full(128, np.nan), math.nan
-        target = targets[row] if targets is not None and row < len(targets) else None
-        box = known.get(name) or choose_box([box for box, _ in detect(rgb)], target)
-        if box is not None:
-            points = landmark(rgb, box)
-            detail = face_detail(rgb, points)
-            if row % every == 0:
-                descriptor = describe(rgb, points)
-        rows.append((row, points, descriptor, detail))
-    kinds = [('index', int), ('landmarks', np.float32, (68, 2)), ('descriptors', np.float32, 128), ('detail', float)]
-    return np.array(rows, kinds)
+def _row(detail: float, arrays: list[np.ndarray]) -> tuple:
+    return *arrays, detail
 
 
 def _known_boxes(path: str | Path) -> dict[str, tuple]:
@@ -294,7 +290,3 @@ def load_models() -> tuple[Callable, Callable, Callable]:
         return np.array([(p.x, p.y) for p in predictor(rgb, rect).parts()], np.float32)
 
     return load_detector('dlib'), landmark, load_descriptor()
-
-
-if __name__ == '__main__':
-    _serve(*sys.argv[1:])

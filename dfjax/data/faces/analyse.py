@@ -175,7 +175,7 @@ class _Analyser:
         for chunk in self._chunks(frames):
             waiting.append((chunk, self.pool.search([frame.rgb for frame in chunk])))
             # One chunk more than workers, so that none waits and few frames are held.
-            if len(waiting) > self.pool.workers:
+            if len(waiting) > self.pool.count:
                 self._collect(*waiting.popleft())
         for chunk, future in waiting:
             self._collect(chunk, future)

@@ -1,51 +1,39 @@
-"""One worker process of `pool.Pool`: requests on standard input, a line of JSON for each on standard output.
+"""A worker of `workers.Pool`: searches frames, or describes a face.
 
-A request is a line of JSON, {"shape": [N, H, W, 3], "landmarks": [[x, y], ...] or null}, and that many bytes of RGB.
-Without landmarks the frames are searched; with them the one frame's face is described. dlib's Python functions hold
-the interpreter's lock, so threads do not help; a process of its own, which never imports JAX, does. The process ends
-when its input does, also when its parent is killed.
+dlib's Python functions hold the interpreter's lock, so threads do not help; a process of its own, which never imports
+JAX, does.
 """
 
-import json
-import os
-import signal
 import sys
 
 import numpy as np
 
 from dfjax.data.faces.detect import load_detector
-from dfjax.data.faces.face import numbers
 from dfjax.data.faces.identity import load_descriptor
 from dfjax.data.faces.landmarks import load_landmarker
 from dfjax.data.faces.search import Search
+from dfjax.data.processes import serve
 
 
-def serve(kind: str, model: str | None, thorough: bool) -> None:
-    """Answers requests until the input ends."""
+def main(kind: str, model: str, thorough: str) -> None:
+    """Answers 'search' (of frames) and 'describe' (of a frame and landmarks [68, 2]), see `workers.Pool`."""
     import cv2
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     cv2.setNumThreads(1)
-    requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), 'w', encoding='utf-8')
-    os.dup2(2, 1)  # whatever a library prints must not get between the answers
-    search = Search(load_detector(kind, model), load_landmarker(), thorough)
+    search = Search(load_detector(kind, model or None), load_landmarker(), thorough == 'thorough')
     describe = None
-    while line := requests.readline():
-        request = json.loads(line)
-        shape = request['shape']
-        frames = np.frombuffer(requests.read(int(np.prod(shape))), np.uint8).reshape(shape)
-        if request['landmarks'] is not None:
+
+    def answer(what: str, arrays: list[np.ndarray]) -> tuple[list | None, list[np.ndarray]]:
+        nonlocal describe
+        if what == 'describe':
             describe = describe or load_descriptor()
-            answer = numbers(describe(frames[0], np.array(request['landmarks'])))
-        else:
-            answer = [[_row(face) for face in faces] for faces in search.run(list(frames))]
-        answers.write(json.dumps(answer) + '\n')
-        answers.flush()
+            return None, [describe(*arrays)]
+        found = search.run(arrays)
+        rows = [[[face.box, face.score, face.sharpness] for face in faces] for faces in found]
+        return rows, [face.landmarks for faces in found for face in faces]
 
-
-def _row(face) -> dict:
-    return vars(face) | {'landmarks': numbers(face.landmarks)}
+    serve(answer)
 
 
 if __name__ == '__main__':
-    serve(sys.argv[1], sys.argv[2] or None, sys.argv[3] == 'thorough')
+    main(*sys.argv[1:])

@@ -1,15 +1,12 @@
 """Heads to pictures: colour, face mask and landmarks; and the exact truth of a face swap."""
 
-import json
-import subprocess
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import cv2
 import numpy as np
 
-from dfjax.data.processes import cores, ended, start_worker
+from dfjax.data.processes import Workers, cores
 from dfjax.data.render import features, scene
 from dfjax.data.render.hair import hair_colour
 from dfjax.data.render.head import Head, Moment, face_region, head, moment
@@ -79,31 +76,18 @@ def draw(who: Params, how: Params, n: int, size: int, skin: int) -> tuple[Array,
 
 
 def _by_processes(workers: int, who: Params, how: Params, size: int, skin: int, out: Rendered) -> None:
-    """Fills `out`, every worker its share of the pictures. Threads would wait for Python's lock most of the time."""
-    pipes = {'stdin': subprocess.PIPE, 'stdout': subprocess.PIPE}
-    processes = [start_worker('dfjax.data.render.worker', **pipes) for _ in range(workers)]
+    """Fills `out`, picture by picture. Threads would wait for Python's lock most of the time."""
+    with Workers('dfjax.data.render.worker', count=workers) as pool:
+        waiting = []
+        for n in range(len(out.image)):
+            job = {name: {k: float(v[n]) for k, v in part.items()} for name, part in (('who', who), ('how', how))}
+            waiting.append(pool.ask(job | {'size': size, 'skin': skin}, (), partial(_put, out, n)))
+        for future in waiting:
+            future.result()
 
-    def share(k: int) -> None:
-        rows, process = slice(k, None, workers), processes[k]
-        job = {'size': size, 'skin': skin}
-        job |= {name: {p: v[rows].tolist() for p, v in t.items()} for name, t in (('who', who), ('how', how))}
-        try:
-            process.stdin.write(json.dumps(job).encode() + b'\n')
-            process.stdin.flush()
-        except BrokenPipeError:
-            raise ended() from None
-        for arrays in zip(*(a[rows] for a in (out.image, out.mask, out.landmarks, out.parts))):
-            for array in arrays:
-                if process.stdout.readinto(memoryview(array).cast('B')) < array.nbytes:
-                    raise ended()
 
-    try:
-        with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(share, range(workers)))
-    finally:
-        for process in processes:
-            process.kill()
-            process.communicate()
+def _put(out: Rendered, n: int, _: None, arrays: list[Array]) -> None:
+    out.image[n], out.mask[n], out.landmarks[n], out.parts[n] = arrays
 
 
 def truth(

@@ -1,25 +1,22 @@
-"""One worker process of `render.render`: a line of JSON in, arrays of bytes out, picture by picture."""
-
-import json
-import signal
-import sys
+"""A worker of `render.render`: draws one picture a request."""
 
 import cv2
 import numpy as np
 
+from dfjax.data.processes import serve
 from dfjax.data.render.render import draw
 
 
-def serve() -> None:
-    """Draws the job of the first line of the input: 'who' and 'how', lists by name, 'size' and 'skin'."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+def main() -> None:
+    """Draws pictures: the value is {'who', 'how': numbers by name, 'size', 'skin'}, the arrays are those of `draw`."""
     cv2.setNumThreads(1)
-    job = json.loads(sys.stdin.readline())
-    for n in range(len(next(iter(job['how'].values())))):
-        for array in draw(job['who'], job['how'], n, job['size'], job['skin']):
-            sys.stdout.buffer.write(np.ascontiguousarray(array).data)
-    sys.stdout.buffer.flush()
+
+    def answer(job: dict, arrays: list[np.ndarray]) -> tuple[None, tuple[np.ndarray, ...]]:
+        who, how = ({name: [number] for name, number in job[part].items()} for part in ('who', 'how'))
+        return None, draw(who, how, 0, job['size'], job['skin'])
+
+    serve(answer)
 
 
 if __name__ == '__main__':
-    serve()
+    main()
