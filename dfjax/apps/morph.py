@@ -92,13 +92,13 @@ def morph(
     places += places[:1] if loop else []
     walk = codes.path(places, frames, path, easing)
     made = nets.decode(walk[:-1] if loop else walk)
-    shown = [cv2.resize(frame, (size, size), interpolation=cv2.INTER_CUBIC) for frame in made]
+    shown = (cv2.resize(frame, (size, size), interpolation=cv2.INTER_CUBIC) for frame in made)
     with signed_path(
         out, 'transition between pictures by a trained model', force=force, details={'system': run.cfg.system}
     ) as part:
         write_animation(part, shown, fps)
     lengths = {kind: codes.path_length(nets, places, kind) for kind in PATHS}
-    return {'out': str(out), 'stops': len(places) - loop, 'frames': len(shown), 'path_length': lengths}
+    return {'out': str(out), 'stops': len(places) - loop, 'frames': len(made), 'path_length': lengths}
 
 
 def stop_codes(run, nets, stops: Sequence[str], face_type: str | None) -> list:

@@ -1,6 +1,7 @@
 """Moving pictures without sound: GIF with a palette of its own, WebP, or H.264, by the name."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,13 +14,17 @@ from dfjax.errors import WriteError
 ANIMATION_SUFFIXES = ('.gif', '.webp', *WRITTEN_SUFFIXES)
 
 
-def write_animation(path: Path | str, frames: Sequence[np.ndarray], fps: int = 25, force: bool = False) -> None:
+def write_animation(path: Path | str, frames: Iterable[np.ndarray], fps: int = 25, force: bool = False) -> None:
     """Writes uint8 RGB frames, all [H, W, 3], whole or not at all; GIF and WebP play for ever.
+
+    Frames are taken one by one. A GIF's palette is that of all of them, so that they wait until the last is seen.
 
     Raises:
         WriteError: another suffix, or as `atomic_path`.
     """
-    path, (height, width) = Path(path), frames[0].shape[:2]
+    path, frames = Path(path), iter(frames)
+    first = next(frames)
+    (height, width), frames = first.shape[:2], itertools.chain([first], frames)
     if path.suffix.lower() in WRITTEN_SUFFIXES:
         with VideoWriter(path, fps, (width, height), force=force) as writer:
             for frame in frames:
@@ -41,7 +46,7 @@ def write_animation(path: Path | str, frames: Sequence[np.ndarray], fps: int = 2
         output.mux(stream.encode(None))
 
 
-def _with_palette(pictures, width: int, height: int, fps: int) -> list:
+def _with_palette(pictures: Iterable, width: int, height: int, fps: int) -> Iterator:
     """The pictures in the 256 colours that suit them all best."""
     import av
 
@@ -57,4 +62,5 @@ def _with_palette(pictures, width: int, height: int, fps: int) -> list:
         picture.pts, picture.time_base = count - 1, Fraction(1, fps)
         source.push(picture)
     source.push(None)
-    return [sink.pull() for _ in range(count)]
+    for _ in range(count):
+        yield sink.pull()
