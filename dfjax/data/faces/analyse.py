@@ -22,10 +22,10 @@ from dfjax.data.faces.workers import Pool
 from dfjax.errors import InputError
 from dfjax.interrupts import check, deferred
 
-CHUNK, CHUNK_BYTES = 16, 64 << 20  # consecutive frames that one worker gets, and bytes; fewer of large frames
+CHUNK, CHUNK_BYTES = 16, 64 << 20  # most consecutive frames, and most bytes, that a worker gets at once
 LONGEST = 1920  # px; larger frames are searched scaled down to it
-DESCRIBE_EVERY = 30  # frames of a track; a descriptor costs as much as searching four frames
-CUT = 30  # mean change of grey levels, at 32 px, from one frame to the next that only a cut makes
+DESCRIBE_EVERY = 30  # frames between the descriptors of a track; one costs as much as searching four frames
+CUT = 30  # grey levels, mean change from frame to frame at 32 px; only a cut makes so much
 
 
 @dataclass(frozen=True)

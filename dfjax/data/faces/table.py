@@ -40,7 +40,7 @@ class Faces(Sequence):
         self._room, self._count = np.empty(0, ROW), 0
         self.sources: list[str] = []
         self.descriptors: list[np.ndarray] = []
-        self._numbers: dict[str | bytes, int] = {}  # of sources by name and of descriptors by their bytes
+        self._numbers: dict[str | bytes, int] = {}  # row of a source by its name, of a descriptor by its bytes
         self._places: dict[str, tuple[np.ndarray, np.ndarray]] | None = None
         for face in faces:
             self.add(face)
@@ -52,7 +52,7 @@ class Faces(Sequence):
     def add(self, face: Face) -> None:
         """Appends a face."""
         if self._count == len(self._room):
-            room = np.empty(self._count + self._count // 8 + 64, ROW)  # grows by little: both are held for a moment
+            room = np.empty(self._count + self._count // 8 + 64, ROW)  # an eighth more: old and new are held at once
             room[: self._count] = self._room
             self._room = room
         self._room[self._count] = (

@@ -32,7 +32,7 @@ def decode_image(data: bytes, name) -> np.ndarray:
     """What `read_image` makes of a file's bytes; `name` is for its errors."""
     import cv2
 
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # of a bad file we say more ourselves
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # our own line about a bad file says more
     if not data:
         raise ReadError(name, 'the file is empty')
     try:
