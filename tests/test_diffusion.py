@@ -100,6 +100,17 @@ def test_the_second_order_is_nearer_than_the_first(noise):
     assert off['dpm++'] < 0.2 * off['ddim']
 
 
+@pytest.mark.parametrize('solver', samplers.SOLVERS)
+def test_steps_in_one_program_are_the_same(solver, noise, monkeypatch):
+    table, steps, told = diffusion.alpha_bar('cosine', 100), samplers.times(100, 8), []
+    arguments = closed_form(table), noise[:2], table, steps, solver, jax.random.key(3), lambda *n: told.append(n)
+    apart = samplers.sample(*arguments)
+    assert told == [(n + 1, 8) for n in range(8)]
+    monkeypatch.setattr('dfjax.ops.backend.loops_are_fast', lambda: True)
+    np.testing.assert_allclose(samplers.sample(*arguments), apart, atol=1e-5)
+    assert told[8:] == [(8, 8)]
+
+
 def test_inpainting_keeps_what_is_known(noise):
     table = diffusion.alpha_bar('cosine', 1000)
     known = jnp.full(noise.shape, 0.5)

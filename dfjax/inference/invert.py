@@ -11,6 +11,7 @@ from dfjax.inference.latents import GROUP, in_groups
 from dfjax.inference.run import Run
 from dfjax.inference.sample import draw_noise
 from dfjax.losses.latent import texture_distance
+from dfjax.ops import backend
 from dfjax.ops.image import to_float, to_uint8
 
 TRIES = 256  # random styles, of which the best is where the search begins
@@ -32,7 +33,6 @@ def invert(run: Run, pictures: np.ndarray, steps: int = 200, seed: int = 0) -> t
     shown = in_groups(lambda w: jax.jit(decode)(params, w), tried)  # [TRIES, S, S, 3]
     optimizer = optax.adam(optax.cosine_decay_schedule(RATE, steps))
 
-    @jax.jit
     def update(params: dict, w: jax.Array, opt: tuple, target: jax.Array) -> tuple:
         def loss(w: jax.Array) -> jax.Array:
             made = decode(params, w)
@@ -42,14 +42,21 @@ def invert(run: Run, pictures: np.ndarray, steps: int = 200, seed: int = 0) -> t
         updates, opt = optimizer.update(jax.grad(loss)(w), opt)
         return optax.apply_updates(w, updates), opt
 
+    one = jax.jit(update)
+    all_steps = jax.jit(lambda p, w, opt, x: jax.lax.fori_loop(0, steps, lambda _, c: update(p, *c, x), (w, opt))[0])
+
+    def search(w: jax.Array, target: np.ndarray) -> jax.Array:
+        opt = optimizer.init(w)
+        if backend.loops_are_fast():
+            return all_steps(params, w, opt, target)
+        for _ in range(steps):
+            w, opt = one(params, w, opt, target)
+        return w
+
     found = []
     for start in range(0, len(pictures), GROUP):
         target = to_float(pictures[start : start + GROUP])
         far = ((target[:, None] - shown[None]) ** 2).mean((2, 3, 4))  # [n, TRIES]
-        w = jnp.asarray(tried[far.argmin(1)])
-        opt = optimizer.init(w)
-        for _ in range(steps):
-            w, opt = update(params, w, opt, target)
-        found.append(np.asarray(w))
+        found.append(np.asarray(search(jnp.asarray(tried[far.argmin(1)]), target)))
     styles = np.concatenate(found)
     return styles, to_uint8(in_groups(lambda w: jax.jit(decode)(params, w), styles))

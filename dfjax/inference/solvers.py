@@ -3,11 +3,12 @@
     x = sample(denoise, noise, alpha_bar, times(1000, 20), 'dpm++')
 
 `denoise(x, t)` is E[x0 | x at time t]: a trained net (`systems.diffusion.denoiser`), or a closed form; `t` is an
-integer time of the table (`losses.diffusion.alpha_bar`). Steps are dispatched one by one: on a CPU, XLA runs
-convolutions inside a loop of its own many times slower.
+integer time of the table (`losses.diffusion.alpha_bar`). On an accelerator all steps are one program; on a CPU, where
+XLA runs convolutions inside a loop many times slower, each is dispatched by itself.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,7 @@ import numpy as np
 
 from dfjax.errors import InputError
 from dfjax.inference.choices import SOLVERS
+from dfjax.ops import backend
 
 
 def times(total: int, steps: int, begin: float = 1.0) -> list[int]:
@@ -51,7 +53,42 @@ def sample(
             (Lu et al. 2022, algorithm 2: second order, multistep). Its step to the last time is of first order: log SNR
             grows most there, too far for a line.
         key: of the noise that 'ddpm' adds.
-        progress: called with the steps done and their number.
+        progress: called with the steps done and their number; on an accelerator at the end only.
+
+    Raises:
+        InputError: if there is no such solver.
+    """
+    table = coefficients(solver, alpha_bar, steps)
+
+    def follow(carry: tuple, row: tuple) -> tuple:
+        x, before = carry
+        n, t, (of_x, of_guess, of_before, of_noise) = row
+        guess = denoise(x, t)
+        x = of_x * x + of_guess * guess
+        if solver == 'dpm++':
+            x += of_before * before
+        if solver == 'ddpm':
+            x += of_noise * jax.random.normal(jax.random.fold_in(key, n), x.shape, jnp.float32)
+        return (x, guess), None
+
+    carry, rows = (x, jnp.zeros_like(x)), (np.arange(len(steps)), np.int32(steps), tuple(table.T))
+    if backend.loops_are_fast():
+        carry, _ = jax.lax.scan(follow, carry, rows)
+        if progress:
+            progress(len(steps), len(steps))
+        return carry[0]
+    for n, t in enumerate(steps):
+        carry, _ = follow(carry, (n, t, tuple(map(float, table[n]))))
+        if progress:
+            progress(n + 1, len(steps))
+    return carry[0]
+
+
+def coefficients(solver: str, alpha_bar: np.ndarray, steps: Sequence[int]) -> np.ndarray:
+    """Every step of a solver as a sum: of x, of the guess, of the guess of the step before, and of noise.
+
+    Returns:
+        float32 [len(steps), 4], the factors of these four; the last step is the guess itself.
 
     Raises:
         InputError: if there is no such solver.
@@ -59,42 +96,23 @@ def sample(
     if solver not in SOLVERS:
         raise InputError(f'solver {solver!r}: choose one of {", ".join(SOLVERS)}')
     a, s = np.sqrt(alpha_bar), np.sqrt(1 - alpha_bar)
-    before = None  # the guess of the step before, and its time
-    for n, t in enumerate(steps):
-        guess = denoise(x, t)
-        if n + 1 == len(steps):
-            x = guess
-        elif solver == 'ddpm':
-            x = _ancestral(x, guess, alpha_bar, t, steps[n + 1], jax.random.fold_in(key, n))
-        else:
-            line = solver == 'dpm++' and before is not None and n + 2 < len(steps)
-            held = _ahead(guess, t, *before, steps[n + 1], a, s) if line else guess
-            x = _first_order(x, held, a, s, t, steps[n + 1])
-        before = guess, t
-        if progress:
-            progress(n + 1, len(steps))
-    return x
-
-
-def _first_order(x: jax.Array, guess: jax.Array, a: np.ndarray, s: np.ndarray, t: int, to: int) -> jax.Array:
-    """From t to `to` as if the guess held all the way (DDIM, and DPM-Solver++ of order one)."""
-    return float(s[to] / s[t]) * x + float(a[to] - a[t] * s[to] / s[t]) * guess
-
-
-def _ahead(guess: jax.Array, t: int, old: jax.Array, then: int, to: int, a: np.ndarray, s: np.ndarray) -> jax.Array:
-    """The guess for the middle of the step from t to `to`, by the line through the one at `then`, in log SNR."""
-    rate = np.log(a) - np.log(s)
-    half = float((rate[to] - rate[t]) / (rate[t] - rate[then]) / 2)
-    return (1 + half) * guess - half * old
-
-
-def _ancestral(x: jax.Array, guess: jax.Array, table: np.ndarray, t: int, to: int, key: jax.Array) -> jax.Array:
-    """A draw of q(x at `to` | x at t, x0 = guess)."""
-    alpha = table[t] / table[to]
-    mean = float(np.sqrt(table[to]) * (1 - alpha) / (1 - table[t])) * guess
-    mean += float(np.sqrt(alpha) * (1 - table[to]) / (1 - table[t])) * x
-    variance = (1 - alpha) * (1 - table[to]) / (1 - table[t])
-    return mean + float(np.sqrt(variance)) * jax.random.normal(key, x.shape, jnp.float32)
+    rate = np.log(a) - np.log(s)  # half the log of the signal-to-noise ratio
+    rows = []
+    for n, (t, to) in enumerate(pairwise(steps)):
+        if solver == 'ddpm':  # a draw of q(x at `to` | x at t, x0 = guess)
+            alpha = alpha_bar[t] / alpha_bar[to]
+            of_x = np.sqrt(alpha) * (1 - alpha_bar[to]) / (1 - alpha_bar[t])
+            of_guess = np.sqrt(alpha_bar[to]) * (1 - alpha) / (1 - alpha_bar[t])
+            variance = (1 - alpha) * (1 - alpha_bar[to]) / (1 - alpha_bar[t])
+            rows.append((of_x, of_guess, 0, np.sqrt(variance)))
+            continue
+        # As if the guess held all the way; of the second order it is the one for the middle of the step, by the line
+        # through the guess before, in `rate`.
+        held, ahead = a[to] - a[t] * s[to] / s[t], 0.0
+        if solver == 'dpm++' and 0 < n < len(steps) - 2:
+            ahead = (rate[to] - rate[t]) / (rate[t] - rate[steps[n - 1]]) / 2
+        rows.append((s[to] / s[t], held * (1 + ahead), -held * ahead, 0))
+    return np.float32([*rows, (0, 1, 0, 0)])
 
 
 def noised(pictures: jax.Array, alpha_bar: np.ndarray, t: int, key: jax.Array) -> jax.Array:
