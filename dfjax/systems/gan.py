@@ -129,7 +129,8 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     def make(p: dict, noise: jax.Array) -> tuple[jax.Array, dict]:
         variables = {'params': p, 'batch_stats': stats.get('generator', {})}
         made, changed = net['generator'].module.apply(variables, noise, train=True, mutable=['batch_stats'])
-        return made, {'generator': changed['batch_stats']} if changed else {}
+        averages = changed.get('batch_stats')
+        return made, {'generator': averages} if averages else {}
 
     def judge(p: dict, x: jax.Array) -> jax.Array:
         return net['discriminator'].module.apply({'params': p}, x, mutable=['batch_stats'])[0]
