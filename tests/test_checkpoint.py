@@ -13,11 +13,14 @@ import numpy as np
 import pytest
 import toy_run
 import toy_system as toy
+from tensorboardX import event_file_writer
 
 from dfjax.config import build
 from dfjax.errors import InputError
+from dfjax.systems.state import State
 from dfjax.training import checkpoint, loop, report, workdir
-from dfjax.training.checkpoint import Checkpoints, load_params
+from dfjax.training.checkpoint import Checkpoints
+from dfjax.training.restore import load_params
 from dfjax.training.workdir import read_config
 
 
@@ -227,7 +230,7 @@ def test_a_disk_that_fills_up_in_the_report_is_one_line_that_says_what_to_do(wha
     done = []
     places = {
         'row': (report.Report, 'row'),
-        'event': (report.event_file_writer.EventsWriter, 'write_event'),
+        'event': (event_file_writer.EventsWriter, 'write_event'),
     }
     monkeypatch.setattr(*places[what], full)
     with pytest.raises(InputError, match=f'^{tmp_path}.*the disk is full; free some space and run the same command'):
@@ -254,12 +257,12 @@ def test_a_state_of_many_kinds_comes_back(tmp_path):
 
     params = {'net': {'a': jnp.ones(3), 'b': jnp.ones(2, jnp.bfloat16)}}
     aux = {'empty': {}, 'none': None, 'pair': (jnp.ones(2), ()), 'key': jax.random.key(4)}
-    state = checkpoint.State(jnp.int32(7), params, {'net': toy.optimizer(toy.default_config()).init(params)}, {}, aux)
+    state = State(jnp.int32(7), params, {'net': toy.optimizer(toy.default_config()).init(params)}, {}, aux)
     shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state)
     with Checkpoints(tmp_path) as checkpoints:
         checkpoints.save(7, state, 1.0, {'next': 5})
     with Checkpoints(tmp_path) as checkpoints:
-        again, position = checkpoints.restore(shapes)
+        again, position = checkpoints.restore(shapes.replace(horizon=state.horizon))
     assert position == {'next': 5}
     again = again.replace(horizon=state.horizon)  # never saved: the loop sets it
     assert jax.tree.structure(again) == jax.tree.structure(state)

@@ -1,5 +1,6 @@
 """Several devices and several processes give the numbers of one."""
 
+import json
 import signal
 import socket
 import time
@@ -42,33 +43,72 @@ def test_eight_devices_give_the_numbers_of_one(one, tmp_path):
         close(toy_run.ended(tmp_path / way), one)
 
 
-def test_two_processes_give_the_numbers_of_one_also_when_one_is_told_to_stop(one, tmp_path):
-    """First each with one device, until the second is terminated; then each with two, the other way, to the end."""
+def start_two(folder, way, *words, of_second=(), devices=1):
+    """Two processes that train in one folder."""
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        address = f'127.0.0.1:{free.getsockname()[1]}'
+    words = (f'{folder}={way}', '--steps', 40, *words, '--join', address, 2)
+    return [toy_run.start(*(of_second if i else ()), *words, i, devices=devices) for i in (0, 1)]
 
-    def start(way, devices, *words):
-        with socket.socket() as free:
-            free.bind(('127.0.0.1', 0))
-            address = f'127.0.0.1:{free.getsockname()[1]}'
-        words = (f'{tmp_path / "w"}={way}', '--steps', 40, *words, '--join', address, 2)
-        return [toy_run.start(*words, process, devices=devices) for process in (0, 1)]
 
-    processes = start('jit-streamed', 1, '--pace', 0.3)
-    metrics = tmp_path / 'w' / 'metrics.jsonl'
+def wait_for_rows(folder, count, processes):
+    metrics = folder / 'metrics.jsonl'
+    while all(p.poll() is None for p in processes):
+        if metrics.exists() and len(metrics.read_text().splitlines()) >= count:
+            return
+        time.sleep(0.02)
+
+
+def test_two_processes_with_streamed_data_are_stopped_killed_and_resumed_as_one(one, tmp_path):
+    """Terminated by a signal to the second, then killed, then to the end with two devices each, the other way."""
+    folder = tmp_path / 'w'
+    processes = start_two(folder, 'jit-streamed', '--pace', 0.1)
     try:
-        while not (metrics.exists() and metrics.read_text()) and all(p.poll() is None for p in processes):
-            time.sleep(0.05)
+        wait_for_rows(folder, 1, processes)
         processes[1].send_signal(signal.SIGTERM)
         ends = [end(process) for process in processes]
-        assert [code for code, _ in ends] == [0, 143], ends
+        assert [code for code, _ in ends] == [143, 143], ends
         assert 'stopped at step' in ends[0][1]
-        processes = start('pmap-streamed', 2)
+        processes = start_two(folder, 'jit-streamed', '--pace', 0.1)
+        wait_for_rows(folder, 2, processes)
+        for process in processes:
+            process.kill()
+        assert [end(process)[0] for process in processes] == [-9, -9]
+        processes = start_two(folder, 'pmap-streamed', devices=2)
         ends = [end(process) for process in processes]
         assert [code for code, _ in ends] == [0, 0], ends
     finally:
         for process in processes:
             process.kill()
     assert 'going on from step' in ends[0][1]
-    close(toy_run.ended(tmp_path / 'w'), one)
+    close(toy_run.ended(folder), one)
+    steps = [json.loads(line)['step'] for line in (folder / 'metrics.jsonl').read_text().splitlines()]
+    assert steps == sorted(set(steps))
+
+
+@pytest.mark.parametrize(
+    ('fault', 'line', 'kept'),
+    [('--full', 'a checkpoint cannot be written: the disk is full', 10), ('--unreadable', 'picture.png: cannot', 10)],
+)
+def test_what_fails_in_one_process_ends_all_with_one_line(fault, line, kept, tmp_path):
+    processes = start_two(tmp_path / 'w', 'jit-streamed', of_second=[fault])
+    try:
+        ends = [end(process, 100) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [code for code, _ in ends] == [2, 2], ends
+    assert all(line in said and 'Traceback' not in said for _, said in ends), ends
+    assert {p.name for p in (tmp_path / 'w' / 'checkpoints').iterdir()} == {str(kept)}
+
+
+def test_a_folder_that_the_first_cannot_make_is_one_line_in_all(tmp_path):
+    (tmp_path / 'file').write_text('')
+    processes = start_two(tmp_path / 'file' / 'w', 'jit-streamed')
+    ends = [end(process, 100) for process in processes]
+    assert [code for code, _ in ends] == [2, 2], ends
+    assert all('file/w: cannot be written' in said for _, said in ends), ends
 
 
 def test_a_batch_that_does_not_split_is_one_line(tmp_path, monkeypatch):

@@ -20,8 +20,8 @@ from dfjax.config import build
 from dfjax.errors import InputError
 from dfjax.systems.state import State
 from dfjax.training import loop, parallel
-from dfjax.training.checkpoint import load_params
 from dfjax.training.report import sheet
+from dfjax.training.restore import load_params
 from dfjax.training.workdir import read_config
 
 
@@ -90,7 +90,7 @@ def test_the_newest_two_and_the_best_are_kept_also_by_a_run_that_goes_on(tmp_pat
     assert steps_kept(tmp_path) == {20, 30}
     path = tmp_path / 'checkpoints' / '20' / 'metrics' / 'metrics'
     (tmp_path / 'checkpoints' / '20' / 'seal.json').unlink()
-    path.write_text(json.dumps({'loss': -1.0}))  # the best there will ever be
+    path.write_text(json.dumps({'total': -1.0}))  # the best there will ever be
     train(tmp_path, steps=60)
     assert steps_kept(tmp_path) == {20, 50, 60}
     assert int(state.step) == 30

@@ -8,7 +8,9 @@ import os
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -36,11 +38,18 @@ def ended(folder: Path) -> list[np.ndarray]:
         return [file[f'arr_{i}'] for i in range(len(file.files))]
 
 
+def fills_up(data: object, path: object) -> SimpleNamespace:
+    """In place of `shutil.disk_usage`: nothing is free once ten batches are read."""
+    return SimpleNamespace(free=10**9 if data.position <= 10 else 0)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument('runs', nargs='+')
     parser.add_argument('--steps', type=int)
     parser.add_argument('--pace', type=float, default=0, help='seconds to wait before each dispatch')
+    parser.add_argument('--full', action='store_true', help='this process finds the disk full after step 10')
+    parser.add_argument('--unreadable', action='store_true', help='this process cannot read its data after step 10')
     parser.add_argument('--join', nargs=3, help='coordinator, processes, process')
     args = parser.parse_args()
     if args.join:
@@ -51,7 +60,8 @@ def main() -> None:
     import toy_system as toy
 
     from dfjax.config import build
-    from dfjax.training import loop, parallel
+    from dfjax.errors import InputError
+    from dfjax.training import checkpoint, loop, parallel
 
     advance = parallel.Devices.advance
     parallel.Devices.advance = lambda self, *words: time.sleep(args.pace) or advance(self, *words)
@@ -59,9 +69,17 @@ def main() -> None:
         folder, way = word.rsplit('=', 1)
         cfg = build(toy.default_config(), {'steps': args.steps, 'parallel': way.split('-')[0]})
         streamed = toy.Stream(cfg, jax.process_index(), jax.process_count())
-        with toy.installed():
-            data = streamed if 'streamed' in way else toy.resident(cfg)
-            state = loop.train(cfg, folder, data=data, progress=False)
+        data = streamed if 'streamed' in way else toy.resident(cfg)
+        if args.full:
+            checkpoint.shutil.disk_usage = partial(fills_up, streamed)
+        if args.unreadable:
+            streamed.last = 10
+        try:
+            with toy.installed():
+                state = loop.train(cfg, folder, data=data, progress=False)
+        except InputError as error:
+            print(error, file=sys.stderr, flush=True)
+            os._exit(2)  # as `train.main`: the way out in order waits for the others
         if jax.process_index() == 0 and int(state.step.addressable_data(0)) == args.steps:
             np.savez(Path(folder) / 'end.npz', *leaves(state))
 

@@ -1,6 +1,7 @@
 """A system and data small enough to train in milliseconds, for the tests of the loop. It is not a test."""
 
 import contextlib
+import math
 import sys
 from collections.abc import Iterator
 
@@ -12,10 +13,12 @@ from ml_collections import ConfigDict
 
 from dfjax import systems
 from dfjax.data.batches import Resident, example_keys
+from dfjax.errors import InputError
 from dfjax.ops.devices import mean_over_devices
 from dfjax.systems.state import State, common_config
 
 BATCH = 'faces_ab'
+FIGURE = ('total', 'min')
 FEATURES = 12
 
 
@@ -87,9 +90,11 @@ class Stream:
     def __init__(self, cfg: ConfigDict, process: int = 0, processes: int = 1):
         self.cfg, self.process, self.processes = cfg, process, processes
         self.whole = Resident({'a': {'image': rows()}}, cfg.seed, cfg.batch_size)
-        self.position = 0
+        self.position, self.last = 0, math.inf
 
     def feed(self, steps: int) -> dict:
+        if self.position > self.last:
+            raise InputError('picture.png: cannot be read')
         batches = []
         for _ in range(steps):
             arrays = jax.tree.map(jnp.asarray, self.whole.feed(1))
@@ -97,6 +102,12 @@ class Stream:
             batches.append(self.whole.sample(arrays, step, 0, self.process, self.processes)['a']['image'])
             self.position += 1
         return {'a': {'image': np.stack(batches)}}
+
+    def first(self) -> dict:
+        before, self.position = self.position, 0
+        feed = self.feed(1)
+        self.position = before
+        return feed
 
     def sample(self, feed: dict, step: jax.Array, i: jax.Array, part: int = 0, parts: int = 1) -> dict:
         size = self.cfg.batch_size // parts

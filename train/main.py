@@ -17,7 +17,8 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser('python -m train.main', description=__doc__, allow_abbrev=False)
     made.formatter_class = argparse.RawDescriptionHelpFormatter
     made.add_argument('--config', required=True, metavar='FILE.py[:VARIANT]', help='configs/faceswap.py:laptop')
-    made.add_argument('--workdir', required=True, metavar='W', help='the folder of the run')
+    made.add_argument('--workdir', required=True, metavar='W', help='the folder of the run, or gs://bucket/W')
+    made.add_argument('--start-from', metavar='RUN', help='another run, whose parameters a new one begins with')
     made.add_argument('--coordinator', metavar='HOST:PORT', help='where process 0 listens')
     made.add_argument('--processes', type=int, metavar='N', help='how many processes there are')
     made.add_argument('--process', type=int, metavar='I', help='which one this is')
@@ -36,7 +37,7 @@ def run(words: list[str]) -> None:
     from train.multihost import initialize
 
     initialize(args.coordinator, args.processes, args.process)
-    train(load_config(args.config, rest), args.workdir)
+    train(load_config(args.config, rest), args.workdir, start_from=args.start_from)
 
 
 def main() -> None:

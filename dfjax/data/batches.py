@@ -184,6 +184,13 @@ class Streamed:
         except InputError as error:
             raise InputError(str(error).partition('\n')[0]) from None  # Grain adds lines of its own
         self._step += steps
+        return self._joined(chunks, steps)
+
+    def first(self) -> dict:
+        """The feed of step 0, wherever reading is: for previews, of the same examples each time."""
+        return self._joined([self._chunks[n] for n in range(self._chunks.in_batch)], 1)
+
+    def _joined(self, chunks: list[dict], steps: int) -> dict:
         shape = steps, len(self._chunks.example)
         batch = jax.tree.map(lambda *rows: np.concatenate(rows).reshape(*shape, *rows[0].shape[1:]), *chunks)
         return batch.pop(WHOLE, {}) | batch

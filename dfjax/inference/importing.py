@@ -138,22 +138,6 @@ def options_of(system: str) -> dict[str, inspect.Parameter]:
     return {name: p for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
 
 
-def read_nets(folder: Path) -> dict[str, dict]:
-    """The variables of the nets that `import_run` wrote, by name.
-
-    Raises:
-        InputError: if a file is damaged.
-    """
-    found = {}
-    for path in sorted(folder.glob('*.npz')):
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                found[path.stem] = flax.traverse_util.unflatten_dict(dict(file), sep='/')
-        except Exception as error:  # zipfile, zlib and NumPy have a dozen kinds between them
-            raise InputError(f'{path}: damaged ({error}); import it again') from None
-    return found
-
-
 def _changes(system: str, sizes: Mapping[str, Any], what: str, **options: Any) -> dict[str, Any]:
     """The changes of a system's config that the sizes of files `what` say."""
     module = weights_of(system)

@@ -10,9 +10,8 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from dfjax.errors import InputError
-from dfjax.inference.importing import read_nets
 from dfjax.systems import load_system, systems_with
-from dfjax.training.checkpoint import load_params
+from dfjax.training.restore import load_params, read_nets
 from dfjax.training.workdir import read_config
 
 

@@ -6,9 +6,8 @@ A run that is killed and started again ends with the same parameters, bit for bi
 and random keys follow from (seed, step) alone.
 """
 
+import contextlib
 import math
-import signal
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -18,29 +17,46 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from dfjax.config import build
 from dfjax.data.batches import make_data
 from dfjax.data.media.output import FULL
 from dfjax.errors import InputError
+from dfjax.ops.optimize import learning_rate
 from dfjax.systems import load_system
 from dfjax.systems.state import State
 from dfjax.training.checkpoint import Checkpoints
-from dfjax.training.parallel import Devices, agree, enable_compilation_cache, memory_errors, on_first_device
+from dfjax.training.parallel import Devices, enable_compilation_cache, memory_errors, on_first_device
+from dfjax.training.processes import from_first, together
 from dfjax.training.report import Report
-from dfjax.training.workdir import check_fits, claim, say
+from dfjax.training.restore import start_from as started_from
+from dfjax.training.stop import Stop
+from dfjax.training.workdir import FREE_KEYS, check_fits, claim, last_step, read_config, say
 
 SECONDS_PER_DISPATCH = 0.5  # also how long a signal to stop may wait, twice
-PREVIEWED = 8  # at most; examples
+PREVIEWED = 8  # examples at most
+
+_kept: list = []  # the devices of `steps_for`, and what their programs depend on, for the `train` that follows
 
 
 def train(
-    cfg: ConfigDict, workdir: str | Path, *, data: Any = None, deadline: float | None = None, progress: bool = True
+    cfg: ConfigDict,
+    workdir: str | Path,
+    *,
+    data: Any = None,
+    start_from: str | Path | None = None,
+    deadline: float | None = None,
+    progress: bool = True,
 ) -> State:
     """Trains to `cfg.steps`, from the newest checkpoint in `workdir` if there is one.
 
-    SIGTERM and Ctrl-C save, say how to go on, and raise SystemExit(143) and KeyboardInterrupt.
+    SIGTERM and Ctrl-C save, say how to go on, and raise SystemExit(143) and KeyboardInterrupt: with several processes
+    in all of them, whichever got the signal.
 
     Args:
-        data: of `dfjax.data.batches.make_data`, where the caller has made it already.
+        workdir: the run's folder, or a place in a bucket, as gs://bucket/W.
+        data: of `dfjax.data.batches.make_data`, where the caller has made it already, and will close it.
+        start_from: the folder of another run, trained or imported, whose parameters a new run begins with, where name
+            and shape are the same; one that goes on does not look at it.
         deadline: seconds of wall clock, from now, after which to save and return with fewer steps.
         progress: a line on the terminal with step rate, losses and time left.
 
@@ -49,35 +65,45 @@ def train(
 
     Raises:
         InputError: if the folder holds another run, cannot be written, or its checkpoints cannot be read; as the
-            system's `check`; if a loss is not finite; if the device runs out of memory. What was saved before stays.
+            system's `check`; if nothing of `start_from` fits; if a loss is not finite; if the device runs out of
+            memory. What was saved before stays. What fails in one process ends all.
     """
     until = math.inf if deadline is None else time.monotonic() + deadline
     try:
         with memory_errors(cfg), Stop(until) as stop:
-            state = _train(cfg, workdir, data, stop, progress)
+            state = _train(cfg, workdir, data, start_from, stop, progress)
+            stop.share()
     except OSError as error:
         said = 'the disk is full; free some space and' if error.errno in FULL else f'{error.strerror or error};'
         raise InputError(f'{error.filename or workdir}: {said} run the same command again') from error
+    finally:
+        _kept.clear()
     stop.leave()
     return state
 
 
-def _train(cfg: ConfigDict, workdir: str | Path, data: Any, stop: 'Stop', progress: bool) -> State:
-    check_fits(workdir, cfg)
-    if check := getattr(load_system(cfg.system), 'check', None):
-        check(cfg)
-    devices = _devices(cfg, data)
-    try:
-        shapes = devices.abstract()  # before anything is written: data and config may be refused
+def _train(
+    cfg: ConfigDict, workdir: str | Path, data: Any, start_from: str | Path | None, stop: Stop, progress: bool
+) -> State:
+    system = load_system(cfg.system)
+    with contextlib.ExitStack() as stack:
+        with together():
+            check_fits(workdir, cfg)
+            if check := getattr(system, 'check', None):
+                check(cfg)
+            if data is None:
+                data = make_data(cfg, system.BATCH, jax.process_index(), jax.process_count())
+                stack.callback(data.close)
+            devices = _devices(cfg, data)
+            shapes = devices.abstract()  # before anything is written: data and config may be refused
+        before = read_config(workdir).steps if last_step(workdir) else cfg.steps
         claim(workdir, cfg)
-        with Checkpoints(workdir) as checkpoints:
-            state, step = _first_state(devices, checkpoints, shapes)
-            with Report(workdir, cfg, step, progress) as report:
-                run = _Run(cfg, devices, checkpoints, report, step)
-                state = run.steps(state, stop)
-    finally:
-        if data is None:
-            devices.data.close()
+        checkpoints = stack.enter_context(Checkpoints(workdir, getattr(system, 'FIGURE', None)))
+        state, step = _first_state(devices, checkpoints, shapes, before, start_from)
+        with together():
+            report = stack.enter_context(Report(workdir, cfg, step, progress))
+        run = _Run(cfg, devices, checkpoints, report, step)
+        state = run.steps(state, stop)
     if run.step < cfg.steps:
         say(f'stopped at step {run.step} of {cfg.steps}, saved in {workdir}; the same command goes on')
     return state
@@ -87,80 +113,64 @@ def steps_for(cfg: ConfigDict, data: Any, seconds: float) -> int:
     """How many steps of `train` fit into so many seconds from now, compilation included.
 
     Times a few steps and leaves a margin. Set `cfg.steps` to the result before training: schedules follow it, and the
-    run's folder remembers it (`checkpoint.read_config`), so that a resumed run keeps it.
+    run's folder remembers it (`workdir.read_config`), so that a resumed run keeps it. What is compiled here is kept for
+    the `train` of the same data that follows.
     """
     started = time.monotonic()
     with memory_errors(cfg):
         devices = _devices(cfg, data)
-        position = devices.data.get_state()
-        state = devices.init()
-        metrics = devices.zeros()
-        state, metrics = devices.advance(state, metrics, devices.feed(1), 1)
-        devices.read(metrics)
-        setup = time.monotonic() - started
-        done, began = 0, time.monotonic()
-        while done < 3 or time.monotonic() - began < min(5.0, seconds / 50):
+        position = data.get_state()
+        try:
+            state, metrics = devices.init(), devices.zeros()
             state, metrics = devices.advance(state, metrics, devices.feed(1), 1)
             devices.read(metrics)
-            done += 1
-        devices.data.set_state(position)  # what was timed is not to be missing from the run
+            done, began = 0, time.monotonic()
+            while done < 3 or time.monotonic() - began < min(5.0, seconds / 50):
+                state, metrics = devices.advance(state, metrics, devices.feed(1), 1)
+                devices.read(metrics)
+                done += 1
+        finally:
+            data.set_state(position)  # what was timed is not to be missing from the run
     each = (time.monotonic() - began) / done
-    left = seconds - (time.monotonic() - started) - setup  # `train` compiles again: the schedule is another one
+    left = seconds - (time.monotonic() - started)
     return max(1, int(0.95 * left / each))
 
 
 def _devices(cfg: ConfigDict, data: Any) -> Devices:
+    """The devices with the programs of a config; those of the call before, if it had the same, but for `steps`."""
     enable_compilation_cache()
-    system = load_system(cfg.system)
-    if data is None:
-        data = make_data(cfg, system.BATCH, jax.process_index(), jax.process_count())
-    return Devices(cfg, system, data)
+    of_programs = build(cfg, dict.fromkeys(FREE_KEYS - {'parallel'}, 1))
+    if not (_kept and _kept[0].data is data and _kept[1] == of_programs):
+        _kept[:] = Devices(cfg, load_system(cfg.system), data), of_programs
+    _kept[0].cfg = cfg
+    return _kept[0]
 
 
-def _first_state(devices: Devices, checkpoints: Checkpoints, shapes: State) -> tuple[Any, int]:
-    """The state to go on from, and its step; `shapes` are its arrays."""
+def _first_state(
+    devices: Devices, checkpoints: Checkpoints, shapes: State, before: int, start_from: str | Path | None
+) -> tuple[State, int]:
+    """The state to go on from, and its step; `shapes` are its arrays, `before` the run's number of steps until now."""
     restored = checkpoints.restore(shapes)
     if restored is None:
-        return devices.init(), 0
+        state = devices.init()
+        return (started_from(start_from, state) if start_from else state), 0
     state, position = restored
     devices.data.set_state(position)
     step = int(np.asarray(state.step.addressable_data(0)))
     say(f'going on from step {step} of {devices.cfg.steps}')
+    _say_rates(devices.cfg, step, before)
     return devices.completed(state), step
 
 
-class Stop:
-    """Notices signals and the deadline while it is entered; a second Ctrl-C interrupts at once."""
-
-    def __init__(self, until: float):
-        self.until = until
-        self.signal = None
-
-    def __enter__(self) -> 'Stop':
-        self._before = {}
-        if threading.current_thread() is threading.main_thread():  # Python allows it nowhere else
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._note)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _note(self, number: int, frame: Any) -> None:
-        self.signal = number
-        signal.signal(number, self._before[number] or signal.SIG_DFL)
-
-    def wanted(self) -> bool:
-        """Whether it is time to stop."""
-        return self.signal is not None or time.monotonic() > self.until
-
-    def leave(self) -> None:
-        """Ends the program as the signal asked, if there was one."""
-        if self.signal == signal.SIGINT:
-            raise KeyboardInterrupt
-        if self.signal is not None:
-            raise SystemExit(128 + self.signal)
+def _say_rates(cfg: ConfigDict, step: int, before: int) -> None:
+    """Says how the learning rates of a run go on whose number of steps has changed, where they change with it."""
+    sections = {'optimizer': cfg.get('optimizer', {})} | dict(cfg.get('optimizer', {}))
+    for name, o in sections.items():
+        if step < cfg.steps != before and isinstance(o, ConfigDict) and 'schedule' in o:
+            then, now = (float(learning_rate(o, jnp.int32(step), jnp.int32(steps))) for steps in (before, cfg.steps))
+            if not math.isclose(then, now, rel_tol=1e-3):
+                what = 'the learning rate' if name == 'optimizer' else f'the learning rate of {name}'
+                say(f'{what} goes on at {now:.2g} instead of {then:.2g}: steps are {cfg.steps}, and were {before}')
 
 
 class _Run:
@@ -169,50 +179,61 @@ class _Run:
     def __init__(self, cfg: ConfigDict, devices: Devices, checkpoints: Checkpoints, report: Report, step: int):
         self.cfg, self.devices, self.checkpoints, self.report = cfg, devices, checkpoints, report
         self.step = self.saved = self.logged = step
-        self.loss = math.inf  # of the newest row
+        self.figure = None  # the newest row's, by which the best checkpoint is kept
+        self.fault, self._feed_before = None, None
         self.waited, self.row_began = 0.0, time.monotonic()
-        self._picture = _previewer(cfg, devices)
+        self._preview = devices.previewer(PREVIEWED) if report.speaks else None
 
-    def steps(self, state: Any, stop: Stop) -> Any:
+    def steps(self, state: State, stop: Stop) -> State:
         """Updates `state` until the run is complete or told to stop, and saves it."""
         cfg, devices = self.cfg, self.devices
         metrics = empty = devices.zeros()
         timed = None  # when the first dispatch was done, and its step
-        pace = SECONDS_PER_DISPATCH  # seconds a step takes
-        while self.step < cfg.steps:
+        alone, stopping = jax.process_count() == 1, False
+        each = 1  # steps of a dispatch
+        while self.step < cfg.steps and not stopping:
             goal = min(cfg.steps, *(self._next(n) for n in (cfg.log_every, cfg.checkpoint_every, cfg.preview_every)))
-            count = min(goal - self.step, max(1, int(SECONDS_PER_DISPATCH / pace)))
-            stopping, count = agree(stop.wanted(), count if devices.data.resident else 1)
-            if stopping:
+            wanted = stop.wanted()
+            if wanted and alone:
                 break
+            count = min(goal - self.step, each)
             before, asked = metrics, time.monotonic()
-            feed = devices.feed(count)
+            feed = self._feed(count)
             if before['nonfinite'].is_ready():  # so the devices had nothing to do
                 self.waited += time.monotonic() - asked
-            state, metrics = devices.advance(state, before, feed, count)
+            state, metrics = devices.advance(state, before, feed, count, wanted or self.fault is not None)
             self.step += count
             drained = self.step == goal or timed is None
-            sums = devices.read(
-                metrics if drained else before
-            )  # unless something is due, this dispatch stays under way
+            sums = devices.read(metrics if drained else before)  # unless something is due, this dispatch is under way
             self._check(sums['nonfinite'])
+            stopping = bool(sums['stop'])
             done = self.step if drained else self.step - count
+            self.report.advance(count)
             if timed is None:
                 timed = time.monotonic(), done
-            elif done > timed[1]:
-                pace = (time.monotonic() - timed[0]) / (done - timed[1])
-            self.report.advance(count)
-            if self.step == goal and self._due(cfg.log_every):
-                self._log(sums['sum'])
-                metrics = empty
-            if self.step == goal and self._due(cfg.preview_every):
-                self._show(state)
-            if self.step == goal and self._due(cfg.checkpoint_every):
-                self._save(state, sums['sum'])
-        self._check(devices.read(metrics)['nonfinite'])
-        self._save(state, devices.read(metrics)['sum'])
+            elif done > timed[1] and devices.data.resident and (alone or self.step == goal):
+                pace = (time.monotonic() - timed[0]) / (done - timed[1])  # seconds a step
+                each = from_first(max(1, int(SECONDS_PER_DISPATCH / pace)))
+            if self.step == goal:
+                metrics = self._at_goal(state, metrics, sums['sum'], count) or empty
+        with together():
+            if self.fault is not None:
+                raise self.fault
+        sums = devices.read(metrics)
+        self._check(sums['nonfinite'])
+        self._save(state, sums['sum'])
         self.checkpoints.finish()
         return state
+
+    def _feed(self, count: int) -> Any:
+        """The next data. A process that cannot read it goes on with what it had until all have stopped."""
+        try:
+            self._feed_before = self.devices.feed(count)
+        except (InputError, OSError) as error:
+            if jax.process_count() == 1 or self._feed_before is None:
+                raise
+            self.fault = error
+        return self._feed_before
 
     def _next(self, every: int) -> float:
         """The next step at which something is done that is done every so many steps (0: never)."""
@@ -229,11 +250,26 @@ class _Run:
                 'start another folder with a lower learning rate, or look at the data with `dfjax check`'
             )
 
-    def _log(self, sums: dict[str, float]) -> None:
+    def _at_goal(self, state: State, metrics: dict, sums: dict[str, float], count: int) -> dict | None:
+        """Does what is due at this step; the metrics to go on with, None for none."""
+        logs = self._due(self.cfg.log_every)
+        with together():
+            if self.fault is not None:
+                raise self.fault
+            if logs:
+                self._log(sums, count)
+            if self._due(self.cfg.preview_every):
+                self._show(state)
+        if self._due(self.cfg.checkpoint_every):
+            self._save(state, sums)
+        return None if logs else metrics
+
+    def _log(self, sums: dict[str, float], dispatch: int) -> None:
         now, count = time.monotonic(), self.step - self.logged
         means = {name: value / count for name, value in sums.items()}
-        self.loss = means.get('total', 0.0)
-        self.report.row(self.step, count, now - self.row_began, self.waited, means)
+        if self.checkpoints.figure:
+            self.figure = means.get(self.checkpoints.figure[0])
+        self.report.row(self.step, count, now - self.row_began, self.waited, dispatch, means)
         self.logged, self.row_began, self.waited = self.step, now, 0.0
 
     def _save(self, state: Any, sums: dict[str, float]) -> None:
@@ -241,14 +277,16 @@ class _Run:
             return
         if not _finite(on_first_device(state.params)):  # a bad gradient shows in the loss only at the next step
             self._check(self.step)
-        count = self.step - self.logged
-        loss = sums.get('total', 0.0) / count if count else self.loss
-        self.checkpoints.save(self.step, state, loss, self.devices.data.get_state())
+        count, name = self.step - self.logged, (self.checkpoints.figure or ('',))[0]
+        figure = sums[name] / count if count and name in sums else self.figure
+        self.checkpoints.save(self.step, state, figure, self.devices.data.get_state())
+        with together():
+            self.report.flush()
         self.saved = self.step
 
     def _show(self, state: Any) -> None:
         if self.report.speaks:
-            pictures, examples = self._picture(on_first_device(state))
+            pictures, examples = self._preview(on_first_device(state))
             n = len(pictures)
             columns = n // examples if n > examples and n % examples == 0 else math.ceil(n**0.5)
             self.report.preview(self.step, pictures, columns)
@@ -257,17 +295,3 @@ class _Run:
 @jax.jit
 def _finite(tree: Any) -> jax.Array:
     return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()
-
-
-def _previewer(cfg: ConfigDict, devices: Devices) -> Any:
-    """A function of a local state: the preview of the same few examples each time, and how many they are."""
-    feed = on_first_device(devices.peek())
-    examples = jax.eval_shape(devices.sample_first, feed)['key'].shape[0]
-    count = min(PREVIEWED, examples)
-
-    @jax.jit
-    def picture(state: State, feed: Any) -> jax.Array:
-        batch = jax.tree.map(lambda x: x[:count], devices.sample_first(feed))
-        return devices.system.preview(cfg, state, batch)
-
-    return lambda state: (np.asarray(picture(state, feed)), count)

@@ -3,7 +3,7 @@
     devices = Devices(cfg, system, data)
     state = devices.init()                                    a fresh state, replicated
     feed = devices.feed(n)                                    what the next n steps need
-    state, metrics = devices.advance(state, metrics, feed, n) n steps; the state given is used up
+    state, metrics = devices.advance(state, metrics, feed, n, stop) n steps; the state given is used up
 
 The state is replicated over a mesh of all devices, the batch is split over it. `cfg.parallel` says who splits a step:
     'jit'     XLA: the program is written for the whole batch
@@ -11,7 +11,8 @@ The state is replicated over a mesh of all devices, the batch is split over it. 
               system takes means over devices (`dfjax.ops.devices`)
 
 The metrics that `advance` carries are those of the steps since the loop last looked: {'sum': of each by its name,
-'nonfinite': the first step at which one was not finite, -1 if none}.
+'nonfinite': the first step at which one was not finite, -1 if none, 'stop': whether a process wanted to stop when it
+dispatched the last of them}.
 """
 
 import contextlib
@@ -25,14 +26,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from ml_collections import ConfigDict
 
+from dfjax.config import build
 from dfjax.errors import InputError
 from dfjax.ops import backend
 from dfjax.ops.devices import DEVICE_AXIS
+from dfjax.systems import load_system
 from dfjax.systems.state import State
 
 # Simulated devices on a CPU lock up when more than 32 steps are under way at once.
@@ -55,19 +57,20 @@ def memory_errors(cfg: ConfigDict) -> Iterator[None]:
     except jax.errors.JaxRuntimeError as error:
         if 'RESOURCE_EXHAUSTED' not in str(error) and 'Out of memory' not in str(error):
             raise
-        devices = jax.device_count()
-        smaller = cfg.batch_size // 2 // devices * devices
+        smaller = _smaller_batch(cfg)
         hint = f'try --config.batch_size={smaller}' if smaller else 'try a smaller model or picture size'
         kind = jax.devices()[0].device_kind
         raise InputError(f'{kind} ran out of memory with batch_size {cfg.batch_size}; {hint}') from None
 
 
-def agree(stop: bool, count: int) -> tuple[bool, int]:
-    """What all processes do next: stop if any has to, and the smallest count."""
-    if jax.process_count() == 1:
-        return stop, count
-    all_of = multihost_utils.process_allgather(np.array([stop, count], np.int32))  # [P, 2]
-    return bool(all_of[:, 0].any()), int(all_of[:, 1].min())
+def _smaller_batch(cfg: ConfigDict) -> int:
+    """The greatest batch size of half of `cfg`'s or less that its system takes and all devices share; 0 if none."""
+    check, devices = getattr(load_system(cfg.system), 'check', lambda cfg: None), jax.device_count()
+    for size in range(cfg.batch_size // 2 // devices * devices, 0, -devices):
+        with contextlib.suppress(InputError):
+            check(build(cfg, {'batch_size': size}))
+            return size
+    return 0
 
 
 def strip_weak_types(tree: Any) -> Any:
@@ -102,18 +105,21 @@ class Devices:
         self.mesh = Mesh(np.array(jax.devices()), (DEVICE_AXIS,))
         self.replicated = NamedSharding(self.mesh, P())
         self._feed_spec = P() if data.resident else P(*[None] * data.batch_axis, DEVICE_AXIS)
+        self.rows = NamedSharding(self.mesh, P(DEVICE_AXIS))
         self._resident = None
-        self._step = self._compiled()
+        self._step, self._init = self._compiled(), self._compiled_init()
+        flags = np.zeros(jax.local_device_count(), np.int32)
+        self._flags = [jax.make_array_from_process_local_data(self.rows, flags + stop) for stop in (0, 1)]
 
     def _compiled(self) -> Callable:
-        rows, by_device = NamedSharding(self.mesh, P(DEVICE_AXIS)), self.cfg.parallel == 'pmap'
+        by_device = self.cfg.parallel == 'pmap'
 
         def one(state: State, metrics: dict, feed: Any, i: jax.Array) -> tuple[State, dict]:
             if by_device:
                 part = jax.lax.axis_index(DEVICE_AXIS)
                 batch = self.data.sample(feed, state.step, i, part, self.mesh.size)
             else:
-                batch = jax.lax.with_sharding_constraint(self.data.sample(feed, state.step, i), rows)
+                batch = jax.lax.with_sharding_constraint(self.data.sample(feed, state.step, i), self.rows)
             return self._update(state, metrics, batch)
 
         def many(state: State, metrics: dict, feed: Any, steps: jax.Array) -> tuple[State, dict]:
@@ -125,7 +131,21 @@ class Devices:
             # Without `check_vma`, which would sum the gradients of replicated parameters by itself.
             specs = (P(), P(), self._feed_spec, P())
             program = jax.shard_map(program, mesh=self.mesh, in_specs=specs, out_specs=P(), check_vma=False)
-        return jax.jit(program, donate_argnums=0, out_shardings=self.replicated)
+
+        def advance(
+            state: State, metrics: dict, feed: Any, n: jax.Array, flags: jax.Array
+        ) -> tuple[State, dict]:  # flags [devices]
+            state, sums = program(state, {name: metrics[name] for name in ('sum', 'nonfinite')}, feed, n)
+            return state, sums | {'stop': flags.max()}
+
+        return jax.jit(advance, donate_argnums=0, out_shardings=self.replicated)
+
+    def _compiled_init(self) -> Callable:
+        return jax.jit(
+            lambda key: strip_weak_types(self.system.init(self.cfg, key)),
+            out_shardings=self.replicated,
+            compiler_options=backend.quick_compilation(),
+        )
 
     def _update(self, state: State, metrics: dict, batch: dict) -> tuple[State, dict]:
         new, values = self.system.step(self.cfg, state, batch)
@@ -136,12 +156,7 @@ class Devices:
 
     def init(self) -> State:
         """A fresh state, from `cfg.seed`."""
-        init = jax.jit(
-            lambda key: strip_weak_types(self.system.init(self.cfg, key)),
-            out_shardings=self.replicated,
-            compiler_options=backend.quick_compilation(),
-        )
-        return self.completed(init(jax.random.key(self.cfg.seed)))
+        return self.completed(self._init(jax.random.key(self.cfg.seed)))
 
     @functools.cached_property
     def frozen(self) -> Any:
@@ -161,31 +176,36 @@ class Devices:
     def feed(self, steps: int) -> Any:
         """The data of the next steps, on the devices; a resident set goes there once."""
         if not self.data.resident:
-            split = NamedSharding(self.mesh, self._feed_spec)
-            place = lambda x: jax.make_array_from_process_local_data(split, x)  # [n, B / processes, ...]
-            return jax.tree.map(place, self.data.feed(steps))
+            return self._split(self.data.feed(steps))
         if self._resident is None:
             self._resident = jax.tree.map(self._replicate, self.data.feed(steps))
         return self._resident
+
+    def _split(self, feed: Any) -> Any:  # of [n, B / processes, ...]
+        split = NamedSharding(self.mesh, self._feed_spec)
+        return jax.tree.map(lambda x: jax.make_array_from_process_local_data(split, x), feed)
 
     def _replicate(self, x: Any) -> jax.Array:
         """A host array that every process holds, as one array on all devices."""
         x = np.asarray(x)
         return jax.make_array_from_callback(x.shape, self.replicated, lambda index: x[index])
 
-    def peek(self) -> Any:
-        """What `feed(1)` will give."""
-        position = self.data.get_state()
-        feed = self.feed(1)
-        self.data.set_state(position)
-        return feed
+    @functools.cached_property
+    def first(self) -> Any:
+        """What `on_first_device` holds of the feed of step 0."""
+        return on_first_device(self.feed(1) if self.data.resident else self._split(self.data.first()))
 
-    def advance(self, state: State, metrics: dict, feed: Any, steps: int) -> tuple[State, dict]:
-        """`steps` updates, under way when this returns."""
+    def advance(self, state: State, metrics: dict, feed: Any, steps: int, stop: bool = False) -> tuple[State, dict]:
+        """`steps` updates, under way when this returns.
+
+        All processes call it alike, but for `stop`: whether this one wants to stop. That all of them know, without
+        waiting for each other, by what they read of these metrics later.
+        """
+        flags = self._flags[stop]
         if self.scan_steps:
-            return self._step(state, metrics, feed, steps)
+            return self._step(state, metrics, feed, steps, flags)
         for i in range(steps):
-            state, metrics = self._step(state, metrics, feed, i)
+            state, metrics = self._step(state, metrics, feed, i, flags)
             if self.mesh.size > 1 and i % UNSYNCHRONISED == 0:
                 jax.block_until_ready(metrics)
         return state, metrics
@@ -195,14 +215,23 @@ class Devices:
         values = jax.eval_shape(
             lambda state, feed: self.system.step(self.cfg, state, self.sample_first(feed))[1],
             self.abstract(),
-            on_first_device(self.peek()),
+            self.first,
         )
-        zeros = {'sum': dict.fromkeys(values, np.float32(0)), 'nonfinite': np.int32(-1)}
+        zeros = {'sum': dict.fromkeys(values, np.float32(0)), 'nonfinite': np.int32(-1), 'stop': np.int32(0)}
         return jax.tree.map(self._replicate, zeros)
 
     def sample_first(self, feed: Any) -> dict:
-        """A batch from `on_first_device(feed)`: of a streamed one, the first device's part."""
+        """The batch of step 0 from `first`: of a streamed one, the first device's part."""
         return self.data.sample(feed, jnp.int32(0), 0, 0, 1 if self.data.resident else self.mesh.size)
+
+    def previewer(self, most: int) -> Callable:
+        """A function of `on_first_device(state)`: the preview [N, H, W, 3], and of how many examples it is.
+
+        They are the first of step 0's batch, `most` at most: the same whenever it is asked, also in a run that goes on.
+        """
+        batch = jax.jit(lambda feed: jax.tree.map(lambda x: x[:most], self.sample_first(feed)))(self.first)
+        picture = jax.jit(lambda state, batch: self.system.preview(self.cfg, state, batch))
+        return lambda state: (np.asarray(picture(state, batch)), len(batch['key']))
 
     def read(self, metrics: dict) -> dict:
         """The metrics as numbers on the host, in one transfer: waits for their steps."""

@@ -2,14 +2,19 @@
 
 A row of `metrics.jsonl` holds `step`, `seconds` since the row before it, `steps_per_second`, `examples_per_second`,
 `data_wait` (the share of the time in which the devices had nothing to do because the next data was not there; an upper
-bound), and each of the system's metrics, averaged over the row's steps.
+bound), `steps_per_dispatch`, and each of the system's metrics, averaged over the row's steps.
+
+Where W is in a bucket, files that grow are written to a folder of this machine, and copied there now and then.
 """
 
 import contextlib
 import json
 import math
 import sys
+import tempfile
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +25,13 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from dfjax.ops.image import to_uint8
-
-# tensorboardX takes torch along wherever that is installed, which costs seconds and is not needed.
-_HIDDEN = 'torch' not in sys.modules
-if _HIDDEN:
-    sys.modules['torch'] = None
-try:
-    from tensorboardX import event_file_writer, summary
-    from tensorboardX.proto import event_pb2
-finally:
-    if _HIDDEN:
-        del sys.modules['torch']
+from dfjax.training.workdir import folder_of, is_remote
 
 SHOWN = 4  # losses on the terminal's line
 FLUSHED = 30  # seconds after which TensorBoard sees what is new
+COPIED = 120  # seconds after which a bucket sees what is new
+
+_IMPORTING = threading.Lock()
 
 
 class Report:
@@ -41,7 +39,7 @@ class Report:
 
     def __init__(self, workdir: str | Path, cfg: ConfigDict, step: int, progress: bool = True):
         """Goes on after `step`: what an earlier, interrupted run wrote beyond it is taken out."""
-        self.workdir = Path(workdir)
+        self.workdir = folder_of(workdir)
         self.cfg = cfg
         self.speaks = jax.process_index() == 0
         terminal = sys.stderr.isatty()
@@ -59,9 +57,14 @@ class Report:
         with contextlib.ExitStack() as stack:
             stack.callback(self._bar.close)
             if self.speaks:
+                self._local = Path(self.workdir)
+                if is_remote(self.workdir):
+                    self._local = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+                    stack.callback(self._copy)
+                self._copied = time.monotonic()
                 self._trim(step)
-                self._rows = stack.enter_context((self.workdir / 'metrics.jsonl').open('a'))
-                self._board = stack.enter_context(contextlib.closing(_Board(self.workdir / 'tb', step)))
+                self._rows = stack.enter_context((self._local / 'metrics.jsonl').open('a'))
+                self._board = stack.enter_context(contextlib.closing(_Board(self._local / 'tb', step)))
             self._stack = stack.pop_all()
 
     def __enter__(self) -> 'Report':
@@ -73,6 +76,21 @@ class Report:
         except OSError:
             if kind is None:  # else another error is on its way
                 raise
+
+    def flush(self) -> None:
+        """Makes what is written visible to others, in a bucket too."""
+        if self.speaks:
+            self._rows.flush()
+            self._board.flush()
+            self._copy()
+
+    def _copy(self) -> None:
+        if is_remote(self.workdir):
+            for path in (p for p in self._local.rglob('*') if p.is_file()):
+                target = self.workdir / str(path.relative_to(self._local))
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(path.read_bytes())
+        self._copied = time.monotonic()
 
     def _trim(self, step: int) -> None:
         path = self.workdir / 'metrics.jsonl'
@@ -86,16 +104,16 @@ class Report:
                 continue
             if row['step'] <= step:
                 kept.append(line + '\n')
-        part = path.with_suffix('.part')
+        part = self._local / 'metrics.part'
         part.write_text(''.join(kept))
-        part.replace(path)
+        part.replace(self._local / 'metrics.jsonl')
 
     def advance(self, steps: int) -> None:
         """So many more steps are done."""
         self._bar.update(steps)
 
-    def row(self, step: int, steps: int, seconds: float, waited: float, metrics: dict[str, float]) -> None:
-        """The means of the last `steps` steps, which took `seconds` and waited so long for data."""
+    def row(self, step: int, steps: int, seconds: float, waited: float, dispatch: int, metrics: dict) -> None:
+        """The means of the last `steps` steps, which took `seconds`, waited so long for data, `dispatch` at a time."""
         if not self.speaks:
             return
         rate = steps / seconds
@@ -105,12 +123,15 @@ class Report:
             'steps_per_second': round(rate, 3),
             'examples_per_second': round(rate * self.cfg.batch_size, 2),
             'data_wait': round(waited / seconds, 5),
+            'steps_per_dispatch': dispatch,
         } | metrics
         self._rows.write(json.dumps(row) + '\n')
         self._rows.flush()
+        if time.monotonic() - self._copied > COPIED:
+            self._copy()
         for name, value in row.items():
             if name != 'step':
-                self._board.add(step, summary.scalar(name if '/' in name else f'run/{name}', value))
+                self._board.scalar(step, name if '/' in name else f'run/{name}', value)
         shown = ['total', *(name for name in metrics if name != 'total')][:SHOWN]
         self._bar.set_postfix({name: f'{metrics[name]:.4g}' for name in shown if name in metrics}, refresh=False)
 
@@ -120,12 +141,12 @@ class Report:
             return
         picture = sheet(np.asarray(pictures, np.float32), columns)
         path = self.workdir / 'previews' / f'{step:08d}.jpg'
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         _, data = cv2.imencode('.jpg', picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
         part = path.with_suffix('.part')
         part.write_bytes(data.tobytes())
         part.replace(path)
-        self._board.add(step, summary.image('preview', picture, dataformats='HWC'))
+        self._board.picture(step, 'preview', picture)
 
 
 class _Board:
@@ -136,24 +157,48 @@ class _Board:
     """
 
     def __init__(self, folder: Path, step: int):
-        folder.mkdir(exist_ok=True)
+        with _without_torch():
+            from tensorboardX import event_file_writer, summary
+            from tensorboardX.proto import event_pb2
+        self._summary, self._event = summary, event_pb2
+        folder.mkdir(parents=True, exist_ok=True)
         self._file = event_file_writer.EventsWriter(str(folder / 'events'))
         self._flushed = time.monotonic()
         if step:  # what an earlier, interrupted run wrote after it does not count
             self._write(step + 1, session_log=event_pb2.SessionLog(status=event_pb2.SessionLog.START))
 
-    def add(self, step: int, shown: Any) -> None:
-        """Something of `tensorboardX.summary`."""
-        self._write(step, summary=shown)
-        if time.monotonic() - self._flushed > FLUSHED:
-            self._file.flush()
-            self._flushed = time.monotonic()
+    def scalar(self, step: int, name: str, value: float) -> None:
+        """A point of a curve."""
+        self._write(step, summary=self._summary.scalar(name, value))
+
+    def picture(self, step: int, name: str, picture: np.ndarray) -> None:
+        """A picture, uint8 [H, W, 3]."""
+        self._write(step, summary=self._summary.image(name, picture, dataformats='HWC'))
+
+    def flush(self) -> None:
+        """Makes all of it visible to TensorBoard."""
+        self._file.flush()
+        self._flushed = time.monotonic()
 
     def close(self) -> None:
         self._file.close()
 
     def _write(self, step: int, **what: Any) -> None:
-        self._file.write_event(event_pb2.Event(wall_time=time.time(), step=step, **what))
+        self._file.write_event(self._event.Event(wall_time=time.time(), step=step, **what))
+        if time.monotonic() - self._flushed > FLUSHED:
+            self.flush()
+
+
+@contextlib.contextmanager
+def _without_torch() -> Iterator[None]:
+    """tensorboardX takes torch along wherever that is installed, which costs seconds and is not needed."""
+    with _IMPORTING:
+        hidden = sys.modules.setdefault('torch', None) is None  # else it is imported already
+        try:
+            yield
+        finally:
+            if hidden and sys.modules.get('torch') is None:
+                sys.modules.pop('torch', None)
 
 
 def sheet(pictures: np.ndarray, columns: int) -> np.ndarray:

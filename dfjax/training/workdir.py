@@ -3,6 +3,8 @@
 W/config.json       every key of the run, its system among them
 W/checkpoints/N/    see `checkpoint.py`
 W/metrics.jsonl, W/tb, W/previews: see `report.py`
+
+W may be a folder, or a place that `etils.epath` can write to, as gs://bucket/W.
 """
 
 import json
@@ -10,11 +12,13 @@ import sys
 from pathlib import Path
 
 import jax
+from etils import epath
 from ml_collections import ConfigDict
 
 from dfjax.config import build, flatten
 from dfjax.errors import InputError
 from dfjax.systems import load_system
+from dfjax.training.processes import together
 
 # What may change when a run goes on: it says how long and how to watch, and not what is learnt.
 FREE_KEYS = {'steps', 'log_every', 'preview_every', 'checkpoint_every', 'parallel'}
@@ -26,14 +30,25 @@ def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
+def folder_of(workdir: str | Path) -> epath.Path:
+    """The folder of a run as a path that is read and written alike on a disk and in a bucket; absolute."""
+    path = epath.Path(workdir)
+    return path if is_remote(path) else epath.Path(Path(path).absolute())
+
+
+def is_remote(path: epath.Path) -> bool:
+    """Whether a path is a bucket's: files there appear when they are closed, and nothing can be added to them."""
+    return '://' in str(path)
+
+
 def read_config(workdir: str | Path) -> ConfigDict:
     """The config of the run in `workdir`.
 
     Raises:
         InputError: if there is no run, or its config is not one that this version knows.
     """
-    path = Path(workdir) / 'config.json'
-    if not path.is_file():
+    path = folder_of(workdir) / 'config.json'
+    if not path.exists():
         raise InputError(f'{workdir}: not a run; it has no config.json')
     try:
         stored = json.loads(path.read_text())
@@ -48,7 +63,7 @@ def read_config(workdir: str | Path) -> ConfigDict:
 
 def check_fits(workdir: str | Path, cfg: ConfigDict) -> None:
     """Raises InputError if checkpoints of another system or config are in `workdir`."""
-    workdir = Path(workdir).absolute()
+    workdir = folder_of(workdir)
     if any(saved_steps(workdir)):
         stored = dict(flatten(read_config(workdir)))
         asked = dict(flatten(cfg))
@@ -64,32 +79,33 @@ def check_fits(workdir: str | Path, cfg: ConfigDict) -> None:
 
 def last_step(workdir: str | Path) -> int:
     """The step of the newest checkpoint in a run's folder; 0 if there is none."""
-    return max(saved_steps(Path(workdir)), default=0)
+    return max(saved_steps(folder_of(workdir)), default=0)
 
 
 def claim(workdir: str | Path, cfg: ConfigDict) -> None:
     """Makes `workdir` the folder of the run of `cfg`: writes config.json, or finds that it fits.
 
     Raises:
-        InputError: as `check_fits`, or if the folder cannot be written.
+        InputError: as `check_fits`, or if the folder cannot be written; in all processes if in one.
     """
-    check_fits(workdir, cfg)
-    workdir = Path(workdir).absolute()
-    if jax.process_index() == 0:
-        try:
-            workdir.mkdir(parents=True, exist_ok=True)
-            write_whole(workdir / 'config.json', json.dumps(cfg.to_dict(), indent=1, sort_keys=True))
-        except OSError as error:
-            raise InputError(f'{workdir}: cannot be written: {error.strerror}') from None
+    workdir = folder_of(workdir)
+    with together():
+        check_fits(workdir, cfg)
+        if jax.process_index() == 0:
+            try:
+                workdir.mkdir(parents=True, exist_ok=True)
+                write_whole(workdir / 'config.json', json.dumps(cfg.to_dict(), indent=1, sort_keys=True))
+            except OSError as error:
+                raise InputError(f'{workdir}: cannot be written: {error.strerror or error}') from None
 
 
-def saved_steps(workdir: Path) -> list[int]:
+def saved_steps(workdir: epath.Path) -> list[int]:
     """The steps of the complete checkpoints in a run's folder."""
     folder = workdir / 'checkpoints'
     return sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit()) if folder.is_dir() else []
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: epath.Path, text: str) -> None:
     """Writes a file whole or not at all."""
     part = path.with_name(f'.{path.name}.part')
     part.write_text(text)
