@@ -26,7 +26,7 @@ VARIANTS = {
         'model.g': {'kind': 'light', 'width': 8, 'blocks': 1, 'norm': 'none'},
         'model.d': {'width': 8, 'layers': 2, 'norm': 'none'},
         'jitter': 1.0,
-        'pool': 12,
+        'replay': 12,
         'optimizer.lr': 5e-4,
         'ema': 0.9,
     },

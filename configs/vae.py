@@ -15,7 +15,7 @@ from dfjax.systems import vae
 
 LAPTOP = {
     'steps': 2400,
-    'model': {'latent': 768, 'width': 128, 'coarse': 0, 'grid': 8},
+    'model': {'latent': 768, 'width': 128, 'skip_size': 0, 'grid': 8},
     'loss.beta': 0.02,
     'loss.gamma': 0.35,
 }
@@ -30,7 +30,7 @@ VARIANTS = {
         'log_every': 5,
         'data.source': 'render:people:1:16',
         'data.size': 32,
-        'model': {'latent': 8, 'stem': 4, 'width': 16, 'most': 16, 'residuals': 0, 'coarse': 8},
+        'model': {'latent': 8, 'patch': 4, 'width': 16, 'max_width': 16, 'residuals': 0, 'skip_size': 8},
         'flip': 0.0,
         'optimizer.warmup': 5,
     },
@@ -46,7 +46,7 @@ VARIANTS = {
         'data.size': 128,
         'data.source': 'render:people:1:20000',
         'data.resident_bytes': 2**32,
-        'model': {'latent': 64, 'stem': 2, 'width': 96, 'most': 512, 'residuals': 2, 'coarse': 16},
+        'model': {'latent': 64, 'patch': 2, 'width': 96, 'max_width': 512, 'residuals': 2, 'skip_size': 16},
         'discriminator.width': 64,
         'loss.texture': 0.02,
         'loss.gan': 0.005,
@@ -59,7 +59,7 @@ VARIANTS = {
         'batch_size': 32,
         'data.size': 128,
         'data.source': 'celeb_a',
-        'model': {'latent': 100, 'stem': 1, 'width': 32, 'most': 256, 'residuals': 0, 'coarse': 0},
+        'model': {'latent': 100, 'patch': 1, 'width': 32, 'max_width': 256, 'residuals': 0, 'skip_size': 0},
         'loss.beta': 1.0,
         'loss.gamma': 3 * 512 / 128**2,
         'loss.sobel': 'axis',

@@ -31,7 +31,7 @@ PACKAGE = Path(dfjax.__file__).parent
 
 # What a key may be, by its last word. No number is below 0, unless its default is.
 FROM_ONE = {'steps', 'batch_size', 'size', 'input_size'}
-FROM_ONE |= {'stem', 'width', 'widths', 'most', 'latent', 'code', 'bottom', 'kernel', 'shuffle', 'times'}
+FROM_ONE |= {'patch', 'width', 'widths', 'max_width', 'latent', 'code', 'bottleneck_grid', 'kernel', 'shuffle', 'times'}
 BELOW_ONE = {'ema', 'b1', 'b2'}
 SHARES = {'flip', 'all', 'each', 'constant', 'dropout', 'milestones'}
 SEEDS = 2**31

@@ -208,12 +208,12 @@ def test_grey_stays_grey_under_saturation_and_hue():
     np.testing.assert_allclose(drawn, grey, atol=1e-3)
 
 
-def test_a_straight_pair_bends_the_input_alone(faces):
+def test_a_canonical_pair_bends_the_input_alone(faces):
     """The target is the face itself, where the mask is deep enough; the input is near all of it, and bent."""
     cfg = augment.default_config()
     cfg.flip = 0.0
     keys = jax.random.split(jax.random.key(5), len(faces['image']))
-    pair = jax.jit(lambda keys, faces: augment.straight_pair(cfg, keys, faces, SIZE))(keys, faces)
+    pair = jax.jit(lambda keys, faces: augment.canonical_pair(cfg, keys, faces, SIZE))(keys, faces)
     whole = faces['image'].astype(np.float32) / 127.5 - 1
     deep = np.stack([cv2.erode(mask, np.ones((SIZE // 4, SIZE // 4))) for mask in faces['mask']]) == 255
     assert deep.mean() > 0.03
@@ -223,7 +223,7 @@ def test_a_straight_pair_bends_the_input_alone(faces):
     moved = np.abs(pair['input'] - whole).mean()
     assert 0.001 < moved < 0.3 * np.abs(whole - whole[::-1]).mean() + 0.1
     cfg.warp = 0.0
-    still = jax.jit(lambda keys, faces: augment.straight_pair(cfg, keys, faces, SIZE))(keys, faces)
+    still = jax.jit(lambda keys, faces: augment.canonical_pair(cfg, keys, faces, SIZE))(keys, faces)
     np.testing.assert_allclose(still['input'], whole, atol=1e-4)
 
 

@@ -36,7 +36,7 @@ def config(sets, resident_bytes=RESIDENT, **changes) -> ConfigDict:
         b=str(sets / 'b'),
         size=32,
         face_type='full',
-        straight=False,
+        canonical=False,
         uniform_yaw=False,
         resident_bytes=resident_bytes,
     )
@@ -264,7 +264,7 @@ def test_rendered_faces_by_name():
         dict(
             seed=0,
             batch_size=2,
-            data=dict(size=32, face_type='full', straight=False, uniform_yaw=False, resident_bytes=RESIDENT),
+            data=dict(size=32, face_type='full', canonical=False, uniform_yaw=False, resident_bytes=RESIDENT),
         )
     )
     cfg.data.update(a='render:1:3', b='render:2:2')
@@ -282,7 +282,7 @@ def test_faces_that_look_to_any_side_come_equally_often(limit, monkeypatch):
     monkeypatch.setattr('dfjax.data.faces.quality.YAW_RANGE', 0.3)
     names = 'render:person:1:0:40+render:person:2:0:8', 'render:person:3:0:12'
     data = dict(
-        size=32, face_type='full', straight=False, uniform_yaw=True, resident_bytes=limit, **dict(zip('ab', names))
+        size=32, face_type='full', canonical=False, uniform_yaw=True, resident_bytes=limit, **dict(zip('ab', names))
     )
     data = make_data(ConfigDict(dict(seed=0, batch_size=16, data=data)), 'faces_ab')
     found = batches(data, 24)

@@ -31,9 +31,9 @@ def small(variant: str):
     changes = {
         'batch_size': 2,
         'model.encoder.widths': [8 * (i + 1) for i in range(len(m.encoder.widths))],
-        'model.encoder.code': 16,
-        'model.encoder.bottom': [m.encoder.bottom[0], 8],
-        'model.encoder.up': 8 if m.encoder.up else 0,
+        'model.encoder.latent': 16,
+        'model.encoder.bottleneck_grid': [m.encoder.bottleneck_grid[0], 8],
+        'model.encoder.upsample': 8 if m.encoder.upsample else 0,
         'model.decoder.widths': [4 * w for w in range(len(m.decoder.widths), 0, -1)],
     }
     return build(cfg, changes)
@@ -124,9 +124,9 @@ def test_loss_and_gradients_equal_pytorch(variant, hasty, monkeypatch):
     monkeypatch.setattr(bench_faceswap, 'FACES', 4)
     pair = bench_faceswap.augmented_pair(cfg, bench_faceswap.synthetic_faces(cfg))
     params = jax.jit(lambda: faceswap.init(cfg, jax.random.key(0)).params)()
-    people = {side: faceswap.stranger(cfg) for side in 'ab'}
+    stats = {side: faceswap.init_stats(cfg) for side in 'ab'}
     loss, grads = jax.jit(
-        jax.value_and_grad(lambda p: sum(faceswap.generate(cfg, p, people, pair)[0].values())),
+        jax.value_and_grad(lambda p: sum(faceswap.generate(cfg, p, stats, pair)[0].values())),
     )(params)
 
     net = bench_torch.Swapper(cfg)
@@ -134,7 +134,7 @@ def test_loss_and_gradients_equal_pytorch(variant, hasty, monkeypatch):
     for name, values in layers(faceswap, cfg, params).items():
         fill(nets[name], values)
     tensors = bench_torch_train.to_device(jax.device_get(pair), 'cpu')
-    theirs = net(tensors, {side: bench_torch_loop.stranger(cfg.input_size, 'cpu') for side in 'ab'})
+    theirs = net(tensors, {side: bench_torch_loop.init_stats(cfg.input_size, 'cpu') for side in 'ab'})
     np.testing.assert_allclose(float(loss), theirs.item(), rtol=2e-5)
     theirs.backward()
     for name, values in layers(faceswap, cfg, grads).items():
@@ -164,7 +164,7 @@ def test_no_strength_makes_the_worker_give_the_face_back():
 STEPS = 3
 CHANGES = {  # of the smoke variants: the benches' structure and nothing by chance, as small as it goes
     'vae': {
-        'model': {'latent': 32, 'residuals': 1, 'coarse': 0, 'grid': 4},
+        'model': {'latent': 32, 'residuals': 1, 'skip_size': 0, 'grid': 4},
         'loss.beta': 10.0,
         'optimizer.warmup': 1,
     },
@@ -224,7 +224,8 @@ def movement(old: Iterable[np.ndarray], new: Iterable[np.ndarray]) -> np.ndarray
 
 
 @pytest.mark.parametrize(
-    'name, changes', [*((name, {}) for name in CHANGES), ('vae', {'model': {'residuals': 1, 'coarse': 8, 'grid': 0}})]
+    'name, changes',
+    [*((name, {}) for name in CHANGES), ('vae', {'model': {'residuals': 1, 'skip_size': 8, 'grid': 0}})],
 )
 def test_steps_and_inference_equal_pytorchs(name, changes, hasty):
     from dfjax.apps.bench.torch import SIDES

@@ -72,9 +72,9 @@ def test_a_person_shows_nothing_further_out_than_they_have_shown(tiny):
 
     def apart(sd: float) -> float:
         """How far the swaps of two pictures are apart where every unit of the code spreads by `sd`."""
-        people = tiny.params['people']
-        code = {'mean': people['b']['code']['mean'], 'square': people['b']['code']['mean'] ** 2 + sd**2}
-        params = tiny.params | {'people': people | {'b': people['b'] | {'code': code}}}
+        stats = tiny.params['stats']
+        code = {'mean': stats['b']['code']['mean'], 'square': stats['b']['code']['mean'] ** 2 + sd**2}
+        params = tiny.params | {'stats': stats | {'b': stats['b'] | {'code': code}}}
         one, two = faceswap.swap(tiny.cfg, params, tiny.frozen, pictures, landmarks)[0]
         return float(jnp.abs(one - two).max())
 

@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 from dfjax.apps.cli import main
 from dfjax.inference.run import load_run
 from dfjax.losses import equivariance
-from dfjax.losses.gan import adversarial
+from dfjax.losses.adversarial import d_loss, g_loss
 from dfjax.losses.perceptual import feature_distance, pyramid_distance
 from dfjax.models import vgg
 from dfjax.models.fomm import Generator, KeypointDetector
@@ -232,7 +232,7 @@ def losses(align_corners: bool):
         features = lambda x: vgg.features(fixed['vgg'], 2 * x - 1, vgg.STYLE)
         terms = {
             'perceptual': pyramid_distance(features, made, data['driving'], SCALES, [10] * 5),
-            'gen_gan': adversarial('lsgan')(fake[0], True),
+            'gen_gan': g_loss('lsgan', fake[0]),
             'feature_matching': feature_distance(fake[1:], real[1:], [10] * 4),
             'equivariance_value': 10 * equivariance.value_loss(bend, driving[0], bent_value),
             'equivariance_jacobian': 10 * equivariance.jacobian_loss(bend, driving[1], bent_value, bent_jacobian),
@@ -243,8 +243,7 @@ def losses(align_corners: bool):
         return total, found | {'kp_source_value': source[0], 'kp_driving_jacobian': driving[1], 'points': points}
 
     def discriminator(d, data, made, points):
-        loss = adversarial('lsgan')
-        return loss(nets['d'](d, data['driving'], points)[0], True) + loss(nets['d'](d, made, points)[0], False)
+        return d_loss('lsgan', nets['d'](d, data['driving'], points)[0], nets['d'](d, made, points)[0])
 
     return generator, discriminator
 

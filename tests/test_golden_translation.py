@@ -5,11 +5,12 @@ import functools
 import golden
 import jax
 import numpy as np
+import optax
 import pytest
 
 from dfjax.inference.importing import config_of, read_net, weights_of
-from dfjax.losses.gan import adversarial, gradient_penalty
-from dfjax.losses.labels import binary_cross_entropy, cross_entropy
+from dfjax.losses import adversarial
+from dfjax.losses.labels import binary_cross_entropy
 from dfjax.systems import load_system
 from dfjax.weights.layers import expected
 
@@ -70,7 +71,6 @@ def test_stargan_losses():
     data = {key.removeprefix('in.'): value for key, value in golden.arrays(name).items() if key.startswith('in.')}
     g_apply, g_variables = imported('stargan', 'g', 'stargan_generator')
     d_apply, d_variables = imported('stargan', 'd', 'stargan_discriminator')
-    loss = adversarial('wgangp')
     real, source, target = data['x_real'], data['c_org'], data['c_trg']
     fake = jax.jit(g_apply)(g_variables, real, target)
 
@@ -78,19 +78,20 @@ def test_stargan_losses():
         out_real, classes = d_apply(variables, real)
         out_fake, _ = d_apply(variables, fake)
         terms = {
-            'd_loss_real': loss(out_real, True),
-            'd_loss_fake': loss(out_fake, False),
+            'd_loss_real': adversarial.d_real('wgangp', out_real),
+            'd_loss_fake': adversarial.d_fake('wgangp', out_fake),
             'd_loss_cls': binary_cross_entropy(classes, source),
-            'd_loss_gp': gradient_penalty(lambda x: d_apply(variables, x)[0], real, fake, data['alpha']),
+            'd_loss_gp': adversarial.wgan_gp(lambda x: d_apply(variables, x)[0], real, fake, data['alpha']),
         }
         total = sum(terms.values()) + 9 * terms['d_loss_gp']
-        return total, terms | {'d_loss': total, 'd_loss_cls_softmax': cross_entropy(classes, data['class_index'])}
+        softmax = optax.softmax_cross_entropy_with_integer_labels(classes, data['class_index']).mean()
+        return total, terms | {'d_loss': total, 'd_loss_cls_softmax': softmax}
 
-    def g_loss(variables, judge):
+    def g_loss(variables, discriminator):
         fake = g_apply(variables, real, target)
-        out, classes = d_apply(judge, fake)
+        out, classes = d_apply(discriminator, fake)
         terms = {
-            'g_loss_fake': loss(out, True),
+            'g_loss_fake': adversarial.g_loss('wgangp', out),
             'g_loss_cls': binary_cross_entropy(classes, target),
             'g_loss_rec': abs(real - g_apply(variables, fake, source)).mean(),
         }
@@ -111,15 +112,14 @@ def test_cyclegan_losses():
     salts = {'A': None, 'B': 'dfjax-dev/B'}
     g = {k: imported('cyclegan', 'g_ab', 'cyclegan_generator', salt) for k, salt in salts.items()}
     d = {k: imported('cyclegan', 'd_a', 'cyclegan_discriminator', salt) for k, salt in salts.items()}
-    generate, judge = g['A'][0], d['A'][0]
+    generate, discriminate = g['A'][0], d['A'][0]
     l1 = lambda x, y: abs(x - y).mean()
 
     def g_loss(there, back, kind='lsgan'):
-        loss = adversarial(kind)
         fake_b, fake_a = generate(there, a), generate(back, b)
         terms = {
-            f'{kind}.G_A': loss(judge(d['A'][1], fake_b), True),
-            f'{kind}.G_B': loss(judge(d['B'][1], fake_a), True),
+            f'{kind}.G_A': adversarial.g_loss(kind, discriminate(d['A'][1], fake_b)),
+            f'{kind}.G_B': adversarial.g_loss(kind, discriminate(d['B'][1], fake_a)),
             'cycle_A': 10 * l1(generate(back, fake_b), a),
             'cycle_B': 10 * l1(generate(there, fake_a), b),
             'idt_A': 5 * l1(generate(there, b), b),
@@ -128,16 +128,14 @@ def test_cyclegan_losses():
         return sum(terms.values()), (terms, fake_a, fake_b)
 
     def d_loss(variables, real, fake, kind):
-        loss = adversarial(kind)
-        return 0.5 * (loss(judge(variables, real), True) + loss(judge(variables, fake), False))
+        return 0.5 * adversarial.d_loss(kind, discriminate(variables, real), discriminate(variables, fake))
 
     (total, (terms, fake_a, fake_b)), gradient = jax.jit(jax.value_and_grad(g_loss, has_aux=True))(g['A'][1], g['B'][1])
     terms['loss_G'] = total
     terms['grad_l2.G_A'] = gradient_norms('cyclegan', 'g_ab', 'cyclegan_generator', gradient)
     for kind in ('lsgan', 'vanilla'):
-        loss = adversarial(kind)
-        terms[f'{kind}.G_A'] = loss(judge(d['A'][1], fake_b), True)
-        terms[f'{kind}.G_B'] = loss(judge(d['B'][1], fake_a), True)
+        terms[f'{kind}.G_A'] = adversarial.g_loss(kind, discriminate(d['A'][1], fake_b))
+        terms[f'{kind}.G_B'] = adversarial.g_loss(kind, discriminate(d['B'][1], fake_a))
         terms[f'{kind}.D_A'] = d_loss(d['A'][1], b, fake_b, kind)
         terms[f'{kind}.D_B'] = d_loss(d['B'][1], a, fake_a, kind)
     gradient = jax.jit(jax.grad(lambda v: d_loss(v, b, fake_b, 'lsgan')))(d['A'][1])

@@ -59,22 +59,22 @@ def test_dropout_of_a_picture_follows_from_its_place_in_the_batch():
     np.testing.assert_array_equal(net.apply({}, x), x)
 
 
-# CycleGAN's pool
+# CycleGAN's replay buffer
 
 
 def replay(size: int, batches: list[np.ndarray], draws: list[np.ndarray]) -> list[np.ndarray]:
-    """The pool as a list, one picture after another."""
-    pool, shown = [], []
+    """The buffer as a list, one picture after another."""
+    buffer, shown = [], []
     for batch, chances in zip(batches, draws):
         out = []
         for picture, (chance, place) in zip(batch, chances):
-            if len(pool) < size:
-                pool.append(picture)
+            if len(buffer) < size:
+                buffer.append(picture)
                 out.append(picture)
             elif chance < 0.5:
                 place = int(place * size)
-                out.append(pool[place])
-                pool[place] = picture
+                out.append(buffer[place])
+                buffer[place] = picture
             else:
                 out.append(picture)
         shown.append(np.stack(out))
@@ -82,14 +82,14 @@ def replay(size: int, batches: list[np.ndarray], draws: list[np.ndarray]) -> lis
 
 
 @pytest.mark.parametrize('batch', [1, 3])
-def test_the_pool_is_a_list_of_pictures_replayed(batch):
+def test_the_buffer_is_a_list_of_pictures_replayed(batch):
     rng, size = np.random.default_rng(0), 5
     batches = [rng.normal(size=(batch, 2, 2, 3)).astype(np.float32) for _ in range(12)]
     draws = [rng.random((batch, 2)).astype(np.float32) for _ in range(12)]
-    pool, recall = jnp.zeros((size, 2, 2, 3)), jax.jit(cyclegan.recall)
+    buffer, replayed = jnp.zeros((size, 2, 2, 3)), jax.jit(cyclegan.replayed)
     truth = replay(size, batches, draws)
     for step in range(12):
-        shown, pool = recall(pool, batches[step], draws[step], jnp.int32(step * batch))
+        shown, buffer = replayed(buffer, batches[step], draws[step], jnp.int32(step * batch))
         np.testing.assert_array_equal(shown, truth[step])
     assert any(not np.array_equal(a, b) for a, b in zip(truth, batches))  # some were swapped
 
@@ -146,13 +146,19 @@ def test_stargans_terms_are_the_originals():
     labels = [f'label_{k}' for k in range(data['c_org'].shape[1])]
     cfg = original('stargan', {'model': model, 'data.size': model['size'], 'data.labels': labels})
     known = np.ones_like(data['c_org'])
-    part = {'x': data['x_real'], 'label': data['c_org'], 'asked': data['c_trg'], 'known': known, 'alpha': data['alpha']}
+    part = {
+        'x': data['x_real'],
+        'label': data['c_org'],
+        'target': data['c_trg'],
+        'known': known,
+        'alpha': data['alpha'],
+    }
 
     @jax.jit
     def terms(g: dict, d: dict, part: dict) -> dict:
-        fake = stargan.translate(cfg, {'g': g}, part['x'], part['asked'])
-        critic = stargan.critic_cost(cfg, d, fake, part)
-        made = stargan.generator_cost(cfg, g, d, part)
+        fake = stargan.translate(cfg, {'g': g}, part['x'], part['target'])
+        critic = stargan.d_cost(cfg, d, fake, part)
+        made = stargan.g_cost(cfg, g, d, part)
         return critic[1] | made[1] | {'d': critic[0], 'g': made[0]}
 
     with jax.default_matmul_precision('highest'):
@@ -176,18 +182,18 @@ def test_labels_that_are_not_known_do_not_count_and_are_not_asked_for():
     keys = jax.random.split(jax.random.key(0), 8)
     batch = {'image': jnp.zeros((8, 32, 32, 3), jnp.uint8), 'label': label, 'known': known, 'key': keys}
     parts = stargan.examples(cfg, batch, jnp.int32(5))
-    assert parts['asked'].shape == (cfg.n_critic, 4, 2)
-    assert float((parts['asked'] * (1 - parts['known'])).sum()) == 0
-    assert 0 < float(parts['asked'].sum()) < float(parts['known'].sum())
-    np.testing.assert_array_equal(stargan.told(cfg, label, known)[0], [1, 0, 1, 0])
-    np.testing.assert_array_equal(stargan.told(cfg, label, known)[3], [0, 1, 0, 1])
+    assert parts['target'].shape == (cfg.n_critic, 4, 2)
+    assert float((parts['target'] * (1 - parts['known'])).sum()) == 0
+    assert 0 < float(parts['target'].sum()) < float(parts['known'].sum())
+    np.testing.assert_array_equal(stargan.condition_of(cfg, label, known)[0], [1, 0, 1, 0])
+    np.testing.assert_array_equal(stargan.condition_of(cfg, label, known)[3], [0, 1, 0, 1])
 
 
 def test_all_known_labels_asked_for_are_those_of_the_batch_in_another_order():
     cfg = smoke('stargan')
     label = (np.random.default_rng(0).random((16, 2)) < 0.5).astype(np.float32)
     batch = {'label': jnp.asarray(label), 'known': jnp.ones((16, 2))}
-    asked = np.asarray(stargan.wishes(cfg, batch, jnp.zeros((16, 2)), jnp.int32(1)))
+    asked = np.asarray(stargan.random_target(cfg, batch, jnp.zeros((16, 2)), jnp.int32(1)))
     assert sorted(asked.tolist()) == sorted(label.tolist()) and not np.array_equal(asked, label)
 
 
@@ -199,7 +205,7 @@ def test_the_cross_entropy_of_labels_that_exclude_each_other():
     p = np.exp(logits)
     truth = -(np.log(p[0, 1] / p[0, :2].sum()) + np.log(p[1, 2] / p[1, 2:].sum())) / 2
     assert np.isclose(stargan.label_cost(cfg, jnp.asarray(logits), label, known), truth, rtol=1e-5)
-    turned, meant = stargan.turned(cfg, jnp.asarray(label), 0)
+    turned, meant = stargan.flipped(cfg, jnp.asarray(label), 0)
     np.testing.assert_array_equal(turned, [[1, 0, 0, 0, 0], [1, 0, 1, 0, 0]])
     np.testing.assert_array_equal(meant, [[1, 1, 0, 0, 0]] * 2)
 

@@ -58,7 +58,7 @@ def joint_batch(cfg: ConfigDict) -> dict:
 def test_one_label_is_asked_for_where_they_exclude_each_other(targets):
     cfg = config(3, targets=targets, **{'loss.exclusive': True})
     batch = batch_of(cfg, np.eye(3)[RNG.integers(0, 3, 24)], np.ones((24, 3)))
-    asked = np.asarray(stargan.examples(cfg, batch, jnp.int32(3))['asked']).reshape(-1, 3)
+    asked = np.asarray(stargan.examples(cfg, batch, jnp.int32(3))['target']).reshape(-1, 3)
     assert (asked.sum(1) == 1).all() and (asked.sum(0) > 0).all()
 
 
@@ -66,7 +66,7 @@ def test_one_label_is_asked_for_where_they_exclude_each_other(targets):
 def test_of_two_sets_each_is_asked_for_labels_of_its_own_kind(targets):
     cfg = config(5, targets=targets, groups=[2, 3], **{'loss.exclusive': [1]})
     parts = stargan.examples(cfg, joint_batch(cfg), jnp.int32(3))
-    asked, known = (np.asarray(parts[k]).reshape(-1, 5) for k in ('asked', 'known'))
+    asked, known = (np.asarray(parts[k]).reshape(-1, 5) for k in ('target', 'known'))
     first, second = known[:, 0] > 0, known[:, 2] > 0
     assert (asked[second, 2:].sum(1) == 1).all() and not asked[second, :2].any()
     counts = set(asked[first].sum(1).tolist())
@@ -78,7 +78,7 @@ def test_a_group_that_is_partly_known_gives_no_two_labels():
     known = np.tile([[1.0, 1, 0], [0, 1, 1]], (12, 1))
     label = np.eye(3)[RNG.integers(0, 3, 24)] * known
     coins = np.eye(3)[RNG.integers(0, 3, 24)]
-    asked = stargan.wishes(cfg, batch_of(cfg, label, known), jnp.float32(coins), jnp.int32(1))
+    asked = stargan.random_target(cfg, batch_of(cfg, label, known), jnp.float32(coins), jnp.int32(1))
     assert (np.asarray(asked).sum(1) <= 1).all()
 
 
@@ -100,9 +100,9 @@ def test_the_cost_of_a_group_that_excludes_beside_one_that_does_not():
     assert stargan.label_cost(none, jnp.float32(logits), batch['label'], batch['known']) == binary_cross_entropy(
         jnp.float32(logits), batch['label'], batch['known']
     )
-    turned, meant = stargan.turned(cfg, batch['label'], 3)
+    turned, meant = stargan.flipped(cfg, batch['label'], 3)
     assert (np.asarray(turned)[:, 2:] == [0, 1, 0]).all() and (np.asarray(meant) == [0, 0, 1, 1, 1]).all()
-    turned, _ = stargan.turned(cfg, batch['label'], 1)
+    turned, _ = stargan.flipped(cfg, batch['label'], 1)
     np.testing.assert_array_equal(turned, label * [1, 0, 1, 1, 1] + (1 - label) * [0, 1, 0, 0, 0])
 
 

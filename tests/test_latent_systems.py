@@ -11,7 +11,7 @@ import pytest
 from dfjax.config import build
 from dfjax.errors import InputError
 from dfjax.losses.latent import sobel_distance
-from dfjax.models.vae import widths
+from dfjax.models.blocks import widths
 from dfjax.ops.image import sobel
 from dfjax.ops.optimize import optimizer
 from dfjax.systems import diffusion, gan, load_system, vae
@@ -58,9 +58,9 @@ def test_depth_follows_from_the_side():
     assert widths(256, 4, 32, 512) == [32, 64, 128, 256, 512]
     assert widths(64, 4, 32, 100, bottom=8) == [32, 64]
     assert widths(64, 4, 32, 100, bottom=16) == [32]
-    with pytest.raises(InputError, match=r'is 16, 32, 64, ... with stem 4, not 96'):
+    with pytest.raises(InputError, match=r'is 16, 32, 64, ... with patch 4, not 96'):
         widths(96, 4, 32, 512)
-    with pytest.raises(InputError, match=r'is 128, 256, 512, ... with stem 4, not 64'):
+    with pytest.raises(InputError, match=r'is 128, 256, 512, ... with patch 4, not 64'):
         widths(64, 4, 32, 512, bottom=32)
 
 
@@ -70,8 +70,8 @@ def test_depth_follows_from_the_side():
         (vae, {'loss.sobel': 'round'}, 'loss.sobel is one of magnitude, axis, squared, complete'),
         (vae, {'data.size': 96}, 'data.size'),
         (vae, {'model.latent': 0}, 'model.latent'),
-        (vae, {'model.grid': 4, 'model.coarse': 0}, 'model.latent is a multiple of 16 with grid 4, not 8'),
-        (vae, {'model.grid': 8, 'model.latent': 64}, 'model.coarse is 0 with grid 8, not 8'),
+        (vae, {'model.grid': 4, 'model.skip_size': 0}, 'model.latent is a multiple of 16 with grid 4, not 8'),
+        (vae, {'model.grid': 8, 'model.latent': 64}, 'model.skip_size is 0 with grid 8, not 8'),
         (vae, {'data.size': 16, 'loss.texture': 1.0}, r'data.size is 28 or more with loss.texture, not 16'),
         (
             gan,
@@ -79,15 +79,15 @@ def test_depth_follows_from_the_side():
             'data.size is 8, 16, 32, 64, ... with model.kind classic, not 96',
         ),
         (gan, {'data.size': 4} | CLASSIC, 'data.size is 8, 16, 32'),
-        (gan, {'data.size': 48}, 'data.size is 16, 32, 64, ... with stem 4, not 48'),
-        (gan, {'model.width': 12}, 'model.width and model.most are multiples of 8, not 12 and 16'),
+        (gan, {'data.size': 48}, 'data.size is 16, 32, 64, ... with patch 4, not 48'),
+        (gan, {'model.width': 12}, 'model.width and model.max_width are multiples of 8, not 12 and 16'),
         (diffusion, {'data.size': 50}, 'data.size is a multiple of 4 with this model, not 50'),
         (
             diffusion,
             {'data.size': 68, 'model.widths': [16, 32]},
             'data.size is a multiple of 8 with this model, not 68',
         ),
-        (gan, {'loss.kind': 'round'}, 'loss.kind is one of relativistic, nonsaturating'),
+        (gan, {'loss.kind': 'round'}, 'loss.kind is one of vanilla, lsgan, hinge, wgangp, relativistic'),
         (gan, {'model.kind': 'round'}, 'model.kind is one of modern, classic'),
         (diffusion, {'schedule': 'round'}, 'schedule is one of cosine, linear'),
         (diffusion, {'prediction': 'round'}, 'prediction is one of x, v, epsilon'),

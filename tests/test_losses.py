@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from skimage.metrics import structural_similarity
 
-from dfjax.losses import gan, image
+from dfjax.errors import InputError
+from dfjax.losses import adversarial, image
 
 
 @pytest.fixture
@@ -66,6 +67,27 @@ def test_weighted_mean_counts_pixels_by_their_weight():
     assert np.isfinite(image.weighted_mean(x, 0 * weight)).all()
 
 
-def test_adversarial_losses_have_their_closed_forms():
-    real, fake = jnp.array([2.0, 0.5, -1.0]), jnp.array([-2.0, 0.0, 1.0])
-    np.testing.assert_allclose(gan.hinge_d(real, fake), np.mean([0, 0.5, 2]) + np.mean([0, 1, 2]))
+@pytest.mark.parametrize('kind', adversarial.KINDS)
+def test_adversarial_losses_have_their_closed_forms(kind):
+    real, fake = np.array([2.0, 0.5, -1.0]), np.array([-2.0, 0.0, 1.0])
+    log_sigmoid = lambda x: -np.log1p(np.exp(-x))
+    d_real, d_fake, g = {
+        'vanilla': (-log_sigmoid(real), -log_sigmoid(-fake), -log_sigmoid(fake)),
+        'lsgan': ((real - 1) ** 2, fake**2, (fake - 1) ** 2),
+        'hinge': (np.array([0, 0.5, 2]), np.array([0, 1, 2]), -fake),
+        'wgangp': (-real, fake, -fake),
+        'relativistic': (-log_sigmoid(real - fake), 0 * fake, -log_sigmoid(fake - real)),
+    }[kind]
+    logits = jnp.float32(real), jnp.float32(fake)
+    np.testing.assert_allclose(adversarial.d_loss(kind, *logits), d_real.mean() + d_fake.mean(), rtol=1e-6)
+    np.testing.assert_allclose(adversarial.g_loss(kind, logits[1], logits[0]), g.mean(), rtol=1e-6)
+    if kind != 'relativistic':
+        np.testing.assert_allclose(adversarial.d_real(kind, logits[0]), d_real.mean(), rtol=1e-6)
+        np.testing.assert_allclose(adversarial.d_fake(kind, logits[1]), d_fake.mean(), rtol=1e-6)
+
+
+def test_an_adversarial_loss_that_does_not_exist_is_one_line():
+    with pytest.raises(
+        InputError, match="adversarial loss 'gan' does not exist; there are: vanilla, lsgan, hinge, wgangp"
+    ):
+        adversarial.d_loss('gan', jnp.zeros(1), jnp.zeros(1))

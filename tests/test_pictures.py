@@ -278,7 +278,7 @@ def test_bad_names_get_one_line(tmp_path, monkeypatch):
         (
             'config key data.a is empty',
             'faces_ab',
-            dict(a='', b=PEOPLE, face_type='full', straight=False, uniform_yaw=False),
+            dict(a='', b=PEOPLE, face_type='full', canonical=False, uniform_yaw=False),
         ),
         ('config keys data.source, or data.a and data.b, are empty', 'aligned', dict(source='', a='', b='')),
         ('config key data.b is empty', 'aligned', dict(source='', a=a, b='')),
@@ -286,7 +286,7 @@ def test_bad_names_get_one_line(tmp_path, monkeypatch):
         (
             'pictures, where faces are needed',
             'faces_ab',
-            dict(a=a, b=a, face_type='full', straight=False, uniform_yaw=False),
+            dict(a=a, b=a, face_type='full', canonical=False, uniform_yaw=False),
         ),
         ('pairs, where pictures are needed', 'unpaired', dict(a=f'pair:edges:{a}', b=a)),
         ('pair:edges:: write pair:CONDITION:NAME', 'aligned', dict(source='pair:edges:')),

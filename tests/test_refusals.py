@@ -16,7 +16,7 @@ from train.main import run
         ('vae', ['data.source='], 'config key data.source is empty'),
         ('cyclegan', ['data.a=nowhere'], 'nowhere: no such folder'),
         ('stargan', ['n_critic=0'], 'config key n_critic'),
-        ('cyclegan', ['pool=-1'], "config key 'pool' is 0 or more"),
+        ('cyclegan', ['replay=-1'], "config key 'replay' is 0 or more"),
     ],
 )
 def test_nothing_is_written_for_a_run_that_cannot_start(system, words, line, tmp_path):

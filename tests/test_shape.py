@@ -45,12 +45,12 @@ def test_bend_undoes_to_canonical(shape, goals):
     faces = gaussian_blur(noise, 3.0)
     faces = (faces - faces.min()) / (faces.max() - faces.min())
     there = jnp.einsum('hwk,bkd->bhwd', thinplate.spline_basis(shape, SIZE), goals)
-    straight = grid_sample(faces, there * SIZE - 0.5)
-    back = jax.jit(thinplate.bend)(straight, thinplate.spline_basis(shape, SIZE), goals)
+    canonical = grid_sample(faces, there * SIZE - 0.5)
+    back = jax.jit(thinplate.bend)(canonical, thinplate.spline_basis(shape, SIZE), goals)
     middle = slice(SIZE // 5, -SIZE // 5)
     error = jnp.abs(back - faces)[:, middle, middle]
     assert float(error.max()) < 0.04 and float(error.mean()) < 0.006
-    assert float(jnp.abs(straight - faces)[:, middle, middle].mean()) > 5 * float(error.mean())  # it was bent
+    assert float(jnp.abs(canonical - faces)[:, middle, middle].mean()) > 5 * float(error.mean())  # it was bent
 
 
 def test_bend_solves_no_linear_system(shape, goals):
@@ -61,7 +61,7 @@ def test_bend_solves_no_linear_system(shape, goals):
     assert not any(name in jaxpr for name in ('lu[', 'triangular_solve', 'eigh', 'qr[', 'svd', 'cholesky'))
 
 
-def test_a_straight_face_has_its_landmarks_where_the_mean_face_has_them(shape, goals):
+def test_a_canonical_face_has_its_landmarks_where_the_mean_face_has_them(shape, goals):
     """A dot drawn at a landmark is found at that landmark of the mean face."""
     stored = 2 * SIZE
     points = goals[0] * stored - 0.5
@@ -69,12 +69,12 @@ def test_a_straight_face_has_its_landmarks_where_the_mean_face_has_them(shape, g
         image = np.zeros((stored, stored, 3), np.uint8)
         cv2.circle(image, points[n].round().astype(int).tolist(), 3, (255, 255, 255), -1, cv2.LINE_AA)
         face = {'image': image, 'mask': image[..., 0], 'landmarks': goals[0]}
-        straight = to_canonical(face, 'full', SIZE)
-        assert straight['image'].shape == (SIZE, SIZE, 3) and straight['mask'].shape == (SIZE, SIZE)
-        weight = straight['image'][..., 0] / straight['image'][..., 0].sum(dtype=float)
+        canonical = to_canonical(face, 'full', SIZE)
+        assert canonical['image'].shape == (SIZE, SIZE, 3) and canonical['mask'].shape == (SIZE, SIZE)
+        weight = canonical['image'][..., 0] / canonical['image'][..., 0].sum(dtype=float)
         middle = (thinplate.pixel_centres(SIZE) * weight[..., None]).sum((0, 1))
         np.testing.assert_allclose(middle, shape[n], atol=0.02)
-        np.testing.assert_array_equal(straight['landmarks'], goals[0])
+        np.testing.assert_array_equal(canonical['landmarks'], goals[0])
 
 
 @pytest.mark.parametrize('face_type', ['mid', 'full', 'head'])

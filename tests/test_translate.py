@@ -206,7 +206,7 @@ def test_labels_as_words():
         ('star', {}, 'say what to make, as in --to smile=1; there are: smile, glasses'),
         ('star', {'to': {'hat': 1}}, "has no label 'hat'; it has: smile, glasses"),
         ('star', {'to': {'smile': 1}, 'side': 'ab'}, "--side ab: .* a run of system 'stargan', which goes one way"),
-        ('run', {'to': {'smile': 1}}, "--to: .* a run of system 'pix2pix', which cannot told; can: stargan"),
+        ('run', {'to': {'smile': 1}}, "--to: .* a run of system 'pix2pix', which cannot condition_of; can: stargan"),
         ('run', {'tile': 16}, 'tiles of 16 pixels are too small for this net; give 32 or more'),
         ('run', {'size': 3}, '--size 3: give 8 or more'),
         ('run', {'batch_size': 0}, '--batch-size 0: give 1 or more'),

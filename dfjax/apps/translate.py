@@ -99,7 +99,7 @@ def translate(
     if side is not None and len(run.system.DIRECTIONS) < 2:
         raise InputError(f'--side {side}: {run.path} is a run of system {run.cfg.system!r}, which goes one way')
     if to is not None:
-        check_can(run.path, run.cfg.system, 'told', '--to')
+        check_can(run.path, run.cfg.system, 'condition_of', '--to')
     job = TranslateJob(Translator(run, side, batch_size, tile), to, size)
     with bar(f'writing {Path(out).name}', progress) as tick:
         return run_job(job, plan, tick)

@@ -68,7 +68,7 @@ def warped_pair(cfg: ConfigDict, keys: jax.Array, faces: dict, side_in: int, sid
     return _pair(cfg, draws[:, 3], warped, target, to_unit(points, size))
 
 
-def straight_pair(
+def canonical_pair(
     cfg: ConfigDict, keys: jax.Array, faces: dict, side_in: int, features: jax.Array | None = None
 ) -> dict:
     """`warped_pair` for canonical faces (`data.faces.canonical`), where nothing is to be learnt of rotation, scale and

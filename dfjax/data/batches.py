@@ -31,7 +31,7 @@ feed already holds that part only.
 Batches by kind (`BATCH` of a system), and the keys of `cfg.data` that they read; images are uint8 [B, S, S, 3],
 landmarks float32 [B, 68, 2] in unit coordinates, and names those of `dfjax.data.names`:
     'faces_ab'  {'a': faces, 'b': faces}, where faces = {'image', 'mask': uint8 [B, S, S], 'landmarks'}; both sides
-                shuffled by themselves.   a, b: faces; face_type; straight: whether images and masks are canonical,
+                shuffled by themselves.   a, b: faces; face_type; canonical: whether images and masks are canonical,
                 see `faces.canonical`; uniform_yaw: whether faces that look to any side come equally often
     'labelled'  {'image', 'label': float32 [B, K] in {0, 1}, 'known': float32 [B, K], 1 where the label is known}.
                 source; labels: names, () for none

@@ -44,13 +44,13 @@ def open_streams(kind: str, data: ConfigDict) -> Streams:
 
 def stored_size(data: ConfigDict) -> int:
     """The side in pixels to keep faces at: twice `size` where they are to be bent, which costs detail."""
-    return data.size * 2 if data.straight else data.size
+    return data.size * 2 if data.canonical else data.size
 
 
 def _faces_ab(data: ConfigDict) -> Streams:
     def part(face: dict) -> dict:
         face = {k: face[k] for k in FACE_KEYS}
-        return to_canonical(face, data.face_type, data.size) if data.straight else face
+        return to_canonical(face, data.face_type, data.size) if data.canonical else face
 
     streams = {}
     for side, name in _names(data, 'a', 'b').items():

@@ -53,7 +53,7 @@ def measure(cfg, names: list[str], rows: dict[str, np.ndarray], translate, see) 
     """
     import jax.numpy as jnp
 
-    from dfjax.systems.stargan import exclusive_slices, group_slices, told, turned
+    from dfjax.systems.stargan import condition_of, exclusive_slices, flipped, group_slices
 
     label, known = jnp.asarray(rows['label']), rows['known'] > 0
     parts = [part for part in group_slices(cfg) for _ in range(part.stop - part.start)]
@@ -63,8 +63,8 @@ def measure(cfg, names: list[str], rows: dict[str, np.ndarray], translate, see) 
         there = known[:, k] & ~(excludes & (rows['label'][:, k] > 0))  # whose label can be flipped
         if not there.any():
             continue
-        pictures, (asked, meant) = rows['image'][there], turned(cfg, label[there], k)
-        made = translate(pictures, np.asarray(told(cfg, asked, meant)))
+        pictures, (asked, meant) = rows['image'][there], flipped(cfg, label[there], k)
+        made = translate(pictures, np.asarray(condition_of(cfg, asked, meant)))
         fits = see(made) == (np.asarray(asked) > 0.5)  # [n, K]
         own[name] = float(fits[:, k].mean())
         others = known[there].copy()
@@ -72,7 +72,7 @@ def measure(cfg, names: list[str], rows: dict[str, np.ndarray], translate, see) 
         if excludes:
             others[:, parts[k]] = False
         kept.append(fits[others])
-        again = translate(made, np.asarray(told(cfg, label[there], meant)))
+        again = translate(made, np.asarray(condition_of(cfg, label[there], meant)))
         errors.append(np.abs(np.stack(again).astype(np.float64) - pictures).mean() / 127.5)
     kept = np.concatenate(kept)
     return {

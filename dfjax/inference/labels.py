@@ -55,7 +55,7 @@ def wanted_labels(run: Run, asked: Mapping[str, int], pictures: Sequence[np.ndar
         labels[0, part] = seen_labels(run, pictures)[part]
     for name, value in asked.items():
         labels[0, names.index(name)] = value
-    return np.asarray(run.system.told(cfg, labels, known))[0]
+    return np.asarray(run.system.condition_of(cfg, labels, known))[0]
 
 
 def seen_labels(run: Run, pictures: Sequence[np.ndarray]) -> np.ndarray:

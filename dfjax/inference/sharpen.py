@@ -77,7 +77,7 @@ def run_gains(run: Run, side: str = 'b') -> tuple[float, ...] | None:
         seen, where, points = _some_faces(run, other)
     except InputError:
         return None
-    if run.cfg.data.straight:  # the decoder has learnt faces without the hard edge of hair
+    if run.cfg.data.canonical:  # the decoder has learnt faces without the hard edge of hair
         real = 2 * np.asarray(jax.jit(extended)((real + 1) / 2, real_where)) - 1
     swap = jax.jit(lambda *arrays: run.system.swap(run.cfg, *arrays, side))
     made, _ = swap(run.params, run.frozen, seen, points)

@@ -101,7 +101,7 @@ class TranslateJob(Job):
         self.translator, self.to, self.size = translator, to or {}, size
         self._labels: dict[Path, np.ndarray] = {}
 
-        self.labelled = hasattr(translator.run.system, 'told')
+        self.labelled = hasattr(translator.run.system, 'condition_of')
         if self.labelled:  # what cannot be made is said before any file is read
             wanted_labels(translator.run, self.to, [np.zeros((64, 64, 3), np.uint8)])
 

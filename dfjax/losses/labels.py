@@ -34,9 +34,3 @@ def grouped_cross_entropy(
         cost -= (labels[:, part] * known[:, part] * log_p).sum() / len(logits)
         single = single.at[:, part].set(0)
     return binary_cross_entropy(logits, labels, single) + cost
-
-
-def cross_entropy(logits: jax.Array, index: jax.Array) -> jax.Array:
-    """Of exclusive classes, mean over pictures: logits [B, K], index [B] int of the true class."""
-    log_p = jax.nn.log_softmax(logits)
-    return -jnp.take_along_axis(log_p, index[:, None], 1).mean()

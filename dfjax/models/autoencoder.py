@@ -12,15 +12,16 @@ import jax
 import jax.numpy as jnp
 
 from dfjax.errors import InputError
+from dfjax.models.blocks import Residual, Upscale
 from dfjax.models.conv import Conv
 from dfjax.ops.image import pixel_shuffle, space_to_depth
 
 ORIGINAL = dict(
-    encoder=dict(stem=1, widths=[128, 256, 512, 1024], kernel=5, code=1024, bottom=[4, 1024], up=512),
+    encoder=dict(patch=1, widths=[128, 256, 512, 1024], kernel=5, latent=1024, bottleneck_grid=[4, 1024], upsample=512),
     decoder=dict(widths=[256, 128, 64], residuals=0, shuffle=1, kernel=5, mask=False),
 )
 LIGHT = dict(
-    encoder=dict(stem=4, widths=[96, 160, 256], kernel=3, code=128, bottom=[8, 128], up=0),
+    encoder=dict(patch=4, widths=[96, 160, 256], kernel=3, latent=128, bottleneck_grid=[8, 128], upsample=0),
     decoder=dict(widths=[96, 48], residuals=0, shuffle=5, kernel=3, mask=False),
 )
 
@@ -28,78 +29,56 @@ LIGHT = dict(
 OFFSET_SCALE = 10.0  # offsets are a few hundredths of the side; codes are about 1
 
 
-class Upscale(nn.Module):
-    """Twice the side by pixel shuffle: conv 3x3 to 4 times the channels, leaky ReLU, depth to space."""
-
-    features: int
-    dtype: jnp.dtype = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        x = Conv(4 * self.features, 3, dtype=self.dtype)(x)
-        return pixel_shuffle(nn.leaky_relu(x, 0.1), 2)  # [B, 2H, 2W, features]
-
-
-class Residual(nn.Module):
-    """x + conv(act(conv(x))), then the activation."""
-
-    dtype: jnp.dtype = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        y = nn.leaky_relu(Conv(x.shape[-1], 3, dtype=self.dtype)(x), 0.2)
-        return nn.leaky_relu(x + Conv(x.shape[-1], 3, dtype=self.dtype)(y), 0.2)
-
-
 class Encoder(nn.Module):
     """[B, S, S, 3] and landmark offsets [B, K, 2] or None -> [B, s, s, C], the code of pose, expression and light.
 
     Attributes:
-        stem: space-to-depth factor before the first convolution; with a stem the first convolution keeps the side.
+        patch: pixels a side that space to depth makes one place of; above 1 the first convolution keeps the side.
         widths: channels of the convolutions, each halving the side.
         kernel: their size.
-        code: width of the dense bottleneck.
-        bottom: side and channels of the map that the bottleneck unfolds to.
-        up: channels of a shared Upscale after it; 0 for none.
+        latent: width of the dense bottleneck.
+        bottleneck_grid: side and channels of the map that the bottleneck unfolds to.
+        upsample: channels of a shared Upscale after it; 0 for none.
 
     Raises:
-        InputError: if S is no multiple of `stem`, or `bottom` is not two numbers.
+        InputError: if S is no multiple of `patch`, or `bottleneck_grid` is not two numbers.
     """
 
-    stem: int
+    patch: int
     widths: list[int]
     kernel: int
-    code: int
-    bottom: list[int]
-    up: int
+    latent: int
+    bottleneck_grid: list[int]
+    upsample: int
     dtype: jnp.dtype = jnp.float32
 
     def code_shape(self) -> tuple[int, int, int]:
         """(s, s, C)."""
-        if len(self.bottom) != 2:
+        if len(self.bottleneck_grid) != 2:
             raise InputError(
-                f'config key model.encoder.bottom is a side and a number of channels, not {list(self.bottom)}'
+                f'config key model.encoder.bottleneck_grid is a side and a number of channels, not '
+                f'{list(self.bottleneck_grid)}'
             )
-        side, channels = self.bottom
-        return (2 * side, 2 * side, self.up) if self.up else (side, side, channels)
+        side, channels = self.bottleneck_grid
+        return (2 * side, 2 * side, self.upsample) if self.upsample else (side, side, channels)
 
     @nn.compact
     def __call__(self, x: jax.Array, offsets: jax.Array | None = None) -> jax.Array:
-        if x.shape[1] % self.stem:
+        if x.shape[1] % self.patch:
             raise InputError(
-                f'config key input_size is a multiple of model.encoder.stem, {self.stem}, not {x.shape[1]}'
+                f'config key input_size is a multiple of model.encoder.patch, {self.patch}, not {x.shape[1]}'
             )
-        x = space_to_depth(x, self.stem) if self.stem > 1 else x  # [B, S/stem, S/stem, 3*stem^2]
+        x = space_to_depth(x, self.patch) if self.patch > 1 else x  # [B, S/patch, S/patch, 3*patch^2]
         for i, width in enumerate(self.widths):
-            stride = 1 if self.stem > 1 and i == 0 else 2
+            stride = 1 if self.patch > 1 and i == 0 else 2
             x = nn.leaky_relu(Conv(width, self.kernel, stride, dtype=self.dtype)(x), 0.1)
-        side, channels = self.bottom
-        x = nn.Dense(self.code, dtype=self.dtype)(x.reshape(x.shape[0], -1))  # [B, code]
+        side, channels = self.bottleneck_grid
+        x = nn.Dense(self.latent, dtype=self.dtype)(x.reshape(x.shape[0], -1))  # [B, latent]
         if offsets is not None:
             x = jnp.concatenate([x, OFFSET_SCALE * offsets.reshape(x.shape[0], -1).astype(self.dtype)], -1)
         x = nn.Dense(side * side * channels, dtype=self.dtype)(x)
         x = x.reshape(-1, side, side, channels)  # [B, s, s, C]
-        return Upscale(self.up, self.dtype)(x) if self.up else x
+        return Upscale(self.upsample, self.dtype)(x) if self.upsample else x
 
 
 class Decoder(nn.Module):

@@ -9,10 +9,9 @@ import jax
 import jax.numpy as jnp
 
 from dfjax.errors import InputError
+from dfjax.models.blocks import GROUPS, Block
 from dfjax.models.conv import Conv
 from dfjax.ops.image import pixel_shuffle, space_to_depth
-
-GROUPS = 8  # groups of channels, of group normalisation
 
 
 def waves(t: jax.Array, count: int) -> jax.Array:
@@ -20,24 +19,6 @@ def waves(t: jax.Array, count: int) -> jax.Array:
     frequency = jnp.exp(jnp.linspace(0.0, jnp.log(1000.0), count // 2))
     phase = t[:, None] * frequency
     return jnp.concatenate([jnp.sin(phase), jnp.cos(phase)], -1)
-
-
-class Block(nn.Module):
-    """norm, act, conv, twice, with a scale and a shift by the condition [B, E] between, added to what came in."""
-
-    features: int
-    dtype: jnp.dtype = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: jax.Array, condition: jax.Array) -> jax.Array:
-        y = nn.silu(nn.GroupNorm(num_groups=GROUPS, dtype=self.dtype)(x))
-        y = Conv(self.features, 3, dtype=self.dtype)(y)
-        scale, shift = jnp.split(nn.Dense(2 * self.features, dtype=self.dtype)(condition)[:, None, None], 2, -1)
-        y = nn.silu(nn.GroupNorm(num_groups=GROUPS, dtype=self.dtype)(y) * (1 + scale) + shift)
-        # A block begins as the identity.
-        y = Conv(self.features, 3, kernel_init=nn.initializers.zeros_init(), dtype=self.dtype)(y)
-        x = x if x.shape[-1] == self.features else nn.Dense(self.features, dtype=self.dtype)(x)
-        return x + y
 
 
 class Attention(nn.Module):
@@ -60,7 +41,7 @@ class Denoiser(nn.Module):
     """Noisy pictures [B, S, S, 3], times [B] in [0, 1] and conditions [B, K] -> [B, S, S, 3], unbounded.
 
     Attributes:
-        stem: side of the squares of pixels that are read as one.
+        patch: side of the squares of pixels that are read as one.
         widths: channels of each grid; each has half the side of the one before.
         blocks: on each grid, on the way down; one more on the way up.
         attention: sides of the grids that have attention after each block.
@@ -70,7 +51,7 @@ class Denoiser(nn.Module):
         InputError: if `widths` are not multiples of GROUPS, or S cannot be halved often enough.
     """
 
-    stem: int
+    patch: int
     widths: list[int]
     blocks: int
     attention: list[int]
@@ -81,7 +62,7 @@ class Denoiser(nn.Module):
     def __call__(self, x: jax.Array, t: jax.Array, labels: jax.Array) -> jax.Array:
         if not self.widths or any(width % GROUPS for width in self.widths):
             raise InputError(f'config key model.widths is a list of multiples of {GROUPS}, not {list(self.widths)}')
-        least = self.stem * 2 ** (len(self.widths) - 1)
+        least = self.patch * 2 ** (len(self.widths) - 1)
         if x.shape[1] % least:
             raise InputError(f'config key data.size is a multiple of {least} with this model, not {x.shape[1]}')
         e = nn.Dense(self.embedding, dtype=self.dtype)(waves(t, 128))
@@ -93,7 +74,7 @@ class Denoiser(nn.Module):
             x = Block(width, self.dtype)(x, e)
             return Attention(dtype=self.dtype)(x) if x.shape[1] in self.attention else x
 
-        x = space_to_depth(x, self.stem) if self.stem > 1 else x  # [B, S/stem, S/stem, 3*stem^2]
+        x = space_to_depth(x, self.patch) if self.patch > 1 else x  # [B, S/patch, S/patch, 3*patch^2]
         x = Conv(self.widths[0], 3, dtype=self.dtype)(x)
         skips = [x]
         for i, width in enumerate(self.widths):
@@ -111,6 +92,6 @@ class Denoiser(nn.Module):
                 x = pixel_shuffle(Conv(4 * self.widths[i - 1], 1, dtype=self.dtype)(x), 2)
         x = nn.silu(nn.GroupNorm(num_groups=GROUPS, dtype=self.dtype)(x))
         # Zeros at the start: the first guess is the mean.
-        x = Conv(3 * self.stem**2, 3, kernel_init=nn.initializers.zeros_init(), dtype=self.dtype)(x)
-        x = pixel_shuffle(x, self.stem) if self.stem > 1 else x  # [B, S, S, 3]
+        x = Conv(3 * self.patch**2, 3, kernel_init=nn.initializers.zeros_init(), dtype=self.dtype)(x)
+        x = pixel_shuffle(x, self.patch) if self.patch > 1 else x  # [B, S, S, 3]
         return x.astype(jnp.float32)

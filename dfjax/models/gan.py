@@ -12,14 +12,12 @@ import jax
 import jax.numpy as jnp
 
 from dfjax.errors import InputError
-from dfjax.models.autoencoder import Residual, Upscale
+from dfjax.models.blocks import BOTTOM, GROUPS, Block, Residual, Upscale, widths
 from dfjax.models.conv import Conv
-from dfjax.models.denoiser import GROUPS, Block
-from dfjax.models.vae import BOTTOM, widths
 from dfjax.ops.devices import device_axis
 from dfjax.ops.image import pixel_shuffle, space_to_depth
 
-FINE = 8  # channels of the layer at full resolution, without which a grid of the stem's squares shows
+FINE = 8  # channels of the layer at full resolution, without which the grid of patches shows
 
 
 class Generator(nn.Module):
@@ -28,9 +26,9 @@ class Generator(nn.Module):
     Attributes:
         size: side of the pictures.
         latent: dimensions of noise and style.
-        stem: side of the squares of pixels that are written at once; one convolution more sees across their edges.
+        patch: side of the squares of pixels that are written at once; one convolution more sees across their edges.
         width: channels on that grid; doubled on every coarser one.
-        most: greatest number of channels.
+        max_width: greatest number of channels.
 
     Raises:
         InputError: if a number of channels is not a multiple of GROUPS; as `widths`.
@@ -38,22 +36,22 @@ class Generator(nn.Module):
 
     size: int
     latent: int
-    stem: int
+    patch: int
     width: int
-    most: int
+    max_width: int
     dtype: jnp.dtype = jnp.float32
 
     def setup(self) -> None:
-        *rest, bottom = plan = widths(self.size, self.stem, self.width, self.most)
+        *rest, bottom = plan = widths(self.size, self.patch, self.width, self.max_width)
         if any(width % GROUPS for width in plan):
-            wrong = f'{self.width} and {self.most}'
-            raise InputError(f'config keys model.width and model.most are multiples of {GROUPS}, not {wrong}')
+            wrong = f'{self.width} and {self.max_width}'
+            raise InputError(f'config keys model.width and model.max_width are multiples of {GROUPS}, not {wrong}')
         self.layers = [nn.Dense(self.latent, dtype=self.dtype) for _ in range(2)]
         # Blocks begin as the identity: from a constant, all pictures would begin alike, and could stay so.
         self.start = nn.Dense(BOTTOM * BOTTOM * bottom, dtype=self.dtype)
         self.blocks = [Block(width, self.dtype) for width in (bottom, *reversed(rest))]
         self.ups = [Upscale(width, self.dtype) for width in reversed(rest)]
-        self.squares = Conv(FINE * self.stem**2, 3, dtype=self.dtype)
+        self.squares = Conv(FINE * self.patch**2, 3, dtype=self.dtype)
         self.pixels = Conv(3, 3, dtype=self.dtype)
 
     def mapping(self, z: jax.Array, train: bool = False) -> jax.Array:
@@ -69,7 +67,7 @@ class Generator(nn.Module):
         for i, block in enumerate(self.blocks):
             x = block(self.ups[i - 1](x) if i else x, style)
         x = self.squares(nn.leaky_relu(x, 0.2))
-        x = pixel_shuffle(x, self.stem) if self.stem > 1 else x  # [B, S, S, FINE]
+        x = pixel_shuffle(x, self.patch) if self.patch > 1 else x  # [B, S, S, FINE]
         return jnp.tanh(self.pixels(nn.leaky_relu(x, 0.2)).astype(jnp.float32))
 
     def __call__(self, z: jax.Array, train: bool = False) -> jax.Array:
@@ -79,16 +77,16 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """[B, S, S, 3] -> logits [B]. Attributes as in `Generator`."""
 
-    stem: int
+    patch: int
     width: int
-    most: int
+    max_width: int
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        plan = widths(x.shape[1], self.stem, self.width, self.most)
+        plan = widths(x.shape[1], self.patch, self.width, self.max_width)
         x = nn.leaky_relu(Conv(FINE, 3, dtype=self.dtype)(x), 0.2)  # [B, S, S, FINE]
-        x = space_to_depth(x, self.stem) if self.stem > 1 else x  # [B, S/stem, S/stem, FINE*stem^2]
+        x = space_to_depth(x, self.patch) if self.patch > 1 else x  # [B, S/patch, S/patch, FINE*patch^2]
         for i, width in enumerate(plan):
             x = nn.leaky_relu(Conv(width, 3, 2 if i else 1, dtype=self.dtype)(x), 0.2)
             x = Residual(self.dtype)(x)

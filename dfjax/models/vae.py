@@ -1,7 +1,7 @@
 """The nets of the variational autoencoder (Kingma & Welling 2014). Pictures are NHWC in [-1, 1].
 
-Depth follows from the picture's side: each halves it, or doubles it, between the stem's grid and 4 x 4. Pictures enter
-by `space_to_depth` and leave by `pixel_shuffle`, so that every convolution has many channels and few pixels.
+Depth follows from the picture's side: each halves it, or doubles it, between the grid of patches and 4 x 4. Pictures
+enter by `space_to_depth` and leave by `pixel_shuffle`, so that every convolution has many channels and few pixels.
 
 The code is of the whole picture, by dense layers: few numbers say much. Beside the convolutions a coarse picture goes
 straight into it and comes straight out of it: colours, light and outlines are learnt in the first steps, and detail is
@@ -15,34 +15,19 @@ import jax
 import jax.numpy as jnp
 
 from dfjax.errors import InputError
-from dfjax.models.autoencoder import Residual, Upscale
+from dfjax.models.blocks import BOTTOM, Residual, Upscale, widths
 from dfjax.models.conv import Conv
 from dfjax.ops.image import pixel_shuffle, resize, space_to_depth
 
-BOTTOM = 4  # side of the smallest map, where the code is of the whole picture
 
-
-def widths(size: int, stem: int, width: int, most: int, bottom: int = BOTTOM) -> list[int]:
-    """Channels of each map from the stem's grid down to `bottom`, doubling up to `most`.
-
-    Raises:
-        InputError: if `size` is not bottom * stem times a power of two.
-    """
-    depth = (size // (stem * bottom)).bit_length() - 1
-    if size != stem * bottom * 2 ** max(depth, 0):
-        least = stem * bottom
-        raise InputError(f'config key data.size is {least}, {2 * least}, {4 * least}, ... with stem {stem}, not {size}')
-    return [min(width * 2**i, most) for i in range(depth + 1)]
-
-
-def places(latent: int, grid: int, coarse: int) -> int:
+def places(latent: int, grid: int, skip_size: int) -> int:
     """Numbers of the code at each place of its grid.
 
     Raises:
         InputError: if they are not as many everywhere, or there is a coarse picture too.
     """
-    if coarse:
-        raise InputError(f'config key model.coarse is 0 with grid {grid}, not {coarse}')
+    if skip_size:
+        raise InputError(f'config key model.skip_size is 0 with grid {grid}, not {skip_size}')
     if latent % grid**2:
         raise InputError(f'config key model.latent is a multiple of {grid**2} with grid {grid}, not {latent}')
     return latent // grid**2
@@ -53,38 +38,38 @@ class Encoder(nn.Module):
 
     Attributes:
         latent: dimensions of the code.
-        stem: side of the squares of pixels that the first convolution reads as one.
-        width: channels on the stem's grid.
-        most: greatest number of channels.
+        patch: side of the squares of pixels that the first convolution reads as one.
+        width: channels on the grid of patches.
+        max_width: greatest number of channels.
         residuals: residual blocks on each grid.
-        coarse: side of the coarse picture; 0 for none.
+        skip_size: side of the coarse picture that goes past the convolutions; 0 for none.
         grid: side of the grid that the code is spread over, latent / grid^2 numbers at each place; 0 for a code of the
-            whole picture. With a grid `coarse` is 0.
+            whole picture. With a grid `skip_size` is 0.
     """
 
     latent: int
-    stem: int
+    patch: int
     width: int
-    most: int
+    max_width: int
     residuals: int
-    coarse: int
+    skip_size: int
     grid: int = 0
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        plan = widths(x.shape[1], self.stem, self.width, self.most, self.grid or BOTTOM)
-        small = resize(x, self.coarse) if self.coarse else x[:, :0]
-        x = space_to_depth(x, self.stem) if self.stem > 1 else x  # [B, S/stem, S/stem, 3*stem^2]
+        plan = widths(x.shape[1], self.patch, self.width, self.max_width, self.grid or BOTTOM)
+        small = resize(x, self.skip_size) if self.skip_size else x[:, :0]
+        x = space_to_depth(x, self.patch) if self.patch > 1 else x  # [B, S/patch, S/patch, 3*patch^2]
         for i, width in enumerate(plan):
             x = nn.leaky_relu(Conv(width, 3, 2 if i else 1, dtype=self.dtype)(x), 0.1)
             for _ in range(self.residuals):
                 x = Residual(self.dtype)(x)
         if self.grid:
-            features = places(self.latent, self.grid, self.coarse)
+            features = places(self.latent, self.grid, self.skip_size)
         else:
             features, flat = self.latent, [part.reshape(len(part), -1).astype(self.dtype) for part in (x, small)]
-            x = jnp.concatenate(flat, -1)  # [B, 16 * most + coarse^2 * 3]
+            x = jnp.concatenate(flat, -1)  # [B, 16 * max_width + skip_size^2 * 3]
         # A small start for the variance's half: codes begin near N(mean, 1).
         mean = nn.Dense(features, dtype=self.dtype)(x)  # [B, latent], or [B, grid, grid, latent / grid^2]
         log_variance = nn.Dense(features, dtype=self.dtype, kernel_init=nn.initializers.normal(1e-3))(x)
@@ -96,19 +81,19 @@ class Decoder(nn.Module):
     """[B, latent] -> [B, size, size, 3] in [-1, 1]. Attributes as in `Encoder`."""
 
     size: int
-    stem: int
+    patch: int
     width: int
-    most: int
+    max_width: int
     residuals: int
-    coarse: int
+    skip_size: int
     grid: int = 0
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, z: jax.Array) -> jax.Array:
-        *rest, bottom = widths(self.size, self.stem, self.width, self.most, self.grid or BOTTOM)
+        *rest, bottom = widths(self.size, self.patch, self.width, self.max_width, self.grid or BOTTOM)
         if self.grid:
-            x = z.reshape(-1, self.grid, self.grid, places(z.shape[-1], self.grid, self.coarse))
+            x = z.reshape(-1, self.grid, self.grid, places(z.shape[-1], self.grid, self.skip_size))
             x = nn.leaky_relu(Conv(bottom, 3, dtype=self.dtype)(x), 0.1)
         else:
             x = nn.leaky_relu(nn.Dense(BOTTOM * BOTTOM * bottom, dtype=self.dtype)(z), 0.1)
@@ -117,9 +102,9 @@ class Decoder(nn.Module):
             x = Upscale(width, self.dtype)(x)
             for _ in range(self.residuals):
                 x = Residual(self.dtype)(x)
-        x = Conv(3 * self.stem**2, 3, dtype=self.dtype)(x)
-        x = pixel_shuffle(x, self.stem) if self.stem > 1 else x  # [B, S, S, 3]
-        if self.coarse:
-            small = nn.Dense(self.coarse**2 * 3, dtype=self.dtype)(z).reshape(-1, self.coarse, self.coarse, 3)
+        x = Conv(3 * self.patch**2, 3, dtype=self.dtype)(x)
+        x = pixel_shuffle(x, self.patch) if self.patch > 1 else x  # [B, S, S, 3]
+        if self.skip_size:
+            small = nn.Dense(self.skip_size**2 * 3, dtype=self.dtype)(z).reshape(-1, self.skip_size, self.skip_size, 3)
             x = x + resize(small, self.size)
         return jnp.tanh(x.astype(jnp.float32))

@@ -1,41 +1,34 @@
-"""Running moments: exponential averages of quantities and of their squares, as {name: {'mean', 'square'}}.
+"""Running means of what was seen of a person, by name: 'mean' and 'square', that of the squares.
 
-The face swap keeps three for each person: 'landmarks' [68, 2] in units of the side, 'picture' [s, s, 3], which is the
-encoder's input, and 'code' [h, w, C], its output.
+The face swap keeps 'landmarks' [68, 2] in unit coordinates, 'picture' [s, s, 3], what the encoder sees, and 'code'
+[h, w, C], what it makes of it.
 """
-
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
-
-def unknown(guess: dict) -> dict:
-    """Moments before any example: means as guessed, by name, and a standard deviation of 1."""
-    return {key: {'mean': mean, 'square': mean**2 + 1} for key, mean in guess.items()}
+from dfjax.ops.devices import mean_over_devices
 
 
-def follow(known: dict, seen: dict, rate: jax.Array, everywhere: Callable[[dict], dict]) -> dict:
-    """Moments moved towards those of a batch: old + rate * (new - old).
+def init(means: dict) -> dict:
+    """The moments before any picture: these means, and a standard deviation of 1."""
+    return {key: {'mean': mean, 'square': mean**2 + 1} for key, mean in means.items()}
 
-    Args:
-        known: moments so far.
-        seen: the batch's values [B, ...] of some of the names; the others stay.
-        rate: in [0, 1]; 1 takes the batch's.
-        everywhere: mean over devices, each of which sees a part of the batch.
-    """
-    own = everywhere({key: {'mean': x.mean(0), 'square': (x**2).mean(0)} for key, x in seen.items()})
+
+def update(moments: dict, batch: dict, rate: jax.Array) -> dict:
+    """The moments, `rate` nearer to those of a batch on all devices: it has some of the names, [B, ...] each."""
+    own = mean_over_devices({key: {'mean': x.mean(0), 'square': (x**2).mean(0)} for key, x in batch.items()})
     nearer = lambda old, new: old + rate * (new - old)
-    return known | {key: jax.tree.map(nearer, known[key], new) for key, new in own.items()}
+    return moments | {key: jax.tree.map(nearer, moments[key], new) for key, new in own.items()}
 
 
-def spread(known: dict) -> jax.Array:
-    """The standard deviation that 'mean' and 'square' give."""
-    return jnp.sqrt(jnp.maximum(known['square'] - known['mean'] ** 2, 1e-8))
+def spread(moments: dict) -> jax.Array:
+    """The standard deviation, of 'mean' and 'square'."""
+    return jnp.sqrt(jnp.maximum(moments['square'] - moments['mean'] ** 2, 1e-8))
 
 
-def differences(person: dict, pictures: jax.Array) -> jax.Array:
-    """Pictures [B, s, s, 3] less the person's mean picture, over twice the standard deviation (RMS over pixels)."""
-    mean = person['picture']['mean']
-    variance = jnp.maximum((person['picture']['square'] - mean**2).mean(), 1e-4)
+def differences(moments: dict, pictures: jax.Array) -> jax.Array:
+    """How pictures [B, s, s, 3] differ from a person's mean picture, in two of its standard deviations."""
+    mean = moments['picture']['mean']
+    variance = jnp.maximum((moments['picture']['square'] - mean**2).mean(), 1e-4)
     return (pictures - mean) / (2 * jnp.sqrt(variance))

@@ -1,12 +1,13 @@
 """CycleGAN (Zhu et al. 2017): pictures of two kinds become each other, learnt without pairs.
 
-    g_ab, g_ba    generators                 d_a, d_b    judges of pictures a and of pictures b
-    ab/adv, ba/adv        what it costs that the judges tell made pictures from true ones
-    ab/cycle, ba/cycle    10 times the mean distance of a picture that went there and back; of a, of b
-    ab/identity, ba/identity    5 times that of a picture that is already of the kind asked for
-    d_a/real, d_a/fake, ...     half of a judge's loss each
+    g_ab, g_ba    generators                 d_a, d_b    discriminators of pictures a and of pictures b
+    ab/adv, ba/adv              the adversarial loss of the fakes
+    ab/cycle, ba/cycle          10 times the mean distance of a picture that went there and back; of a, of b
+    ab/identity, ba/identity    5 times that of a picture that is already of the target's kind
+    d_a/real, d_a/fake, ...     half of a discriminator's loss each
 
-A judge sees made pictures of the last fifty or so, not the newest alone: `recall`. They are in `aux['pool']` by kind.
+A discriminator sees fakes of the last fifty or so, not the newest alone: `replayed`. The replay buffers are
+`aux['replay']`, by kind.
 """
 
 import jax
@@ -14,7 +15,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from dfjax.errors import InputError
-from dfjax.losses.gan import adversarial
+from dfjax.losses.adversarial import d_fake, d_real, g_loss
 from dfjax.ops.devices import mean_over_devices, own_part, whole_batch
 from dfjax.ops.jitter import jitter
 from dfjax.ops.optimize import apply_grads, ema_update, learning_rate, optimizer
@@ -41,8 +42,12 @@ def default_config() -> ConfigDict:
     )
     cfg.jitter = 286 / 256  # how much pictures are enlarged before the former size is cut out of them
     cfg.flip = 0.5  # probability that a picture is mirrored
-    cfg.pool = 50  # made pictures of each kind that are kept for the judges; 0 shows them the newest alone
-    cfg.loss = dict(kind='lsgan', cycle=10.0, identity=0.5)  # kind: of losses.gan.LOSSES; identity counts times cycle
+    cfg.replay = 50  # fakes of each kind that are kept for the discriminators; 0 shows them the newest alone
+    cfg.loss = dict(
+        kind='lsgan',  # one of losses.adversarial.SEPARATE
+        cycle=10.0,
+        identity=0.5,  # in units of `cycle`
+    )
     cfg.optimizer = optimizer_config(lr=2e-4, schedule='linear', b1=0.5)
     cfg.ema = 0.0  # of the generators; 0 leaves the average out
     return cfg
@@ -86,7 +91,7 @@ def init(cfg: ConfigDict, rng: jax.Array) -> State:
     opt = {side: optimizer(cfg.optimizer).init({k: v for k, v in params.items() if k[0] == side}) for side in 'gd'}
     ema = {name: jax.tree.map(jnp.copy, params[name]) for name in ('g_ab', 'g_ba')} if cfg.ema else {}
     seen = {side: nets(cfg)[f'd_{side}'].inputs['x'].shape[1:] for side in 'ab'}
-    aux = {'pool': {side: jnp.zeros((cfg.pool, *shape)) for side, shape in seen.items()}} if cfg.pool else {}
+    aux = {'replay': {side: jnp.zeros((cfg.replay, *shape)) for side, shape in seen.items()}} if cfg.replay else {}
     return State(step=jnp.zeros((), jnp.int32), params=params, opt=opt, ema=ema, aux=aux)
 
 
@@ -95,67 +100,67 @@ def translate(cfg: ConfigDict, params: dict, pictures: jax.Array, condition: str
     return nets(cfg)[f'g_{condition}'].module.apply({'params': params[f'g_{condition}']}, pictures)
 
 
-def recall(pool: jax.Array, made: jax.Array, draws: jax.Array, seen: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Pictures for a judge, and the pool after them (Shrivastava et al. 2017): one picture after another.
+def replayed(replay: jax.Array, fake: jax.Array, draws: jax.Array, seen: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Fakes for a discriminator, and the replay buffer after them (Shrivastava et al. 2017): one after another.
 
-    As long as the pool is not full each joins it, and is shown. Then each is shown, or, by even chance, takes the place
-    of one of the pool, which is shown instead.
+    As long as the buffer is not full each joins it, and is shown. Then each is shown, or, by even chance, takes the
+    place of one in the buffer, which is shown instead.
 
     Args:
-        pool: [P, S, S, C], of which min(seen, P) are filled.
-        made: [B, S, S, C].
+        replay: [P, S, S, C], the buffer, of which min(seen, P) are filled.
+        fake: [B, S, S, C].
         draws: [B, 2] in [0, 1): one for the chance, one for the place.
-        seen: how many pictures there were before these.
+        seen: how many fakes there were before these.
 
     Returns:
-        The pictures shown [B, S, S, C], and the pool.
+        The fakes shown [B, S, S, C], and the buffer.
     """
-    size = len(pool)
+    size = len(replay)
 
     def one(carry: tuple, item: tuple) -> tuple:
-        pool, seen = carry
+        replay, seen = carry
         new, draw = item
         fills = seen < size
         swaps = fills | (draw[0] < 0.5)
         place = jnp.where(fills, seen, (draw[1] * size).astype(jnp.int32))
-        old = pool[place]
-        pool = pool.at[place].set(jnp.where(swaps, new, old))
-        return (pool, jnp.minimum(seen + 1, size)), jnp.where(swaps & ~fills, old, new)
+        old = replay[place]
+        replay = replay.at[place].set(jnp.where(swaps, new, old))
+        return (replay, jnp.minimum(seen + 1, size)), jnp.where(swaps & ~fills, old, new)
 
-    (pool, _), shown = jax.lax.scan(one, (pool, jnp.minimum(seen, size)), (made, draws))
-    return shown, pool
+    (replay, _), shown = jax.lax.scan(one, (replay, jnp.minimum(seen, size)), (fake, draws))
+    return shown, replay
 
 
-def shown(cfg: ConfigDict, pool: jax.Array, made: jax.Array, keys: jax.Array, step: jax.Array) -> tuple:
-    """`recall` on the whole batch, wherever it is: the pictures shown in place of these, and the pool."""
+def replayed_batch(replay: jax.Array, fake: jax.Array, keys: jax.Array, step: jax.Array) -> tuple:
+    """`replayed` on the whole batch, wherever it is: the fakes shown in place of these, and the buffer."""
     draws = jax.vmap(lambda key: jax.random.uniform(key, (2,)))(keys)
-    count = len(made)
-    made, draws = whole_batch((made, draws))  # the pool has to stay the same on all devices
-    seen = jnp.minimum(step, len(pool)) * len(made)
-    out, pool = recall(pool, made, draws, seen)
-    return own_part(out, count), pool
+    count = len(fake)
+    fake, draws = whole_batch((fake, draws))  # the buffer has to stay the same on all devices
+    seen = jnp.minimum(step, len(replay)) * len(fake)
+    shown, replay = replayed(replay, fake, draws, seen)
+    return own_part(shown, count), replay
 
 
-def generate(cfg: ConfigDict, params: dict, judges: dict, real: dict) -> tuple[dict, dict]:
-    """The generators' loss terms, and what they made: {'b': of pictures a, 'a': of pictures b}."""
-    net, w, loss = nets(cfg), cfg.loss, adversarial(cfg.loss.kind)
-    apply = lambda name, x: net[name].module.apply({'params': (params | judges)[name]}, x)
+def generate(cfg: ConfigDict, params: dict, discriminators: dict, real: dict) -> tuple[dict, dict]:
+    """The generators' loss terms, and the fakes: {'b': of pictures a, 'a': of pictures b}."""
+    net, w = nets(cfg), cfg.loss
+    apply = lambda name, x: net[name].module.apply({'params': (params | discriminators)[name]}, x)
     distance = lambda x, y: jnp.abs(x - y).mean()
-    terms, made = {}, {}
+    terms, fake = {}, {}
     for one, other in SIDES:
         there, back = f'g_{one}{other}', f'g_{other}{one}'
-        made[other] = apply(there, real[one])
-        terms[f'{one}{other}/adv'] = loss(apply(f'd_{other}', made[other]), True)
-        terms[f'{one}{other}/cycle'] = w.cycle * distance(apply(back, made[other]), real[one])
+        fake[other] = apply(there, real[one])
+        terms[f'{one}{other}/adv'] = g_loss(w.kind, apply(f'd_{other}', fake[other]))
+        terms[f'{one}{other}/cycle'] = w.cycle * distance(apply(back, fake[other]), real[one])
         if w.identity:
             same = distance(apply(there, real[other]), real[other])
             terms[f'{one}{other}/identity'] = w.cycle * w.identity * same
-    return terms, made
+    return terms, fake
 
 
 def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
-    """One update of the generators, then one of the judges. `batch` is 'unpaired' of `dfjax.data.batches`."""
-    net, loss = nets(cfg), adversarial(cfg.loss.kind)
+    """One update of the generators, then one of the discriminators. `batch` is 'unpaired' of `dfjax.data.batches`."""
+    net = nets(cfg)
     params, opt = dict(state.params), dict(state.opt)
     rate = learning_rate(cfg.optimizer, state.step, state.horizon)
     part = lambda side: {name: params[name] for name in params if name[0] == side}
@@ -171,33 +176,34 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     }
 
     # Generators
-    def cost(p: dict) -> tuple[jax.Array, tuple[dict, dict]]:
-        terms, made = generate(cfg, p, part('d'), real)
-        return sum(terms.values()), (terms, made)
+    def g_cost(p: dict) -> tuple[jax.Array, tuple[dict, dict]]:
+        terms, fake = generate(cfg, p, part('d'), real)
+        return sum(terms.values()), (terms, fake)
 
-    grads, (terms, made) = jax.grad(cost, has_aux=True)(part('g'))
+    grads, (terms, fake) = jax.grad(g_cost, has_aux=True)(part('g'))
     update('g', grads)
 
-    # Judges
-    pool = {}
-    for i, side in enumerate('ab' if cfg.pool else ''):
-        made[side], pool[side] = shown(cfg, state.aux['pool'][side], made[side], draws[:, 2 + i], state.step)
+    # Discriminators
+    replay = {}
+    for i, side in enumerate('ab' if cfg.replay else ''):
+        buffer = state.aux['replay'][side]
+        fake[side], replay[side] = replayed_batch(buffer, fake[side], draws[:, 2 + i], state.step)
 
-    def judged(p: dict) -> tuple[jax.Array, dict]:
-        terms = {}
+    def d_cost(p: dict) -> tuple[jax.Array, dict]:
+        terms, kind = {}, cfg.loss.kind
         for side in 'ab':
-            for kind, x in (('real', real[side]), ('fake', made[side])):
-                logits = net[f'd_{side}'].module.apply({'params': p[f'd_{side}']}, x)
-                terms[f'd_{side}/{kind}'] = 0.5 * loss(logits, kind == 'real')
+            discriminate = lambda x, name=f'd_{side}': net[name].module.apply({'params': p[name]}, x)
+            terms[f'd_{side}/real'] = 0.5 * d_real(kind, discriminate(real[side]))
+            terms[f'd_{side}/fake'] = 0.5 * d_fake(kind, discriminate(fake[side]))
         return sum(terms.values()), terms
 
-    grads, critic = jax.grad(judged, has_aux=True)(part('d'))
+    grads, d_terms = jax.grad(d_cost, has_aux=True)(part('d'))
     update('d', grads)
 
     # The rest
-    metrics = terms | {'total': sum(terms.values())} | critic
+    metrics = terms | {'total': sum(terms.values())} | d_terms
     ema = ema_update(state.ema, {k: params[k] for k in state.ema}, cfg.ema, state.step)
-    aux = {'pool': pool} if cfg.pool else {}
+    aux = {'replay': replay} if cfg.replay else {}
     metrics = mean_over_devices(metrics) | {'rate': rate}
     return state.replace(step=state.step + 1, params=params, opt=opt, ema=ema, aux=aux), metrics
 

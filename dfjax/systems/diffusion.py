@@ -42,7 +42,7 @@ def default_config() -> ConfigDict:
     cfg.steps = 8000
     cfg.batch_size = 16
     cfg.data = dict(source='render:people:1:4096', labels=[], size=64, crop=0, resident_bytes=2**30)
-    cfg.model = dict(stem=4, widths=[64, 128, 256], blocks=1, attention=[8], embedding=256)
+    cfg.model = dict(patch=4, widths=[64, 128, 256], blocks=1, attention=[8], embedding=256)
     cfg.times = 1000  # of the noise
     cfg.schedule = 'cosine'  # one of losses.diffusion.SCHEDULES
     cfg.prediction = 'x'  # one of losses.diffusion.PREDICTIONS

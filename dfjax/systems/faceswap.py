@@ -24,15 +24,15 @@ from ml_collections import ConfigDict
 from dfjax.data import augment
 from dfjax.data.faces.canonical import mean_features, mean_shape
 from dfjax.errors import InputError
-from dfjax.losses.gan import hinge_d
+from dfjax.losses.adversarial import d_loss, g_loss
 from dfjax.losses.image import face_weight, ssim_map, weighted_mean
 from dfjax.models import autoencoder
 from dfjax.models.patchgan import PatchGAN
+from dfjax.ops import moments
 from dfjax.ops.devices import mean_over_devices
 from dfjax.ops.exact import einsum
 from dfjax.ops.expression import limited, transfer_expression
 from dfjax.ops.image import resize, sample_smaller, smaller
-from dfjax.ops.moments import differences, follow, spread, unknown
 from dfjax.ops.optimize import apply_grads, ema_update, learning_rate, optimizer
 from dfjax.ops.skin import COARSER
 from dfjax.ops.thinplate import bend, spline_basis
@@ -56,8 +56,15 @@ def default_config() -> ConfigDict:
     cfg = common_config()
     cfg.system = 'faceswap'
     cfg.batch_size = 16  # of each side
-    cfg.data = dict(a='render:1:256', b='render:2:256', size=160, face_type='full', straight=True, resident_bytes=2**30)
-    cfg.data.uniform_yaw = False  # whether faces that look to any side come equally often
+    cfg.data = dict(
+        a='render:1:256',
+        b='render:2:256',
+        size=160,
+        face_type='full',
+        canonical=True,  # whether faces are bent to the shape of the mean face first
+        uniform_yaw=False,  # whether faces that look to any side come equally often
+        resident_bytes=2**30,
+    )
     cfg.input_size = 64  # side of the picture that the encoder sees
     cfg.model = autoencoder.LIGHT
     cfg.discriminator = dict(width=64, layers=3, norm='instance')
@@ -83,7 +90,7 @@ def nets(cfg: ConfigDict) -> dict[str, Net]:
     dtype, size = compute_dtype(cfg), cfg.input_size
     encoder = autoencoder.Encoder(**cfg.model.encoder, dtype=dtype)
     decoder = autoencoder.Decoder(**cfg.model.decoder, dtype=dtype)
-    offsets = {'offsets': arrays(1, 68, 2)} if cfg.data.straight else {}
+    offsets = {'offsets': arrays(1, 68, 2)} if cfg.data.canonical else {}
     decoder = Net(decoder, {'code': arrays(1, *encoder.code_shape())}, ('y', 'mask'))
     found = {
         'encoder': Net(encoder, {'x': arrays(1, size, size, 3)} | offsets, ('code',)),
@@ -109,29 +116,29 @@ def init(cfg: ConfigDict, rng: jax.Array) -> State:
     decoded = net['decoder_b'].module.side(net['decoder_b'].inputs['code'].shape[1])
     if decoded != size:
         raise InputError(f'config key data.size is {decoded} with this model.decoder, not {size}')
-    if cfg.data.straight and size % COARSER:
-        raise InputError(f'config key data.size is a multiple of {COARSER} for straight faces, not {size}')
+    if cfg.data.canonical and size % COARSER:
+        raise InputError(f'config key data.size is a multiple of {COARSER} for canonical faces, not {size}')
     params, _ = init_nets({name: net[name] for name in net if name != 'decoder_b'}, rng)
     generator = {name: params[name] for name in ('encoder', 'decoder_a')}
     generator['decoder_b'] = jax.tree.map(jnp.copy, params['decoder_a'])
     opt = {'nets': optimizer(cfg.optimizer).init(generator)}
     if cfg.loss.gan:
         opt['discriminator'] = optimizer(cfg.optimizer).init(params['discriminator'])
-    ema = jax.tree.map(jnp.copy, generator) | {'people': {side: stranger(cfg) for side in SIDES}}
+    ema = jax.tree.map(jnp.copy, generator) | {'stats': {side: init_stats(cfg) for side in SIDES}}
     return State(step=jnp.zeros((), jnp.int32), params=params | generator, opt=opt, ema=ema)
 
 
-def stranger(cfg: ConfigDict) -> dict:
-    """What is known of a person before any picture: see `ops.person`."""
+def init_stats(cfg: ConfigDict) -> dict:
+    """A person's running moments before any picture, see `ops.moments`."""
     encoder = nets(cfg)['encoder']
     picture, code = jnp.zeros(encoder.inputs['x'].shape[1:]), jnp.zeros(encoder.module.code_shape())
-    return unknown({'landmarks': jnp.full((68, 2), 0.5), 'picture': picture, 'code': code})
+    return moments.init({'landmarks': jnp.full((68, 2), 0.5), 'picture': picture, 'code': code})
 
 
 def frozen(cfg: ConfigDict) -> dict:
     """The bases of the splines that give faces the shape of the mean face, 'input' for what the encoder sees, and take
     it from them, 'output': float32 [S, S, 68]."""
-    if not cfg.data.straight:
+    if not cfg.data.canonical:
         return {}
     shape = mean_shape(cfg.data.face_type)
     return {'input': spline_basis(shape, cfg.input_size), 'output': spline_basis(shape, cfg.data.size)}
@@ -149,11 +156,11 @@ def swap(
     """The face of person `side` with the pose and expression of `pictures`.
 
     Args:
-        params: `state.ema`, or `state.params` with its 'people'.
+        params: `state.ema`, or `state.params` with its 'stats'.
         frozen: what the function of that name gives.
         pictures: [B, S, S, 3] aligned faces in [-1, 1]; S is `cfg.data.size`.
         landmarks: [B, 68, 2] of the pictures, in units of the side.
-        person: the one in the pictures, as one of `params['people']`; by default that of the other side.
+        person: the one in the pictures, as one of `params['stats']`; by default that of the other side.
 
     Returns:
         Faces [B, S, S, 3] in [-1, 1] and where they may be pasted, [B, S, S, 1] in [0, 1]: the decoder's masks, and
@@ -161,17 +168,17 @@ def swap(
     """
     encode = functools.partial(nets(cfg)['encoder'].module.apply, {'params': params['encoder']})
     decode = functools.partial(nets(cfg)['decoder_b'].module.apply, {'params': params[f'decoder_{side}']})
-    if not cfg.data.straight:
+    if not cfg.data.canonical:
         return decode(encode(smaller(pictures, cfg.input_size)))
     at = einsum('hwk,bkd->bhwd', frozen['input'], landmarks)  # [B, s, s, 2]
     seen = sample_smaller(pictures, at * cfg.data.size - 0.5)
-    person, other = person or params['people']['a' if side == 'b' else 'b'], params['people'][side]
+    person, other = person or params['stats']['a' if side == 'b' else 'b'], params['stats'][side]
     mean, known = person['landmarks']['mean'], other['code']
-    code = encode(differences(person, seen), landmarks - mean)
-    code = known['mean'] + limited(code - known['mean'], REACH * spread(known))
+    code = encode(moments.differences(person, seen), landmarks - mean)
+    code = known['mean'] + limited(code - known['mean'], REACH * moments.spread(known))
     face, _ = decode(code)
     # Who hardly moves in a few pictures may do so half as much as the one in the video.
-    reach = REACH * jnp.maximum(spread(other['landmarks']), spread(person['landmarks']) / 2)
+    reach = REACH * jnp.maximum(moments.spread(other['landmarks']), moments.spread(person['landmarks']) / 2)
     points = transfer_expression(landmarks, mean, other['landmarks']['mean'], reach)
     bent = bend(face, frozen['output'], points)  # [B, S, S, 3]
     return jnp.clip(bent, -1, 1), jnp.ones_like(bent[..., :1])
@@ -179,17 +186,17 @@ def swap(
 
 def augmented(cfg: ConfigDict, keys: jax.Array, faces: dict) -> dict:
     """One side's training pair, as `augment.warped_pair` returns it."""
-    if cfg.data.straight:
+    if cfg.data.canonical:
         features = jnp.asarray(mean_features(cfg.data.face_type, cfg.data.size))
-        return augment.straight_pair(cfg.augment, keys, faces, cfg.input_size, features)
+        return augment.canonical_pair(cfg.augment, keys, faces, cfg.input_size, features)
     return augment.warped_pair(cfg.augment, keys, faces, cfg.input_size, cfg.data.size)
 
 
 def reconstruction(cfg: ConfigDict, picture: jax.Array, mask: jax.Array, pair: dict) -> dict:
     """Loss terms of one side's reconstruction."""
     w = cfg.loss
-    straight = cfg.data.straight
-    points = mean_shape(cfg.data.face_type).astype(jnp.float32)[None] if straight else pair['landmarks']
+    canonical = cfg.data.canonical
+    points = mean_shape(cfg.data.face_type).astype(jnp.float32)[None] if canonical else pair['landmarks']
     weight = face_weight(pair['mask'], points, w.outside, w.features)
     terms = {'l1': w.l1 * weighted_mean(jnp.abs(picture - pair['target']), weight).mean()}
     if w.dssim:
@@ -202,13 +209,13 @@ def reconstruction(cfg: ConfigDict, picture: jax.Array, mask: jax.Array, pair: d
     return terms
 
 
-def generate(cfg: ConfigDict, params: dict, people: dict, pair: dict) -> tuple[dict, jax.Array, dict]:
+def generate(cfg: ConfigDict, params: dict, stats: dict, pair: dict) -> tuple[dict, jax.Array, dict]:
     """The loss terms of both reconstructions, side b's pictures [B, S, S, 3], and both sides' codes."""
     net = nets(cfg)
     pictures, offsets = [pair[side]['input'] for side in SIDES], None
-    if cfg.data.straight:
-        pictures = [differences(people[side], pair[side]['input']) for side in SIDES]
-        offsets = jnp.concatenate([pair[side]['landmarks'] - people[side]['landmarks']['mean'] for side in SIDES])
+    if cfg.data.canonical:
+        pictures = [moments.differences(stats[side], pair[side]['input']) for side in SIDES]
+        offsets = jnp.concatenate([pair[side]['landmarks'] - stats[side]['landmarks']['mean'] for side in SIDES])
     inputs = jnp.concatenate(pictures)  # [2B, s, s, 3]
     codes = jnp.split(net['encoder'].module.apply({'params': params['encoder']}, inputs, offsets), 2)
     codes, terms = dict(zip(SIDES, codes)), {}
@@ -228,28 +235,28 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
         pair[side] = augmented(cfg, keys, batch[side])
     pace = jnp.maximum(1 / (1 + state.step), 0.005)  # the plain mean at first, then over some 200 steps
     seen = {side: {'landmarks': pair[side]['landmarks'], 'picture': pair[side]['input']} for side in SIDES}
-    people = {side: follow(state.ema['people'][side], seen[side], pace, mean_over_devices) for side in SIDES}
+    stats = {side: moments.update(state.ema['stats'][side], seen[side], pace) for side in SIDES}
 
     # Encoder and decoders
     params, opt = dict(state.params), dict(state.opt)
     discriminator = params.pop('discriminator', None)
-    judge = lambda p, x: nets(cfg)['discriminator'].module.apply({'params': p}, x)
+    discriminate = lambda p, x: nets(cfg)['discriminator'].module.apply({'params': p}, x)
 
     def generator_loss(params: dict) -> tuple[jax.Array, tuple[dict, jax.Array, dict]]:
-        terms, faces, codes = generate(cfg, params, people, pair)
+        terms, faces, codes = generate(cfg, params, stats, pair)
         if cfg.loss.gan:
-            terms['g/adv'] = -cfg.loss.gan * judge(discriminator, faces).mean()
+            terms['g/adv'] = cfg.loss.gan * g_loss('hinge', discriminate(discriminator, faces))
         return sum(terms.values()), (terms, faces, codes)
 
     grads, (metrics, faces, codes) = jax.grad(generator_loss, has_aux=True)(params)
     rate = learning_rate(cfg.optimizer, state.step, state.horizon)
     params, opt['nets'] = apply_grads(cfg.optimizer, rate, params, grads, opt['nets'])
-    people = {side: follow(known, {'code': codes[side]}, pace, mean_over_devices) for side, known in people.items()}
+    stats = {side: moments.update(known, {'code': codes[side]}, pace) for side, known in stats.items()}
 
     # Discriminator
     if cfg.loss.gan:
-        d_loss = lambda p: hinge_d(judge(p, pair['b']['target']), judge(p, faces))
-        metrics['d/adv'], grads = jax.value_and_grad(d_loss)(discriminator)
+        cost = lambda p: d_loss('hinge', discriminate(p, pair['b']['target']), discriminate(p, faces))
+        metrics['d/adv'], grads = jax.value_and_grad(cost)(discriminator)
         params['discriminator'], opt['discriminator'] = apply_grads(
             cfg.optimizer, rate, discriminator, grads, opt['discriminator']
         )
@@ -258,7 +265,7 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     metrics = mean_over_devices(metrics | {'total': sum(metrics.values())}) | {'rate': rate}
     ema = {k: v for k, v in state.ema.items() if k in params}
     ema = ema_update(ema, {k: params[k] for k in ema}, cfg.ema, state.step)
-    return state.replace(step=state.step + 1, params=params, opt=opt, ema=ema | {'people': people}), metrics
+    return state.replace(step=state.step + 1, params=params, opt=opt, ema=ema | {'stats': stats}), metrics
 
 
 def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:
@@ -269,10 +276,10 @@ def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:
         landmarks = batch[side]['landmarks']
         whole = jnp.concatenate([batch[side]['image'], batch[side]['mask'][..., None]], -1).astype(jnp.float32) / 255
         whole = resize(whole, size)
-        if cfg.data.straight:
+        if cfg.data.canonical:
             whole = jnp.clip(bend(whole, state.frozen['output'], landmarks), 0, 1)
         real, mask = 2 * whole[..., :3] - 1, whole[..., 3:]
-        person = state.ema['people'][side]
+        person = state.ema['stats'][side]
         made = [swap(cfg, state.ema, state.frozen, real, landmarks, to, person)[0] for to in (side, other)]
         rows += [real, *(real + mask * (face - real) for face in made)]
     return jnp.stack(rows, 1).reshape(-1, size, size, 3)

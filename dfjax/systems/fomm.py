@@ -2,7 +2,7 @@
 
     g/perceptual    distance of the driving frame from what is made of another frame of its clip, in features
     g/value, g/jacobian     how far keypoints are from moving with a picture that is bent (equivariance)
-    g/adv, g/matching       what it costs that the discriminator tells the two, and distance in its features
+    g/adv, g/matching       the adversarial loss of the fake, and distance in the discriminator's features
     d/adv           the discriminator's own loss, least squares
 
 Keys of `model`, and what the original calls them: `keypoints` num_kp; `kp`, `g`, `g.motion`, `d` the nets, in which
@@ -23,7 +23,7 @@ from ml_collections import ConfigDict
 from dfjax.data.augment import jitter_colour
 from dfjax.errors import InputError
 from dfjax.losses import equivariance
-from dfjax.losses.gan import adversarial
+from dfjax.losses.adversarial import d_loss, g_loss
 from dfjax.losses.perceptual import feature_distance, pyramid_distance
 from dfjax.models import vgg
 from dfjax.models.features import bank, octaves
@@ -228,13 +228,12 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     # Discriminator
     if 'd' in net:
 
-        def judged(d: dict) -> tuple[jax.Array, dict]:
+        def d_cost(d: dict) -> tuple[jax.Array, dict]:
             own = dict(averages)
-            applied, loss = run({'d': d}, own), adversarial('lsgan')
-            fake, real = _judge(cfg, applied, made, driving, points)
-            return cfg.loss.gan * sum(loss(b[0], True) + loss(a[0], False) for a, b in zip(fake, real)), own
+            scales = zip(*discriminate(cfg, run({'d': d}, own), made, driving, points))
+            return cfg.loss.gan * sum(d_loss('lsgan', real[0], fake[0]) for fake, real in scales), own
 
-        (metrics['d/adv'], averages), grads = jax.value_and_grad(judged, has_aux=True)(params['d'])
+        (metrics['d/adv'], averages), grads = jax.value_and_grad(d_cost, has_aux=True)(params['d'])
         params['d'], opt['d'] = apply_grads(o, rate, params['d'], grads, opt['d'])
 
     # The rest
@@ -247,16 +246,15 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
 
 def adversarial_terms(cfg: ConfigDict, applied: Callable, made: jax.Array, real: jax.Array, points: jax.Array) -> dict:
     """'g/adv' and 'g/matching' of pictures [B, S, S, C] in [0, 1]; `applied(net, *inputs)` runs a net."""
-    loss, matching = adversarial('lsgan'), cfg.loss.matching
-    both = list(zip(*_judge(cfg, applied, made, real, points)))
-    near = sum(feature_distance(fake[1:], true[1:], matching) for fake, true in both)
-    return {'g/adv': cfg.loss.gan * sum(loss(fake[0], True) for fake, _ in both), 'g/matching': near}
+    scales = list(zip(*discriminate(cfg, applied, made, real, points)))
+    near = sum(feature_distance(fake[1:], true[1:], cfg.loss.matching) for fake, true in scales)
+    return {'g/adv': cfg.loss.gan * sum(g_loss('lsgan', fake[0]) for fake, _ in scales), 'g/matching': near}
 
 
-def _judge(
+def discriminate(
     cfg: ConfigDict, applied: Callable, fake: jax.Array, real: jax.Array, points: jax.Array
 ) -> tuple[list, list]:
-    """What the discriminator has of made and of true pictures, for each scale logits and feature maps."""
+    """The discriminator's logits and feature maps at each scale, of fakes and of real pictures."""
     d, pictures = cfg.model.d, jnp.concatenate([fake, real])
     shown = [jnp.concatenate([points, points])] if d.points else []
     out = [jnp.split(x, 2) for x in applied('d', *(shrink(pictures, scale) for scale in d.scales), *shown)]

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from dfjax.errors import InputError
-from dfjax.losses import adversarial
+from dfjax.losses.adversarial import KINDS, d_loss, g_loss, r1_estimate, r1_penalty
 from dfjax.models import gan as models
 from dfjax.ops.devices import mean_over_devices
 from dfjax.ops.diffaugment import diffaugment
@@ -40,13 +40,14 @@ def default_config() -> ConfigDict:
     cfg.steps = 4000
     cfg.batch_size = 16
     cfg.data = dict(source='render:people:1:4096', labels=[], size=64, crop=0, resident_bytes=2**30)
-    cfg.model = dict(kind='modern', latent=128, stem=4, width=96, most=192)  # 'classic' has no stem, and no `most`
-    cfg.discriminator = dict(width=64, most=192)  # its stem is the generator's
+    # kind 'classic' has no patch, and no max_width
+    cfg.model = dict(kind='modern', latent=128, patch=4, width=96, max_width=192)
+    cfg.discriminator = dict(width=64, max_width=192)  # its patch is the generator's
     cfg.flip = 0.5  # probability that a real picture is mirrored
     cfg.augment = dict(colour=0.0, translate=0.125, cutout=0.25)  # see ops.diffaugment
     cfg.loss = dict(
         kind='relativistic',  # one of losses.adversarial.KINDS
-        r1=0.1,  # weights of the penalties on real and on made pictures: with 1 it sees hardly more than chance
+        r1=0.1,  # weights of the penalties on real pictures and fakes: with 1 the discriminator hardly beats chance
         r2=0.1,
         sigma=0.02,  # of the noise along which they are measured; 0 measures them exactly, see losses.adversarial
     )
@@ -62,8 +63,8 @@ def nets(cfg: ConfigDict) -> dict[str, Net]:
         generator = models.ClassicGenerator(size, m.latent, m.width, dtype)
         discriminator = models.ClassicDiscriminator(d.width, dtype)
     else:
-        generator = models.Generator(size, m.latent, m.stem, m.width, m.most, dtype)
-        discriminator = models.Discriminator(m.stem, d.width, d.most, dtype)
+        generator = models.Generator(size, m.latent, m.patch, m.width, m.max_width, dtype)
+        discriminator = models.Discriminator(m.patch, d.width, d.max_width, dtype)
     return {
         'generator': Net(generator, {'z': arrays(1, m.latent)}),
         'discriminator': Net(discriminator, {'x': arrays(1, size, size, 3)}),
@@ -76,7 +77,7 @@ def init(cfg: ConfigDict, rng: jax.Array) -> State:
     Raises:
         InputError: if `model.kind` or `loss.kind` is none of those there are.
     """
-    for section, known in (('model', MODELS), ('loss', adversarial.KINDS)):
+    for section, known in (('model', MODELS), ('loss', KINDS)):
         if cfg[section].kind not in known:
             raise InputError(f'config key {section}.kind is one of {", ".join(known)}, not {cfg[section].kind!r}')
     params, stats = init_nets(nets(cfg), rng)
@@ -123,45 +124,44 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     draws = jax.vmap(lambda key: jax.random.split(key, 6))(batch['key'])  # [B, 6] keys
     pictures = flipped(batch['image'].astype(jnp.float32) / 127.5 - 1, draws[:, 0], cfg.flip)
     noise = jax.vmap(lambda key: jax.random.normal(key, (2, cfg.model.latent)))(draws[:, 1])
-    seen = lambda x, i: diffaugment(x, draws[:, i], **cfg.augment)
-    real = seen(pictures, 2)
+    augmented = lambda x, i: diffaugment(x, draws[:, i], **cfg.augment)
+    real = augmented(pictures, 2)
 
-    def make(p: dict, noise: jax.Array) -> tuple[jax.Array, dict]:
+    def generate(p: dict, noise: jax.Array) -> tuple[jax.Array, dict]:
         variables = {'params': p, 'batch_stats': stats.get('generator', {})}
-        made, changed = net['generator'].module.apply(variables, noise, train=True, mutable=['batch_stats'])
+        fake, changed = net['generator'].module.apply(variables, noise, train=True, mutable=['batch_stats'])
         averages = changed.get('batch_stats')
-        return made, {'generator': averages} if averages else {}
+        return fake, {'generator': averages} if averages else {}
 
-    def judge(p: dict, x: jax.Array) -> jax.Array:
+    def discriminate(p: dict, x: jax.Array) -> jax.Array:
         return net['discriminator'].module.apply({'params': p}, x, mutable=['batch_stats'])[0]
 
     # Discriminator
-    fake = seen(make(params['generator'], noise[:, 0])[0], 3)
-
-    push = jax.vmap(lambda key: jax.random.normal(key, real.shape[1:]))(draws[:, 5])
+    fake = augmented(generate(params['generator'], noise[:, 0])[0], 3)
+    direction = jax.vmap(lambda key: jax.random.normal(key, real.shape[1:]))(draws[:, 5])
 
     def penalty(p: dict, x: jax.Array) -> jax.Array:
         if w.sigma:
-            return adversarial.slope_penalty(lambda x: judge(p, x), x, push, w.sigma)
-        return adversarial.gradient_penalty(lambda x: judge(p, x), x)
+            return r1_estimate(lambda x: discriminate(p, x), x, direction, w.sigma)
+        return r1_penalty(lambda x: discriminate(p, x), x)
 
-    def critic(p: dict) -> tuple[jax.Array, dict]:
-        terms = {'d/adv': adversarial.critic_loss(w.kind, judge(p, real), judge(p, fake))}
+    def d_cost(p: dict) -> tuple[jax.Array, dict]:
+        terms = {'d/adv': d_loss(w.kind, discriminate(p, real), discriminate(p, fake))}
         terms |= {f'd/{name}': w[name] / 2 * penalty(p, x) for name, x in (('r1', real), ('r2', fake)) if w[name]}
         return sum(terms.values()), terms
 
-    (total, terms), grads = jax.value_and_grad(critic, has_aux=True)(params['discriminator'])
+    (total, terms), grads = jax.value_and_grad(d_cost, has_aux=True)(params['discriminator'])
     rate = learning_rate(cfg.optimizer, state.step, state.horizon)
     update = lambda name, grads: apply_grads(cfg.optimizer, rate, params[name], grads, opt[name])
     params['discriminator'], opt['discriminator'] = update('discriminator', grads)
 
     # Generator
-    def maker(p: dict) -> tuple[jax.Array, dict]:
-        made, changed = make(p, noise[:, 1])
-        logits = judge(params['discriminator'], seen(made, 4))
-        return adversarial.generator_loss(w.kind, judge(params['discriminator'], real), logits), changed
+    def g_cost(p: dict) -> tuple[jax.Array, dict]:
+        fake, changed = generate(p, noise[:, 1])
+        logits = (discriminate(params['discriminator'], x) for x in (augmented(fake, 4), real))
+        return g_loss(w.kind, *logits), changed
 
-    (terms['g/adv'], stats), grads = jax.value_and_grad(maker, has_aux=True)(params['generator'])
+    (terms['g/adv'], stats), grads = jax.value_and_grad(g_cost, has_aux=True)(params['generator'])
     params['generator'], opt['generator'] = update('generator', grads)
 
     # The rest

@@ -1,7 +1,7 @@
 """pix2pix (Isola et al. 2017): pictures of one kind become pictures of another, learnt from aligned pairs.
 
-    g/adv      what it costs that the discriminator tells the made picture b from the true one, both seen beside a
-    g/l1       100 times the mean distance to the true picture
+    g/adv             the adversarial loss of the fake b, seen beside a
+    g/l1              100 times its mean distance to the real b
     d/real, d/fake    half of the discriminator's loss each
 
 Keys of `model`, and what the original calls them: `g.kind` 'unet' or 'resnet' is netG, 'light' is for CPUs, see
@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from dfjax.errors import InputError
-from dfjax.losses.gan import adversarial
+from dfjax.losses.adversarial import d_fake, d_real, g_loss
 from dfjax.models.light import LightGenerator
 from dfjax.models.patchgan import PatchGAN
 from dfjax.models.resnet import ResNet
@@ -55,7 +55,7 @@ def default_config() -> ConfigDict:
     )
     cfg.jitter = 286 / 256  # how much pictures are enlarged before the former size is cut out of them
     cfg.flip = 0.5  # probability that a pair is mirrored
-    cfg.loss = dict(kind='vanilla', gan=1.0, l1=100.0)  # kind: one of losses.gan.LOSSES
+    cfg.loss = dict(kind='vanilla', gan=1.0, l1=100.0)  # kind: one of losses.adversarial.SEPARATE
     cfg.optimizer = optimizer_config(lr=2e-4, schedule='linear', b1=0.5)
     cfg.ema = 0.0  # of the generator; 0 leaves the average out
     return cfg
@@ -122,7 +122,7 @@ def translate(cfg: ConfigDict, params: dict, pictures: jax.Array, condition: Non
 def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     """One update of each. `batch` is 'aligned' of `dfjax.data.batches`."""
     net, w = nets(cfg), cfg.loss
-    loss = adversarial(w.kind)
+
     params, opt, stats = dict(state.params), dict(state.opt), state.ema['batch_stats']
     rate = learning_rate(cfg.optimizer, state.step, state.horizon)
 
@@ -138,35 +138,35 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     def updated(name: str, grads: dict) -> None:
         params[name], opt[name] = apply_grads(cfg.optimizer, rate, params[name], grads, opt[name])
 
-    # Discriminator, with the picture that the generator is judged by below
-    def make(p: dict) -> tuple[jax.Array, dict]:
+    # Discriminator, with the fake that the generator's loss is computed from below
+    def generate(p: dict) -> tuple[jax.Array, dict]:
         return applied('g', p, stats.get('g', {}), a)
 
-    made, back, averages = jax.vjp(make, params['g'], has_aux=True)
-    fixed = jax.lax.stop_gradient(made)
+    fake, backward, g_stats = jax.vjp(generate, params['g'], has_aux=True)
+    fixed = jax.lax.stop_gradient(fake)
 
-    def judged(p: dict) -> tuple[jax.Array, tuple[dict, dict]]:
-        fake, moved = applied('d', p, stats.get('d', {}), jnp.concatenate([a, fixed], -1))
-        real, moved = applied('d', p, moved, jnp.concatenate([a, b], -1))
-        terms = {'d/real': 0.5 * loss(real, True), 'd/fake': 0.5 * loss(fake, False)}
-        return sum(terms.values()), (terms, moved)
+    def d_cost(p: dict) -> tuple[jax.Array, tuple[dict, dict]]:
+        fakes, d_stats = applied('d', p, stats.get('d', {}), jnp.concatenate([a, fixed], -1))
+        reals, d_stats = applied('d', p, d_stats, jnp.concatenate([a, b], -1))
+        terms = {'d/real': 0.5 * d_real(w.kind, reals), 'd/fake': 0.5 * d_fake(w.kind, fakes)}
+        return sum(terms.values()), (terms, d_stats)
 
-    grads, (critic, moved) = jax.grad(judged, has_aux=True)(params['d'])
+    grads, (d_terms, d_stats) = jax.grad(d_cost, has_aux=True)(params['d'])
     updated('d', grads)
 
     # Generator
-    def cost(made: jax.Array) -> tuple[jax.Array, dict]:
-        fake, _ = applied('d', params['d'], moved, jnp.concatenate([a, made], -1))
-        terms = {'g/adv': w.gan * loss(fake, True), 'g/l1': w.l1 * jnp.abs(made - b).mean()}
+    def g_cost(fake: jax.Array) -> tuple[jax.Array, dict]:
+        logits, _ = applied('d', params['d'], d_stats, jnp.concatenate([a, fake], -1))
+        terms = {'g/adv': w.gan * g_loss(w.kind, logits), 'g/l1': w.l1 * jnp.abs(fake - b).mean()}
         return sum(terms.values()), terms
 
-    grads, terms = jax.grad(cost, has_aux=True)(made)
-    updated('g', back(grads)[0])
+    grads, terms = jax.grad(g_cost, has_aux=True)(fake)
+    updated('g', backward(grads)[0])
 
     # The rest
-    metrics = terms | {'total': sum(terms.values())} | critic
+    metrics = terms | {'total': sum(terms.values())} | d_terms
     ema = {'g': ema_update(state.ema['g'], params['g'], cfg.ema, state.step)} if cfg.ema else {}
-    ema['batch_stats'] = {k: v for k, v in (('g', averages), ('d', moved)) if v}
+    ema['batch_stats'] = {k: v for k, v in (('g', g_stats), ('d', d_stats)) if v}
     metrics = mean_over_devices(metrics) | {'rate': rate}
     return state.replace(step=state.step + 1, params=params, opt=opt, ema=ema), metrics
 

@@ -1,18 +1,18 @@
 """StarGAN (Choi et al. 2018): one generator that gives pictures any of several labels.
 
-    d/real, d/fake    the critic's values (Wasserstein)       g/adv      that of the pictures made
+    d/real, d/fake    Wasserstein losses                      g/adv      that of the fakes
     d/penalty         10 times the gradient penalty
-    d/label           labels of true pictures                 g/label    labels of pictures made, as they were asked for
+    d/label           classification of real pictures         g/label    classification of fakes, by the target labels
                                                               g/recon    10 times the distance of a picture from
-                                                                         itself, made with new labels and with its own
+                                                                         itself, given other labels and its own again
 
-A batch is `n_critic` batches: the critic learns from each, then the generator from the last. The labels asked for are
+A batch is `n_critic` batches: the discriminator learns from each, then the generator from the last. Target labels are
 those of other pictures, as the original has it, or drawn at random.
 
 Several data sets with different labels: `groups` says how many of the labels each has. Labels that are not known of a
-picture are 0, do not count and are not asked for, and the generator takes a mask of the groups that are meant too.
-A picture has one label of a group whose labels exclude each other (`loss.exclusive`), as folders for domains do, and
-any of the others: CelebA's and RaFD's together are `groups=[5,8]` and `loss.exclusive=[1]`.
+picture are 0, do not count and are no targets, and the generator takes a mask of the groups that count too. A picture
+has one label of a group whose labels exclude each other (`loss.exclusive`), as folders for domains do, and any of the
+others: CelebA's and RaFD's together are `groups=[5,8]` and `loss.exclusive=[1]`.
 
 Keys of `model`, and what the original calls them: `size` image_size; `g.kind` 'resnet' is the original's, 'light' is
 for CPUs, see `models.light`; `g.width` g_conv_dim, `g.blocks` g_repeat_num, `g.labels` and `d.labels` c_dim, `d.width`
@@ -25,7 +25,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from dfjax.errors import InputError
-from dfjax.losses.gan import adversarial, gradient_penalty
+from dfjax.losses.adversarial import d_fake, d_real, g_loss, wgan_gp
 from dfjax.losses.labels import grouped_cross_entropy
 from dfjax.models.stargan import Discriminator, Generator
 from dfjax.ops import backend
@@ -46,7 +46,6 @@ from dfjax.systems.state import (
 BATCH = 'labelled'
 DIRECTIONS = {'': 'g'}  # in which it translates, and the net that does
 TARGETS = ('permuted', 'random')
-wasserstein = adversarial('wgangp')
 
 
 def default_config() -> ConfigDict:
@@ -132,16 +131,16 @@ def exclusive_slices(cfg: ConfigDict) -> list[slice]:
     return parts if chosen is True else [parts[n] for n in chosen or ()]
 
 
-def told(cfg: ConfigDict, labels: jax.Array, known: jax.Array) -> jax.Array:
-    """What the generator takes for labels [B, K] of which those are meant that are `known`, whole groups of them."""
+def condition_of(cfg: ConfigDict, labels: jax.Array, known: jax.Array) -> jax.Array:
+    """The generator's condition: labels [B, K], and with several groups a mask of those that are `known` [B, K]."""
     if not cfg.groups:
         return labels
     mask = jnp.stack([known[:, part].min(1) for part in group_slices(cfg)], 1)  # [B, groups]
     return jnp.concatenate([labels * known, mask], -1)
 
 
-def turned(cfg: ConfigDict, labels: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
-    """Labels [B, K] with the k-th turned (to 1 if they exclude each other), and which are of its group [B, K]."""
+def flipped(cfg: ConfigDict, labels: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
+    """Labels [B, K] with the k-th flipped (to 1 if they exclude each other), and which are of its group [B, K]."""
     (part,) = (part for part in group_slices(cfg) if part.start <= k < part.stop)
     if part in exclusive_slices(cfg):
         labels = labels.at[:, part].set(0).at[:, k].set(1)
@@ -151,7 +150,7 @@ def turned(cfg: ConfigDict, labels: jax.Array, k: int) -> tuple[jax.Array, jax.A
 
 
 def translate(cfg: ConfigDict, params: dict, pictures: jax.Array, condition: jax.Array) -> jax.Array:
-    """Pictures [B, H, W, 3] in [-1, 1] with the labels of the condition [B, model.g.labels], see `told`."""
+    """Pictures [B, H, W, 3] in [-1, 1] with the labels of the condition [B, model.g.labels], see `condition_of`."""
     return nets(cfg)['g'].module.apply({'params': params['g']}, pictures, condition)
 
 
@@ -160,8 +159,8 @@ def label_cost(cfg: ConfigDict, logits: jax.Array, labels: jax.Array, known: jax
     return grouped_cross_entropy(logits, labels, known, exclusive_slices(cfg))
 
 
-def wishes(cfg: ConfigDict, batch: dict, coins: jax.Array, step: jax.Array) -> jax.Array:
-    """Labels to ask for [B, K]: those of another picture of the batch, and of `coins` [B, K] where that has none."""
+def random_target(cfg: ConfigDict, batch: dict, coins: jax.Array, step: jax.Array) -> jax.Array:
+    """Target labels [B, K]: those of another picture of the batch, and of `coins` [B, K] where that has none."""
     if cfg.targets == 'random':
         return coins * batch['known']
     label, known = whole_batch((batch['label'], batch['known']))
@@ -174,39 +173,39 @@ def wishes(cfg: ConfigDict, batch: dict, coins: jax.Array, step: jax.Array) -> j
 
 
 def examples(cfg: ConfigDict, batch: dict, step: jax.Array) -> dict:
-    """Pictures, labels, and labels to ask for: every leaf is [n_critic, B / n_critic, ...]."""
+    """Pictures, their labels and target labels: every leaf is [n_critic, B / n_critic, ...]."""
     draws = jax.vmap(lambda key: jax.random.split(key, 3))(batch['key'])  # [B, 3] keys
     pictures = jitter(draws[:, 0], batch['image'] / 127.5 - 1, cfg.jitter, cfg.flip)
     alpha = jax.vmap(lambda key: jax.random.uniform(key, (1, 1, 1)))(draws[:, 1])
     coins = jax.vmap(lambda key: random_labels(key, batch['label'].shape[1], exclusive_slices(cfg)))(draws[:, 2])
-    asked = wishes(cfg, batch, coins, step)
-    made = {'x': pictures, 'label': batch['label'], 'known': batch['known'], 'alpha': alpha, 'asked': asked}
+    target = random_target(cfg, batch, coins, step)
+    parts = {'x': pictures, 'label': batch['label'], 'known': batch['known'], 'alpha': alpha, 'target': target}
     # Neighbours go to different batches, so that every device has its share of each.
-    return jax.tree.map(lambda v: v.reshape(-1, cfg.n_critic, *v.shape[1:]).swapaxes(0, 1), made)
+    return jax.tree.map(lambda v: v.reshape(-1, cfg.n_critic, *v.shape[1:]).swapaxes(0, 1), parts)
 
 
-def critic_cost(cfg: ConfigDict, p: dict, fake: jax.Array, part: dict) -> tuple[jax.Array, dict]:
-    """The discriminator's loss on one batch and on pictures `fake` made of it; and its terms."""
-    judge, w = lambda x: nets(cfg)['d'].module.apply({'params': p}, x), cfg.loss
-    real, classes = judge(part['x'])
+def d_cost(cfg: ConfigDict, p: dict, fake: jax.Array, part: dict) -> tuple[jax.Array, dict]:
+    """The discriminator's loss on one batch and on the fakes made of it; and its terms."""
+    discriminate, w = lambda x: nets(cfg)['d'].module.apply({'params': p}, x), cfg.loss
+    logits, classes = discriminate(part['x'])
     terms = {
-        'd/real': wasserstein(real, True),
-        'd/fake': wasserstein(judge(fake)[0], False),
+        'd/real': d_real('wgangp', logits),
+        'd/fake': d_fake('wgangp', discriminate(fake)[0]),
         'd/label': w.label * label_cost(cfg, classes, part['label'], part['known']),
-        'd/penalty': w.penalty * gradient_penalty(lambda x: judge(x)[0], part['x'], fake, part['alpha']),
+        'd/penalty': w.penalty * wgan_gp(lambda x: discriminate(x)[0], part['x'], fake, part['alpha']),
     }
     return sum(terms.values()), terms
 
 
-def generator_cost(cfg: ConfigDict, p: dict, d: dict, part: dict) -> tuple[jax.Array, dict]:
+def g_cost(cfg: ConfigDict, p: dict, d: dict, part: dict) -> tuple[jax.Array, dict]:
     """The generator's loss on one batch; and its terms."""
-    make = lambda x, labels: translate(cfg, {'g': p}, x, told(cfg, labels, part['known']))
-    made = make(part['x'], part['asked'])
-    values, classes = nets(cfg)['d'].module.apply({'params': d}, made)
-    again = make(made, part['label'])
+    generate = lambda x, labels: translate(cfg, {'g': p}, x, condition_of(cfg, labels, part['known']))
+    fake = generate(part['x'], part['target'])
+    logits, classes = nets(cfg)['d'].module.apply({'params': d}, fake)
+    again = generate(fake, part['label'])
     terms = {
-        'g/adv': wasserstein(values, True),
-        'g/label': cfg.loss.label * label_cost(cfg, classes, part['asked'], part['known']),
+        'g/adv': g_loss('wgangp', logits),
+        'g/label': cfg.loss.label * label_cost(cfg, classes, part['target'], part['known']),
         'g/recon': cfg.loss.recon * jnp.abs(again - part['x']).mean(),
     }
     return sum(terms.values()), terms
@@ -222,21 +221,21 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
         return apply_grads(cfg.optimizer[net], rate[net], p, grads, moments)
 
     # Discriminator
-    def critic(carry: tuple, part: dict) -> tuple[tuple, dict]:
+    def d_update(carry: tuple, part: dict) -> tuple[tuple, dict]:
         p, moments = carry
-        labels = told(cfg, part['asked'], part['known'])
+        labels = condition_of(cfg, part['target'], part['known'])
         fake = jax.lax.stop_gradient(translate(cfg, params, part['x'], labels))
-        grads, terms = jax.grad(lambda p: critic_cost(cfg, p, fake, part), has_aux=True)(p)
+        grads, terms = jax.grad(lambda p: d_cost(cfg, p, fake, part), has_aux=True)(p)
         return update('d', grads, p, moments), terms
 
     unroll = 1 if backend.loops_are_fast() else cfg.n_critic
-    carry, terms = jax.lax.scan(critic, (params['d'], opt['d']), parts, unroll=unroll)
+    carry, terms = jax.lax.scan(d_update, (params['d'], opt['d']), parts, unroll=unroll)
     params['d'], opt['d'] = carry
     metrics = jax.tree.map(lambda v: v.mean(), terms)
 
     # Generator
     last = jax.tree.map(lambda v: v[-1], parts)
-    grads, terms = jax.grad(lambda p: generator_cost(cfg, p, params['d'], last), has_aux=True)(params['g'])
+    grads, terms = jax.grad(lambda p: g_cost(cfg, p, params['d'], last), has_aux=True)(params['g'])
     params['g'], opt['g'] = update('g', grads, params['g'], opt['g'])
 
     # The rest
@@ -252,5 +251,5 @@ def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:
     real, params = batch['image'] / 127.5 - 1, state.params | state.ema
     rows = [real]
     for k in range(batch['label'].shape[1]):
-        rows.append(translate(cfg, params, real, told(cfg, *turned(cfg, batch['label'], k))))
+        rows.append(translate(cfg, params, real, condition_of(cfg, *flipped(cfg, batch['label'], k))))
     return jnp.clip(jnp.stack(rows, 1), -1, 1).reshape(-1, *real.shape[1:])  # the light generator may leave them

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from dfjax.errors import InputError
-from dfjax.losses.gan import hinge_d
+from dfjax.losses.adversarial import d_loss, g_loss
 from dfjax.losses.latent import SOBEL_FORMS, TEXTURED, gaussian_kl, sobel_distance, texture_distance
 from dfjax.models import vae as models
 from dfjax.models.patchgan import PatchGAN
@@ -46,7 +46,7 @@ def default_config() -> ConfigDict:
     cfg.steps = 20_000
     cfg.batch_size = 16
     cfg.data = dict(source='render:people:1:4096', labels=[], size=64, crop=0, resident_bytes=2**30)
-    cfg.model = dict(latent=32, stem=4, width=96, most=256, residuals=1, coarse=16, grid=0)
+    cfg.model = dict(latent=32, patch=4, width=96, max_width=256, residuals=1, skip_size=16, grid=0)
     cfg.discriminator = dict(width=32, layers=3, norm='instance')
     cfg.flip = 0.5  # probability that a picture is mirrored
     cfg.loss = dict(
@@ -144,12 +144,12 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     # Encoder and decoder
     params, opt = dict(state.params), dict(state.opt)
     discriminator = params.pop('discriminator', None)
-    judge = lambda p, x: nets(cfg)['discriminator'].module.apply({'params': p}, x)
+    discriminate = lambda p, x: nets(cfg)['discriminator'].module.apply({'params': p}, x)
 
     def loss(params: dict) -> tuple[jax.Array, tuple]:
         terms, *rest, made = generate(cfg, params, pictures, draws[:, 1], state.step)
         if cfg.loss.gan:
-            terms['g/adv'] = -cfg.loss.gan * judge(discriminator, made).mean()
+            terms['g/adv'] = cfg.loss.gan * g_loss('hinge', discriminate(discriminator, made))
         return sum(terms.values()), (terms, *rest, made)
 
     grads, (terms, figures, moments, made) = jax.grad(loss, has_aux=True)(params)
@@ -159,7 +159,8 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
 
     # Discriminator
     if cfg.loss.gan:
-        terms['d/adv'], grads = jax.value_and_grad(lambda p: hinge_d(judge(p, pictures), judge(p, made)))(discriminator)
+        cost = lambda p: d_loss('hinge', discriminate(p, pictures), discriminate(p, made))
+        terms['d/adv'], grads = jax.value_and_grad(cost)(discriminator)
         params['discriminator'], opt['discriminator'] = apply_grads(
             cfg.optimizer, rate, discriminator, grads, opt['discriminator']
         )

@@ -97,10 +97,10 @@ def bare_steps(cfg: 'ConfigDict', faces: dict, device: str) -> tuple[Callable, C
 
     pair = augmented_pair(cfg, faces)
     state = jax.jit(lambda: faceswap.init(cfg, jax.random.key(0)))()
-    people = state.ema.pop('people')
+    stats = state.ema.pop('stats')
 
     def step(params: dict, opt: Any, ema: dict, pair: dict) -> tuple:
-        loss = lambda params: sum(faceswap.generate(cfg, params, people, pair)[0].values())
+        loss = lambda params: sum(faceswap.generate(cfg, params, stats, pair)[0].values())
         value, grads = jax.value_and_grad(loss)(params)
         rate = learning_rate(cfg.optimizer, optax.tree_utils.tree_get(opt, 'count'), jnp.int32(cfg.steps))
         params, opt = apply_grads(cfg.optimizer, rate, params, grads, opt)

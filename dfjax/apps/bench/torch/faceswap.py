@@ -39,31 +39,39 @@ class Encoder(nn.Module):
     """As `dfjax.models.autoencoder.Encoder`; `side` is that of its input, `points` how many landmarks it is told."""
 
     def __init__(
-        self, stem: int, widths: list[int], kernel: int, code: int, bottom: list[int], up: int, side: int, points: int
+        self,
+        patch: int,
+        widths: list[int],
+        kernel: int,
+        latent: int,
+        bottleneck_grid: list[int],
+        upsample: int,
+        side: int,
+        points: int,
     ):
         super().__init__()
-        self.bottom = bottom
-        self.stem = nn.PixelUnshuffle(stem) if stem > 1 else nn.Identity()
-        channels, side = 3 * stem**2, side // stem
+        self.bottleneck_grid = bottleneck_grid
+        self.patch = nn.PixelUnshuffle(patch) if patch > 1 else nn.Identity()
+        channels, side = 3 * patch**2, side // patch
         self.convs = nn.ModuleList()
         for i, width in enumerate(widths):
-            stride = 1 if stem > 1 and i == 0 else 2
+            stride = 1 if patch > 1 and i == 0 else 2
             self.convs.append(nn.Conv2d(channels, width, kernel, stride, padding=kernel // 2))
             channels, side = width, side // stride
-        self.dense = nn.Linear(side * side * channels, code)
-        self.unfold = nn.Linear(code + 2 * points, bottom[0] ** 2 * bottom[1])
-        self.up = Upscale(bottom[1], up) if up else None
+        self.dense = nn.Linear(side * side * channels, latent)
+        self.unfold = nn.Linear(latent + 2 * points, bottleneck_grid[0] ** 2 * bottleneck_grid[1])
+        self.upsample = Upscale(bottleneck_grid[1], upsample) if upsample else None
 
     def forward(self, x: Tensor, offsets: Tensor | None) -> Tensor:
-        x = self.stem(x)
+        x = self.patch(x)
         for conv in self.convs:
             x = F.leaky_relu(conv(x), 0.1)
         x = self.dense(x.permute(0, 2, 3, 1).flatten(1))  # NHWC order, a view of channels_last
         if offsets is not None:
             x = torch.cat([x, 10 * offsets.flatten(1).to(x.dtype)], 1)
-        side, channels = self.bottom
+        side, channels = self.bottleneck_grid
         x = self.unfold(x).view(-1, side, side, channels).permute(0, 3, 1, 2)
-        return self.up(x) if self.up else x
+        return self.upsample(x) if self.upsample else x
 
 
 class Decoder(nn.Module):
@@ -94,18 +102,18 @@ class Swapper(nn.Module):
         self.cfg = cfg
         shape = torch.tensor(mean_shape(cfg.data.face_type), dtype=torch.float32)[None]
         self.register_buffer('mean_shape', shape, persistent=False)
-        points = 68 if cfg.data.straight else 0
-        channels = cfg.model.encoder.up or cfg.model.encoder.bottom[1]
+        points = 68 if cfg.data.canonical else 0
+        channels = cfg.model.encoder.upsample or cfg.model.encoder.bottleneck_grid[1]
         self.encoder = Encoder(**cfg.model.encoder.to_dict(), side=cfg.input_size, points=points)
         self.decoder_a = Decoder(**cfg.model.decoder.to_dict(), channels=channels)
         self.decoder_b = Decoder(**cfg.model.decoder.to_dict(), channels=channels)
 
-    def forward(self, pair: dict, people: dict) -> Tensor:
-        """`pair` as `dfjax.systems.faceswap.augmented` gives it for both sides, `people` as its `step` keeps them."""
+    def forward(self, pair: dict, stats: dict) -> Tensor:
+        """`pair` as `dfjax.systems.faceswap.augmented` gives it for both sides, `stats` as its `step` keeps them."""
         pictures, offsets = [pair[side]['input'] for side in 'ab'], None
-        if self.cfg.data.straight:
-            pictures = [differences(people[side], pair[side]['input']) for side in 'ab']
-            offsets = torch.cat([pair[side]['landmarks'] - people[side]['landmarks']['mean'] for side in 'ab'])
+        if self.cfg.data.canonical:
+            pictures = [differences(stats[side], pair[side]['input']) for side in 'ab']
+            offsets = torch.cat([pair[side]['landmarks'] - stats[side]['landmarks']['mean'] for side in 'ab'])
         codes = self.encoder(torch.cat(pictures), offsets).chunk(2)
         total = 0
         for side, code, decoder in zip('ab', codes, (self.decoder_a, self.decoder_b)):
@@ -114,7 +122,7 @@ class Swapper(nn.Module):
 
     def reconstruction(self, picture: Tensor, mask: Tensor, pair: dict) -> Tensor:
         w, target = self.cfg.loss, pair['target']
-        landmarks = self.mean_shape if self.cfg.data.straight else pair['landmarks']
+        landmarks = self.mean_shape if self.cfg.data.canonical else pair['landmarks']
         weight = pixel_weight(w, pair['mask'], landmarks)
         total = w.l1 * weighted_mean((picture - target).abs(), weight).mean()
         if w.dssim:

@@ -13,15 +13,15 @@ from torch import Tensor, nn
 from dfjax.apps.bench.torch.faceswap import Residual, Upscale
 from dfjax.apps.bench.torch.train import Trainer
 from dfjax.losses import diffusion
-from dfjax.models.vae import BOTTOM, widths
+from dfjax.models.blocks import BOTTOM, widths
 
 
-def unshuffle(stem: int) -> list[nn.Module]:
-    return [nn.PixelUnshuffle(stem)] if stem > 1 else []
+def unshuffle(patch: int) -> list[nn.Module]:
+    return [nn.PixelUnshuffle(patch)] if patch > 1 else []
 
 
-def shuffle(stem: int) -> list[nn.Module]:
-    return [nn.PixelShuffle(stem)] if stem > 1 else []
+def shuffle(patch: int) -> list[nn.Module]:
+    return [nn.PixelShuffle(patch)] if patch > 1 else []
 
 
 def scaled(x: Tensor, size: int) -> Tensor:
@@ -32,21 +32,21 @@ class Encoder(nn.Module):
     """As `dfjax.models.vae.Encoder`; `size` is the side of its pictures."""
 
     def __init__(
-        self, size: int, latent: int, stem: int, width: int, most: int, residuals: int, coarse: int, grid: int
+        self, size: int, latent: int, patch: int, width: int, max_width: int, residuals: int, skip_size: int, grid: int
     ):
         super().__init__()
-        plan = widths(size, stem, width, most, grid or BOTTOM)
-        layers, channels = unshuffle(stem), 3 * stem**2
+        plan = widths(size, patch, width, max_width, grid or BOTTOM)
+        layers, channels = unshuffle(patch), 3 * patch**2
         for i, width in enumerate(plan):
             layers += [nn.Conv2d(channels, width, 3, 2 if i else 1, padding=1), nn.LeakyReLU(0.1, True)]
             layers += [Residual(width) for _ in range(residuals)]
             channels = width
-        self.body, self.coarse, self.grid = nn.Sequential(*layers), coarse, grid
-        shape = (channels, latent // grid**2) if grid else (BOTTOM**2 * channels + coarse**2 * 3, latent)
+        self.body, self.skip_size, self.grid = nn.Sequential(*layers), skip_size, grid
+        shape = (channels, latent // grid**2) if grid else (BOTTOM**2 * channels + skip_size**2 * 3, latent)
         self.mean, self.log_variance = (nn.Linear(*shape) for _ in range(2))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        small = [scaled(x, self.coarse)] if self.coarse else []
+        small = [scaled(x, self.skip_size)] if self.skip_size else []
         x = [part.permute(0, 2, 3, 1) for part in (self.body(x), *small)]  # NHWC order
         x = x[0] if self.grid else torch.cat([part.flatten(1) for part in x], 1)
         return self.mean(x).flatten(1).float(), self.log_variance(x).flatten(1).float().clamp(-12, 6)
@@ -56,10 +56,10 @@ class Decoder(nn.Module):
     """As `dfjax.models.vae.Decoder`."""
 
     def __init__(
-        self, size: int, latent: int, stem: int, width: int, most: int, residuals: int, coarse: int, grid: int
+        self, size: int, latent: int, patch: int, width: int, max_width: int, residuals: int, skip_size: int, grid: int
     ):
         super().__init__()
-        *rest, self.channels = widths(size, stem, width, most, grid or BOTTOM)
+        *rest, self.channels = widths(size, patch, width, max_width, grid or BOTTOM)
         if grid:
             self.unfold = nn.Conv2d(latent // grid**2, self.channels, 3, padding=1)
         else:
@@ -68,10 +68,10 @@ class Decoder(nn.Module):
         for width in reversed(rest):
             layers += [Upscale(channels, width), *(Residual(width) for _ in range(residuals))]
             channels = width
-        self.body = nn.Sequential(*layers, nn.Conv2d(channels, 3 * stem**2, 3, padding=1), *shuffle(stem))
-        self.size, self.coarse, self.grid = size, coarse, grid
-        if coarse:
-            self.small = nn.Linear(latent, coarse**2 * 3)
+        self.body = nn.Sequential(*layers, nn.Conv2d(channels, 3 * patch**2, 3, padding=1), *shuffle(patch))
+        self.size, self.skip_size, self.grid = size, skip_size, grid
+        if skip_size:
+            self.small = nn.Linear(latent, skip_size**2 * 3)
 
     def forward(self, z: Tensor) -> Tensor:
         if self.grid:
@@ -79,8 +79,8 @@ class Decoder(nn.Module):
         else:
             x = self.unfold(z).view(-1, BOTTOM, BOTTOM, self.channels).permute(0, 3, 1, 2)
         x = self.body(F.leaky_relu(x, 0.1))
-        if self.coarse:
-            x = x + scaled(self.small(z).view(-1, self.coarse, self.coarse, 3).permute(0, 3, 1, 2), self.size)
+        if self.skip_size:
+            x = x + scaled(self.small(z).view(-1, self.skip_size, self.skip_size, 3).permute(0, 3, 1, 2), self.size)
         return torch.tanh(x.float())
 
 
@@ -155,7 +155,7 @@ class Denoiser(nn.Module):
         self,
         size: int,
         labels: int,
-        stem: int,
+        patch: int,
         widths: list[int],
         blocks: int,
         attention: list[int],
@@ -166,9 +166,9 @@ class Denoiser(nn.Module):
         self.time = nn.Linear(128, embedding)
         self.labels = nn.Linear(labels, embedding, bias=False) if labels else None
         self.embed = nn.Linear(embedding, embedding)
-        self.first = nn.Sequential(*unshuffle(stem), nn.Conv2d(3 * stem**2, widths[0], 3, padding=1))
+        self.first = nn.Sequential(*unshuffle(patch), nn.Conv2d(3 * patch**2, widths[0], 3, padding=1))
         self.down = nn.ModuleList()
-        skips, c, side = [widths[0]], widths[0], size // stem
+        skips, c, side = [widths[0]], widths[0], size // patch
         for i, width in enumerate(widths):
             if i:
                 self.down.append(nn.Conv2d(c, width, 3, 2, padding=1))
@@ -188,7 +188,7 @@ class Denoiser(nn.Module):
                 self.up.append(nn.Sequential(nn.Conv2d(c, 4 * widths[i - 1], 1), nn.PixelShuffle(2)))
                 c, side = widths[i - 1], 2 * side
         self.norm = nn.GroupNorm(8, c, eps=1e-6)
-        self.last = nn.Sequential(nn.Conv2d(c, 3 * stem**2, 3, padding=1), *shuffle(stem))
+        self.last = nn.Sequential(nn.Conv2d(c, 3 * patch**2, 3, padding=1), *shuffle(patch))
 
     def forward(self, x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
         e = self.time(waves(t, 128))

@@ -16,19 +16,19 @@ class SwapTrainer(Trainer):
 
     def __init__(self, cfg, device: str):
         super().__init__(cfg, device, {'swapper': Swapper(cfg)}, {'nets': ['swapper']})
-        self.people = {side: stranger(cfg.input_size, device) for side in 'ab'}  # not followed: a few numbers a step
+        self.stats = {side: init_stats(cfg.input_size, device) for side in 'ab'}  # not followed: a few numbers a step
         self.loss = self.fast(self.nets['swapper'])
 
     def step(self, pair: dict) -> dict[str, Tensor]:
         with self.autocast():
-            loss = self.loss(pair, self.people)
+            loss = self.loss(pair, self.stats)
         self.update('nets', loss)
         self.average()
         return {'total': loss}
 
 
-def stranger(side: int, device: str) -> dict:
-    """As `dfjax.systems.faceswap.stranger`, pictures [3, s, s]."""
+def init_stats(side: int, device: str) -> dict:
+    """As `dfjax.systems.faceswap.init_stats`, pictures [3, s, s]."""
     picture = {'mean': torch.zeros(3, side, side, device=device), 'square': torch.ones(3, side, side, device=device)}
     return {'picture': picture, 'landmarks': {'mean': torch.full((68, 2), 0.5, device=device)}}
 
@@ -38,7 +38,7 @@ class Pairs(Dataset):
 
     def __init__(self, cfg, faces: dict):
         self.augment, self.side_in, self.side_out = cfg.augment.to_dict(), cfg.input_size, cfg.data.size
-        self.straight = cfg.data.straight
+        self.canonical = cfg.data.canonical
         self.faces = faces
 
     def __len__(self) -> int:
@@ -52,7 +52,7 @@ class Pairs(Dataset):
     def warped(self, rng: np.random.Generator, face: dict) -> dict:
         a, size = self.augment, len(face['image'])
         shared = np.eye(2, 3)
-        if not self.straight:
+        if not self.canonical:
             angle, scale, *shift = rng.uniform(-1, 1, 4)
             shared = cv2.getRotationMatrix2D(((size - 1) / 2,) * 2, a['rotate'] * angle, 1 + a['scale'] * scale)
             shared[:, 2] += a['shift'] * size * np.array(shift)
@@ -62,7 +62,7 @@ class Pairs(Dataset):
         bent = np.stack([x, y], -1) + cv2.resize(jitter, (self.side_in, self.side_in))
         positions = (bent @ shared[:, :2].T + shared[:, 2]).astype(np.float32)
         warped = cv2.remap(face['image'], positions, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        if self.straight:
+        if self.canonical:
             still = {'target': face['image'], 'mask': face['mask'][..., None], 'landmarks': face['landmarks']}
             return {'input': warped} | still
         line = np.linspace(0, size - 1, 5)

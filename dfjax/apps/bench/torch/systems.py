@@ -18,7 +18,7 @@ from dfjax.apps.bench.torch import translation
 from dfjax.apps.bench.torch.train import Trainer, linear_rate
 from dfjax.systems.cyclegan import residual_blocks
 
-ADVERSARIAL = {  # as dfjax.losses.gan.LOSSES
+ADVERSARIAL = {  # as dfjax.losses.adversarial.SEPARATE
     'lsgan': lambda logits, real: (logits.float() - float(real)).square().mean(),
     'vanilla': lambda logits, real: F.softplus(-logits.float() if real else logits.float()).mean(),
     'wgangp': lambda logits, real: -logits.float().mean() if real else logits.float().mean(),
@@ -36,7 +36,7 @@ def generator(model, inputs: int, outputs: int) -> nn.Module:
     return translation.ResnetGenerator(inputs, outputs, g['width'], g['norm'], g['dropout'] > 0, g['blocks'])
 
 
-def judge(model, inputs: int) -> nn.Module:
+def discriminator(model, inputs: int) -> nn.Module:
     d = model['d']
     return translation.PatchDiscriminator(inputs, d['width'], d['layers'], d['norm'])
 
@@ -47,7 +47,10 @@ class Pix2Pix(Trainer):
     def __init__(self, cfg, device: str):
         a, b = cfg.model.inputs, cfg.model.outputs
         super().__init__(
-            cfg, device, {'g': generator(cfg.model, a, b), 'd': judge(cfg.model, a + b)}, {'g': ['g'], 'd': ['d']}
+            cfg,
+            device,
+            {'g': generator(cfg.model, a, b), 'd': discriminator(cfg.model, a + b)},
+            {'g': ['g'], 'd': ['d']},
         )
         self.g, self.d = (self.fast(self.nets[name]) for name in 'gd')
 
@@ -83,10 +86,10 @@ class CycleGan(Trainer):
         model, channels = cfg.model.to_dict(), {'a': cfg.model.inputs, 'b': cfg.model.outputs}
         model['g']['blocks'] = residual_blocks(cfg)
         nets = {f'g_{x}{y}': generator(model, channels[x], channels[y]) for x, y in ('ab', 'ba')}
-        nets |= {f'd_{x}': judge(model, channels[x]) for x in 'ab'}
+        nets |= {f'd_{x}': discriminator(model, channels[x]) for x in 'ab'}
         super().__init__(cfg, device, nets, {side: [name for name in nets if name[0] == side] for side in 'gd'})
         self.run = {name: self.fast(net) for name, net in self.nets.items()}
-        self.pool = {'a': [], 'b': []}
+        self.replay = {'a': [], 'b': []}
 
     rate = Pix2Pix.rate
 
@@ -106,7 +109,7 @@ class CycleGan(Trainer):
                         terms[f'{one}{other}/identity'] = w.cycle * w.identity * same
             self.update('g', sum(terms.values()))
         for side in 'ab':
-            shown = self.recall(self.pool[side], made[side].detach())
+            shown = self.replayed(self.replay[side], made[side].detach())
             for kind, x in (('real', real[side]), ('fake', shown)):
                 with self.autocast():
                     critic[f'd_{side}/{kind}'] = 0.5 * loss(run[f'd_{side}'](x), kind == 'real')
@@ -114,15 +117,15 @@ class CycleGan(Trainer):
         self.average()
         return terms | critic
 
-    def recall(self, pool: list[Tensor], made: Tensor) -> Tensor:
-        """As `dfjax.systems.cyclegan.recall`."""
+    def replayed(self, replay: list[Tensor], made: Tensor) -> Tensor:
+        """As `dfjax.systems.cyclegan.replayed`."""
         shown = []
         for new in made:
-            if len(pool) < self.cfg.pool:
-                pool.append(new)
-            elif self.cfg.pool and random.random() < 0.5:
-                place = random.randrange(len(pool))
-                pool[place], new = new, pool[place]
+            if len(replay) < self.cfg.replay:
+                replay.append(new)
+            elif self.cfg.replay and random.random() < 0.5:
+                place = random.randrange(len(replay))
+                replay[place], new = new, replay[place]
             shown.append(new)
         return torch.stack(shown).contiguous(memory_format=torch.channels_last)
 
