@@ -6,7 +6,9 @@ import golden
 import jax
 import numpy as np
 import pytest
+import torch_files as tf
 
+from dfjax.apps.cli import main
 from dfjax.losses.sync import binary_cross_entropy, cosine
 from dfjax.models.syncnet import SyncNet
 from dfjax.models.wav2lip import Discriminator, Generator
@@ -90,6 +92,18 @@ def test_syncnet():
     assert set(found) == set(golden.manifest(name)['outputs'])
     for output, value in found.items():
         golden.check(name, output, value)
+
+
+def test_syncnet_through_import_and_apply(tmp_path):
+    name = GOLDEN['sync']
+    path = tf.write_zip(tmp_path / 'lipsync_expert.pth', golden.weights(name), 'state_dict')
+    assert main(['import', 'syncnet', f'sync={path}', '-o', str(tmp_path / 'run')]) == 0
+    np.savez(tmp_path / 'in.npz', **read(name))
+    words = ['--run', str(tmp_path / 'run'), '--input', str(tmp_path / 'in.npz')]
+    assert main(['apply', *words, '--output', str(tmp_path / 'out.npz')]) == 0
+    with np.load(tmp_path / 'out.npz') as out:
+        for output in ('audio_embedding', 'face_embedding'):
+            golden.check(name, output, out[output])
 
 
 def test_discriminator():

@@ -1,0 +1,160 @@
+"""SyncNet (Chung & Zisserman 2016; Prajwal et al. 2020): mouths and the speech that goes with them lie close together.
+
+    sync        what it costs to find, among all of a batch, the speech of each mouth and the mouth of each speech
+                (`loss.kind` 'contrastive'), or the cross entropy of a cosine with mouths of the right time and of
+                another one ('bce', the original's)
+    right       share of windows whose own speech is the nearest of a batch's
+    likeness    (1 + cosine) / 2 of mouths with their own speech
+
+Keys of `model`: `face` and `audio` as the modules of `models.syncnet` have them; `code`, length of an embedding;
+`relu`, whether embeddings are never negative; `frames` in a window; `bgr`, whether the net sees blue first, as the
+original's does; `bias`, see `models.wav2lip.Block`. `embed` is what inference uses.
+"""
+
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from dfjax.errors import InputError
+from dfjax.losses.sync import binary_cross_entropy, contrastive, cosine, likeness
+from dfjax.models.syncnet import SyncNet
+from dfjax.ops.devices import mean_over_devices, whole_batch
+from dfjax.ops.mel import BANDS
+from dfjax.ops.optimize import apply_grads, ema_update, learning_rate, optimizer
+from dfjax.ops.speech import mouths, window_mels, window_steps
+from dfjax.systems.state import Net, State, arrays, common_config, compute_dtype, init_nets, optimizer_config
+
+BATCH = 'speech'
+FIGURE = ('right', 'max')
+LOSSES = ('contrastive', 'bce')
+FAINT, LOUD = -3.5, -2.5  # mean loudness of a window's speech, in [-4, 4], that counts for nothing and for all
+
+
+def default_config() -> ConfigDict:
+    """At 96 px with 11 frames, for one GPU."""
+    cfg = common_config()
+    cfg.system = 'syncnet'
+    cfg.steps = 20_000
+    cfg.batch_size = 16
+    cfg.data = dict(source='', size=96, frames=11, windows=4, crop=0, resident_bytes=2**30)
+    cfg.model = dict(
+        frames=11,
+        code=512,
+        relu=False,
+        bgr=False,
+        bias=False,
+        face=dict(widths=[32, 64, 128, 256, 512], blocks=[0, 2, 3, 2, 2]),
+        audio=dict(widths=[32, 64, 128, 256, 512], blocks=[2, 2, 2, 2]),
+    )
+    cfg.flip = 0.5  # probability that a window is mirrored
+    cfg.hiss = 1e-3  # standard deviation of noise added to sound in [-1, 1]; else quiet bands are rounding errors
+    cfg.loss = dict(kind='contrastive', temperature=1 / 13, smoothing=0.05)  # temperature: at first
+    cfg.optimizer = optimizer_config(lr=1e-3, schedule='cosine', warmup=100)
+    cfg.ema = 0.999
+    return cfg
+
+
+def nets(cfg: ConfigDict) -> dict[str, Net]:
+    """The two encoders as one net."""
+    return {'sync': sync_net(cfg, cfg.model, cfg.data.size)}
+
+
+def sync_net(cfg: ConfigDict, m: ConfigDict, size: int) -> Net:
+    """The net that a section `model` describes, of faces of that side."""
+    module = SyncNet(
+        face={k: tuple(v) for k, v in m.face.items()},
+        audio={k: tuple(v) for k, v in m.audio.items()},
+        code=m.code,
+        relu=m.relu,
+        bias=m.bias,
+        dtype=compute_dtype(cfg),
+    )
+    inputs = {'mel': arrays(1, BANDS, window_steps(m.frames), 1), 'face': arrays(1, size // 2, size, 3 * m.frames)}
+    return Net(module, inputs, ('audio_embedding', 'face_embedding'))
+
+
+def check(cfg: ConfigDict) -> None:
+    """Raises InputError where there is no such loss, or windows are not those of the net."""
+    if cfg.loss.kind not in LOSSES:
+        raise InputError(f'config key loss.kind is one of {", ".join(LOSSES)}, not {cfg.loss.kind!r}')
+    if cfg.data.frames != cfg.model.frames:
+        raise InputError(f'config keys data.frames {cfg.data.frames} and model.frames {cfg.model.frames} are not alike')
+
+
+def init(cfg: ConfigDict, rng: jax.Array) -> State:
+    """Fresh parameters; `aux['temperature']` is the logarithm of the temperature, which is learnt too."""
+    check(cfg)
+    params, stats = init_nets(nets(cfg), rng)
+    aux = {'temperature': jnp.log(jnp.float32(cfg.loss.temperature))}
+    opt = {name: optimizer(cfg.optimizer).init(x) for name, x in (params | aux).items()}
+    ema = {'sync': jax.tree.map(jnp.copy, params['sync']), 'batch_stats': stats}
+    return State(step=jnp.zeros((), jnp.int32), params=params, opt=opt, ema=ema, aux=aux)
+
+
+def embed(cfg: ConfigDict, params: dict, sound: jax.Array, pictures: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Embeddings of speech and of mouths, [N, code] each.
+
+    Args:
+        sound: [N, n] of each window, see `ops.speech`.
+        pictures: [N, T, S, S, 3] in [-1, 1].
+    """
+    variables = {'params': params['sync'], 'batch_stats': params['batch_stats'].get('sync', {})}
+    faces = mouths(pictures / 2 + 0.5, cfg.model.bgr)
+    return nets(cfg)['sync'].module.apply(variables, window_mels(sound, cfg.model.frames), faces)
+
+
+def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
+    """One update. `batch` is 'speech' of `dfjax.data.batches`."""
+    net, o, trained, opt = nets(cfg)['sync'].module, cfg.optimizer, state.params | state.aux, dict(state.opt)
+
+    # The data of this step
+    seen, other, sound = (
+        jnp.concatenate([*x]) for x in (batch['frames']['image'], batch['reference']['image'], batch['sound'])
+    )  # windows of all clips in a row: [B * W, ...]
+    each = len(seen) // len(batch['key'])  # windows a clip
+    keys = jax.vmap(lambda key: jax.random.split(key, 3))(batch['key'])  # [B, 3]
+    mirrored = jax.vmap(lambda key: jax.random.bernoulli(key, cfg.flip, (each,)))(keys[:, 0]).reshape(-1)
+    own = jax.vmap(lambda key: jax.random.bernoulli(key, 0.5, (each,)))(keys[:, 1]).reshape(-1)
+    if cfg.loss.kind == 'contrastive':
+        own = jnp.ones_like(own)
+    wide = lambda x: x[:, None, None, None, None]
+    frames = jnp.where(wide(own), seen, other)
+    frames = jnp.where(wide(mirrored), frames[:, :, :, ::-1], frames) / 255.0
+    hiss = jax.vmap(lambda key: jax.random.normal(key, (each, sound.shape[-1])))(keys[:, 2]).reshape(sound.shape)
+    mels = window_mels(sound + cfg.hiss * hiss, cfg.model.frames)
+    loud = jnp.clip((mels.mean((1, 2, 3)) - FAINT) / (LOUD - FAINT), 0, 1)
+
+    # The net
+    def cost(p: dict) -> tuple[jax.Array, tuple[dict, dict]]:
+        variables = {'params': p['sync'], 'batch_stats': state.ema['batch_stats'].get('sync', {})}
+        found, changed = net.apply(variables, mels, mouths(frames, cfg.model.bgr), train=True, mutable=['batch_stats'])
+        heard, shown, weight = whole_batch((*found, loud))
+        terms = {'likeness': likeness(heard, shown).mean()}
+        if cfg.loss.kind == 'bce':
+            total = binary_cross_entropy(cosine(heard, shown), whole_batch(own).astype(jnp.float32))
+            _, terms['right'] = contrastive(heard, shown, 1.0, weight)
+        else:
+            temperature = jnp.exp(p['temperature'])
+            total, terms['right'] = contrastive(heard, shown, temperature, weight, cfg.loss.smoothing)
+        return total, (terms | {'sync': total}, {'sync': changed['batch_stats']})
+
+    grads, (terms, averages) = jax.grad(cost, has_aux=True)(trained)
+    rate = learning_rate(o, state.step, state.horizon)
+    for name in trained:
+        trained[name], opt[name] = apply_grads(o, rate, trained[name], grads[name], opt[name])
+    aux = {'temperature': trained.pop('temperature')}
+
+    # The rest
+    ema = {'sync': ema_update(state.ema['sync'], trained['sync'], cfg.ema, state.step), 'batch_stats': averages}
+    metrics = mean_over_devices(terms | {'total': terms['sync'], 'rate': rate})
+    return state.replace(step=state.step + 1, params=trained, opt=opt, ema=ema, aux=aux), metrics
+
+
+def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:
+    """Every example's middle frame, [B, S, S, 3], under a bar as long as its speech is like its mouth."""
+    pictures, sound = batch['frames']['image'][:, 0] / 127.5 - 1, batch['sound'][:, 0]
+    alike = likeness(*embed(cfg, state.params | state.ema, sound, pictures))
+    size = pictures.shape[-2]
+    bar = jnp.where(jnp.arange(size) < size * alike[:, None], 1.0, -1.0)  # [B, S]
+    shown = pictures[:, pictures.shape[1] // 2]
+    return shown.at[:, : max(size // 16, 1)].set(bar[:, None, :, None])
