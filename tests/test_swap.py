@@ -120,6 +120,21 @@ def test_run_again_goes_on_without_extracting(work, monkeypatch):
     assert len(frames(again)) == FRAMES
 
 
+def test_another_run_is_where_a_new_one_begins(work, monkeypatch, capsys):
+    """The training is told of it; what it makes of that is tested with the training."""
+    given = {}
+
+    def train(*args, **kwargs):
+        given.update(kwargs)
+        raise InputError('enough')
+
+    monkeypatch.setattr(loop, 'train', train)
+    words = ['swap', '--face', work.b, '--into', work.a, '-o', work.folder / 'new.mp4', '--steps', STEPS + 9]
+    words += ['--workdir', work.folder / 'out.mp4.run', '--start-from', 'runs/other']
+    assert main([str(word) for word in words]) == 2
+    assert given['start_from'] == 'runs/other' and 'enough' in capsys.readouterr().err
+
+
 def test_going_on_with_another_config_is_refused(work):
     other = f'{ROOT}/configs/faceswap.py:laptop'
     with pytest.raises(InputError, match=r'out\.mp4\.run: its training began with another .* leave --config out'):

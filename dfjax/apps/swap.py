@@ -38,13 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='SYSTEM:VARIANT or FILE:VARIANT; default: laptop on a CPU, gpu on an accelerator',
     )
     parser.add_argument('--person', metavar='PICTURE', help='whose face to replace; default: who is there most')
+    parser.add_argument('--start-from', metavar='RUN', help='begin with the parameters of another run, where they fit')
     parser.add_argument('--colour', default='reinhard', metavar='HOW', help='none, reinhard (default) or mkl')
     parser.add_argument('--force', action='store_true', help='replace an output that exists')
 
 
 def run(args: argparse.Namespace) -> dict:
     """Swaps as the arguments say; returns the report."""
-    names = ('minutes', 'steps', 'workdir', 'config', 'overrides', 'person', 'colour', 'force')
+    names = ('minutes', 'steps', 'workdir', 'config', 'overrides', 'start_from', 'person', 'colour', 'force')
     return swap(args.face, args.into, args.out, **{name: getattr(args, name) for name in names})
 
 
@@ -58,6 +59,7 @@ def swap(
     workdir: Path | str | None = None,
     config: str | None = None,
     overrides: Sequence[str] = (),
+    start_from: Path | str | None = None,
     person: Path | str | None = None,
     colour: str = 'reinhard',
     force: bool = False,
@@ -77,6 +79,7 @@ def swap(
         workdir: where faces and training are kept, and found again; by default `out` + '.run'.
         config: see `config_name`.
         overrides: changes to it, as '--config.batch_size=8'.
+        start_from: another run, whose parameters a new one begins with where name and shape fit, see `training.train`.
         person: a picture of whom to replace in `into`; by default who is there most.
         colour: see `inference.swap.Swapper`.
         force: replace an `out` that exists.
@@ -107,9 +110,7 @@ def swap(
         _check_same(cfg, _config(config, overrides, workdir, face), workdir)
     _claim(workdir, face, into, person)
     found = _extract(cfg, workdir, face, into, person, progress)
-    analysis = load_analysis(workdir / 'into.jsonl')
-    extracted = time.monotonic()
-    deadline = None
+    analysis, extracted, deadline = load_analysis(workdir / 'into.jsonl'), time.monotonic(), None
     if minutes is not None:
         # What conversion will take is guessed: 20 frames a second, and a while to compile.
         deadline = 60 * minutes - (extracted - began) - analysis.frames / 20 - 10
@@ -125,14 +126,14 @@ def swap(
         elif deadline is not None and (not done or done >= cfg.steps):
             cfg = build(cfg, {'steps': done + steps_for(cfg, data, deadline)})
         left = None if deadline is None else max(deadline - (time.monotonic() - extracted), 1.0)
-        step = int(train(cfg, workdir, data=data, deadline=left, progress=progress).step)
+        step = int(train(cfg, workdir, data=data, start_from=start_from, deadline=left, progress=progress).step)
     trained = time.monotonic()
     report = convert(workdir, into, out, analysis=analysis, colour=colour, force=force, progress=progress)
     ends = {'extract': (began, extracted), 'train': (extracted, trained), 'convert': (trained, time.monotonic())}
     seconds = {part: round(end - start, 1) for part, (start, end) in ends.items()}
-    seconds['total'] = round(sum(seconds.values()), 1)
-    del report['analysis_seconds']
-    return report | {'workdir': str(workdir), 'faces': found, 'steps': step, 'seconds': seconds}
+    seconds |= {'total': round(sum(seconds.values()), 1)}
+    own = {'workdir': str(workdir), 'faces': found, 'steps': step, 'seconds': seconds}
+    return {name: value for name, value in report.items() if name != 'analysis_seconds'} | own
 
 
 def check_length(minutes: float | None, steps: int | None) -> None:
