@@ -155,7 +155,7 @@ def _faults_of(path: str) -> Iterator[None]:
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == own]
         if isinstance(error, SyntaxError) and Path(error.filename or '') == own:
             lines = [error.lineno]
-        # Of a locked ConfigDict: the key and the one that was meant, without all those there are.
+        # A locked ConfigDict says all the keys there are: the key and the one that was meant are enough.
         said = re.sub(r'Other fields present.*?(?=Did you mean|\Z)', '', str(error), flags=re.DOTALL)
         said = ' '.join(said.replace(r'\n', ' ').split())
         kind = '' if isinstance(error, InputError) else f'{type(error).__name__}: '

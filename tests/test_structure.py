@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,18 @@ def test_modules_classes_and_long_functions_are_documented(path):
             assert ast.get_docstring(node) or not long or node.name == 'add_arguments', f'{node.name} has no docstring'
 
 
+def test_comments_begin_with_what_they_speak_of():
+    """A comment that begins with "of" needs the name beside it to be a sentence: term, unit, then why."""
+    wrong = []
+    for path in SOURCES:
+        with tokenize.open(path) as file:
+            comments = [token for token in tokenize.generate_tokens(file.readline) if token.type == tokenize.COMMENT]
+        wrong += [f'{relative(path)}:{c.start[0]}' for c in comments if re.match(r'#\s*of\b', c.string, re.I)]
+        before = {c.start[0] for c in comments}
+        wrong = [w for w in wrong if not (w.startswith(relative(path)) and int(w.rpartition(':')[2]) - 1 in before)]
+    assert not wrong, '\n'.join(wrong)
+
+
 def test_nothing_reads_pickles():
     """A pickle runs code; checkpoints of other projects are read without."""
     for path in SOURCES:
@@ -187,9 +200,9 @@ def test_files_found_by_a_systems_name_are_of_systems():
     """In folders where modules are found by name, the others are those that all share."""
     shared = {
         'evaluation': {'animation', 'classifier', 'frechet', 'held_out', 'metrics', 'reference', 'swap', 'worker'},
-        'weights': {'dlib', 'layers', 'pickles', 'reader', 'torch_files', 'vgg'},
+        'weights': {'layers', 'pickles', 'reader', 'torch_files', 'vgg'},
     }
-    shared['weights'] |= {'fomm', 'wav2lip'}  # nets that no system trains yet
+    shared['weights'] |= {'wav2lip'}  # nets that no system trains yet
     for folder, others in shared.items():
         there = {p.stem for p in (ROOT / 'dfjax' / folder).glob('*.py')} - {'__init__'}
         assert there - others <= set(SYSTEMS), folder

@@ -190,7 +190,7 @@ def _source(image: Path | str, points: str | None, person: Path | str | None, si
     if clicked is not None:
         landmarks = clicked_landmarks(clicked, picture.shape[1::-1])
     else:
-        with tempfile.TemporaryDirectory() as folder:  # of a moving picture the first frame alone is searched
+        with tempfile.TemporaryDirectory() as folder:  # the first frame alone of a moving picture is searched
             write_image(still := Path(folder, 'first.png'), picture)
             found = analyse(still, person=person, every_face=person is None, allow_none=True, workers=1).faces
         if not found and person is None:

@@ -14,10 +14,10 @@ STEPS, FINEST = 12, 8  # places where the spline is evaluated, between the eyes;
 # How far the map may miss a point that asks for a strong bend: the least certain points most.
 JAW, INNER, OUTLINE, ANCHOR = 0.02, 0.0003, 0.03, 0.02
 RING, ANCHORS = 4.2, 20  # the ring's radius in distances between the eyes, and the points on it that stay
-FADE = 0.75  # of the radius, from where on the bend fades out
+FADE = 0.75  # share of the ring's radius from where on the bend fades out
 SHOULDERS = ((-1.6, 1.2), (-0.7, 1.2), (0.7, 1.2), (1.6, 1.2))  # beside and below the chin, in distances of the eyes
-FOLLOW = 0.5  # of what the neck moves by, shoulders do
-LEAST_AREA = 0.03  # of the map, below which it counts as folded
+FOLLOW = 0.5  # motion of the shoulders, share of the neck's
+LEAST_AREA = 0.03  # determinant of the map below which it counts as folded
 UNFOLDS = 4  # halvings of what is folded, at most
 REACH = 0.5  # distances between the eyes round a fold in which points move less
 

@@ -1,7 +1,7 @@
 """A head in three dimensions, fitted to landmarks: where it is, how it is turned, who it is and what face it makes.
 
     head = load_head()
-    person = fit_identity(head, landmarks)              # of a clip [T, 68, 2]
+    person = fit_identity(head, landmarks)              # a clip's, [T, 68, 2]
     motion = fit_motion(head, landmarks, person)
     points = project(head, motion)                      # [T, 85, 2]: landmarks and outline, in pixels
 
@@ -17,7 +17,7 @@ import numpy as np
 
 LANDMARKS = 68
 WEIGHTS = np.where(np.arange(LANDMARKS) < 17, 0.35, 1.0)  # the outline of the jaw is the least certain
-NOISE = 0.06  # of the eyes' distance: what landmarks are off the head by, beside which a direction has to be worth it
+NOISE = 0.06  # standard deviation of landmarks about the head, share of the eyes' distance: the ridge of the fit
 SPREAD = 40  # frames that an identity is fitted to
 ROUNDS, PASSES = 6, 4
 CHUNK = 512  # frames at once: bounded memory for clips of any length

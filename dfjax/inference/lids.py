@@ -12,7 +12,7 @@ from dfjax.inference.opening import Opening, paint, smoothstep
 EYES = (([36, 37, 38, 39], [36, 41, 40, 39]), ([42, 43, 44, 45], [42, 47, 46, 45]))  # upper and lower lid of each
 PAIRS = np.array([[37, 41], [38, 40], [43, 47], [44, 46], [61, 67], [62, 66], [63, 65]])  # edges that can meet
 APART = 0.03  # distances between the eyes that they keep in a bend
-HALF, SHUT = 0.5, 0.25  # of its own opening, below which an eye begins to be covered, and is
+HALF, SHUT = 0.5, 0.25  # shares of an eye's own opening below which it begins to be covered, and is
 OVER = 0.02  # distances between the eyes that a lid reaches beyond the slit, over the lashes of the open eye
 LASHES, THICK = 0.45, 0.014  # how dark their line is, and half its width in distances between the eyes
 

@@ -13,13 +13,13 @@ PARTED, FULL = 0.03, 0.06  # gaps of the lips, in distances between the eyes, at
 OWN = 1.6  # times the picture's own gap, below which its own mouth is shown
 SKIN = ([1, 2, 3, 31, 48], [15, 14, 13, 35, 54], [6, 7, 8, 9, 10, 57])  # landmarks round both cheeks and the chin
 INNER = [60, 61, 62, 63, 64], [60, 67, 66, 65, 64]  # the inner edges of the lips, from left to right
-BACK = np.array([0.26, 0.13, 0.12])  # of the skin's tone: the back of the mouth
+BACK = np.array([0.26, 0.13, 0.12])  # colour of the back of the mouth, share of the skin's
 TONGUE = np.array([0.74, 0.46, 0.45])
 TEETH_FROM = 0.05  # gap from which teeth show, in distances between the eyes
 TEETH_LONG, TEETH_SHARE = 0.085, 0.5  # how much of them, in distances between the eyes, and of the gap
 HUE = 0.5  # by which the hue of the skin's tones tells on the driver's mouth
 OUTER = [49, 51, 53, 55, 57, 59]  # landmarks on the edge of the lips
-PALE = 0.5  # of the skin's hue that light on teeth has
+PALE = 0.5  # saturation of the light on teeth, share of the skin's
 LUMA = np.array([0.299, 0.587, 0.114])
 
 

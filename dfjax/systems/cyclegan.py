@@ -49,7 +49,7 @@ def default_config() -> ConfigDict:
         identity=0.5,  # in units of `cycle`
     )
     cfg.optimizer = optimizer_config(lr=2e-4, schedule='linear', b1=0.5)
-    cfg.ema = 0.0  # of the generators; 0 leaves the average out
+    cfg.ema = 0.0  # decay of the generators' averages; 0 leaves them out
     return cfg
 
 

@@ -43,7 +43,7 @@ def default_config() -> ConfigDict:
     cfg.batch_size = 16
     cfg.data = dict(source='render:people:1:4096', labels=[], size=64, crop=0, resident_bytes=2**30)
     cfg.model = dict(patch=4, widths=[64, 128, 256], blocks=1, attention=[8], embedding=256)
-    cfg.times = 1000  # of the noise
+    cfg.times = 1000  # steps of the noise schedule
     cfg.schedule = 'cosine'  # one of losses.diffusion.SCHEDULES
     cfg.prediction = 'x'  # one of losses.diffusion.PREDICTIONS
     cfg.snr = 5.0  # the most that an error of the picture counts, min-SNR; 0 weighs no time

@@ -55,7 +55,7 @@ def default_config() -> ConfigDict:
     """The light network and the recipe that two CPU cores train in minutes."""
     cfg = common_config()
     cfg.system = 'faceswap'
-    cfg.batch_size = 16  # of each side
+    cfg.batch_size = 16  # faces of each person
     cfg.data = dict(
         a='render:1:256',
         b='render:2:256',

@@ -62,7 +62,7 @@ def default_config() -> ConfigDict:
     cfg.augment = dict(flip=0.5, brightness=0.1, contrast=0.1, saturation=0.1, hue=0.1, enlarge=1.0)
     cfg.bend = dict(affine=0.05, spline=0.005, points=5)  # standard deviations, and control points a side
     cfg.loss = dict(
-        scales=[1.0, 0.5, 0.25, 0.125],  # of the pictures whose features are compared
+        scales=[1.0, 0.5, 0.25, 0.125],  # sizes of the pictures whose features are compared, shares of the side
         perceptual=[10.0] * 5,  # VGG-19's five layers
         bank=10.0,  # each layer of the filter bank
         value=10.0,
@@ -72,7 +72,7 @@ def default_config() -> ConfigDict:
     )
     cfg.optimizer = optimizer_config(lr=2e-4, b1=0.5)
     cfg.rate_kp = 1.0  # the detector's learning rate, in terms of the others'
-    cfg.ema = 0.0  # of detector and generator; 0 leaves the average out
+    cfg.ema = 0.0  # decay of the averages of detector and generator; 0 leaves them out
     return cfg
 
 

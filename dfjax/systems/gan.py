@@ -49,7 +49,7 @@ def default_config() -> ConfigDict:
         kind='relativistic',  # one of losses.adversarial.KINDS
         r1=0.1,  # weights of the penalties on real pictures and fakes: with 1 the discriminator hardly beats chance
         r2=0.1,
-        sigma=0.02,  # of the noise along which they are measured; 0 measures them exactly, see losses.adversarial
+        sigma=0.02,  # standard deviation of the noise along which they are measured; 0 measures them exactly
     )
     cfg.optimizer = optimizer_config(lr=5e-4, schedule='constant', warmup=100, b1=0.0, b2=0.99, clip=10.0)
     cfg.ema = 0.998

@@ -57,7 +57,7 @@ def default_config() -> ConfigDict:
     cfg.flip = 0.5  # probability that a pair is mirrored
     cfg.loss = dict(kind='vanilla', gan=1.0, l1=100.0)  # kind: one of losses.adversarial.SEPARATE
     cfg.optimizer = optimizer_config(lr=2e-4, schedule='linear', b1=0.5)
-    cfg.ema = 0.0  # of the generator; 0 leaves the average out
+    cfg.ema = 0.0  # decay of the generator's average; 0 leaves it out
     return cfg
 
 

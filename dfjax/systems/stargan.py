@@ -68,7 +68,7 @@ def default_config() -> ConfigDict:
     # exclusive: numbers from 0 of the groups whose labels exclude each other, or true for all
     cfg.loss = dict(label=1.0, recon=10.0, penalty=10.0, exclusive=None)
     cfg.optimizer = {net: optimizer_config(lr=1e-4, schedule='linear', b1=0.5) for net in 'gd'}
-    cfg.ema = 0.0  # of the generator; 0 leaves the average out
+    cfg.ema = 0.0  # decay of the generator's average; 0 leaves it out
     return cfg
 
 

@@ -132,14 +132,14 @@ def optimizer_config(**changes: Any) -> ConfigDict:
             lr=1e-3,
             schedule='constant',  # one of ops.optimize.SCHEDULES
             warmup=0,  # steps
-            constant=0.5,  # of 'linear': share of the steps before the rate falls
-            milestones=[0.6, 0.9],  # of 'milestones': shares of the steps, after each of which the rate is times gamma
+            constant=0.5,  # share of the steps before the rate of 'linear' falls
+            milestones=[0.6, 0.9],  # shares of the steps, after each of which the rate of 'milestones' is times gamma
             gamma=0.1,
             b1=0.9,
             b2=0.999,
             eps=1e-8,
             clip=0.0,  # greatest norm of a gradient; 0 for any
-            weight_decay=0.0,  # of 'adamw'
+            weight_decay=0.0,  # for 'adamw' alone
         )
     )
     o.update(changes)

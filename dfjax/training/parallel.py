@@ -181,7 +181,7 @@ class Devices:
             self._resident = jax.tree.map(self._replicate, self.data.feed(steps))
         return self._resident
 
-    def _split(self, feed: Any) -> Any:  # of [n, B / processes, ...]
+    def _split(self, feed: Any) -> Any:  # [n, B / processes, ...]
         split = NamedSharding(self.mesh, self._feed_spec)
         return jax.tree.map(lambda x: jax.make_array_from_process_local_data(split, x), feed)
 
