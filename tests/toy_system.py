@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 
 from dfjax import systems
 from dfjax.data.batches import Resident, example_keys
+from dfjax.data.shuffle import Draw
 from dfjax.errors import InputError
 from dfjax.ops.devices import mean_over_devices
 from dfjax.systems.state import State, common_config
@@ -89,17 +90,20 @@ class Stream:
 
     def __init__(self, cfg: ConfigDict, process: int = 0, processes: int = 1):
         self.cfg, self.process, self.processes = cfg, process, processes
-        self.whole = Resident({'a': {'image': rows()}}, cfg.seed, cfg.batch_size)
+        self.rows = rows()
+        self.draw = Draw(len(self.rows), cfg.seed)
         self.position, self.last = 0, math.inf
 
     def feed(self, steps: int) -> dict:
         if self.position > self.last:
             raise InputError('picture.png: cannot be read')
+        # NumPy alone, as in `dfjax.data.batches`: a step of several processes is under way, and each waits for all.
+        size = self.cfg.batch_size // self.processes
+        example = self.process * size + np.arange(size)
         batches = []
         for _ in range(steps):
-            arrays = jax.tree.map(jnp.asarray, self.whole.feed(1))
-            step = jnp.int32(self.position)
-            batches.append(self.whole.sample(arrays, step, 0, self.process, self.processes)['a']['image'])
+            position = (self.position * self.cfg.batch_size + example).astype(np.uint32)
+            batches.append(self.rows[self.draw.index(position)])
             self.position += 1
         return {'a': {'image': np.stack(batches)}}
 
