@@ -7,15 +7,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from dfjax.apps.extract import extract_faces
 from dfjax.data.media.video import VideoWriter, read_frames
 from dfjax.data.render import animate, random_identity, render
 from dfjax.errors import InputError
+from dfjax.evaluation.measure import Measured, choose_box, face_detail, measure
 from dfjax.evaluation.metrics import ssim_map
 from dfjax.evaluation.reference import compare_truth
-from dfjax.evaluation.swap import Measured, choose_box, compare, evaluate, expression, face_detail, measure
+from dfjax.evaluation.swap import compare, evaluate, expression, pose_difference
+from dfjax.inference.head import load_head, rotation_matrices, shapes, view
 
 REAL = Path(__file__).parents[2] / 'shared' / 'data' / 'faces'
 needs_real = pytest.mark.skipif(not (REAL / 'a.mp4').is_file(), reason='the shared videos are not here')
@@ -63,6 +66,47 @@ def test_transfer_skips_frames_without_a_descriptor():
     figures = compare(measured(source.landmarks, some), source, face)
     assert figures['distance_to_face'] == pytest.approx(expected['distance_to_face'], abs=1e-4)
     assert figures['transfer'] == pytest.approx(expected['transfer'], abs=1e-4)
+
+
+def test_reached_is_1_for_the_persons_own_frames_and_0_half_way():
+    rng = np.random.default_rng(11)
+    source = measured(still(rng, 40).landmarks, np.zeros((40, 128)))
+    apart = np.eye(128)[0]
+    person = apart + 0.05 * rng.normal(size=(60, 128))
+    own = apart + 0.05 * rng.normal(size=(40, 128))  # other frames of the same person
+    face = measured(still(rng, 60).landmarks, person)
+    figures = compare(measured(source.landmarks, own), source, face)
+    others = [np.linalg.norm(x - np.delete(person, i, 0).mean(0)) for i, x in enumerate(person)]
+    away = np.linalg.norm(person, axis=1)
+    assert figures['ceiling'] == pytest.approx((away / (away + others)).mean(), abs=1e-4)
+    assert figures['reached'] == pytest.approx(1, abs=0.05)
+    half = compare(measured(source.landmarks, np.tile(person.mean(0) / 2, (40, 1))), source, face)
+    assert half['reached'] == pytest.approx(0, abs=1e-3)
+
+
+def test_reached_is_not_said_of_one_picture_or_of_one_person():
+    rng = np.random.default_rng(12)
+    source = still(rng)
+    alone = measured(source.landmarks[:1], source.descriptors[:1])
+    assert (compare(source, source, alone)['ceiling'], compare(source, source, alone)['reached']) == (None, None)
+    assert compare(source, source, source)['reached'] is None  # as far from the one as from the other
+
+
+def test_pose_is_the_angle_between_the_heads():
+    head, rng = load_head(), np.random.default_rng(13)
+    turn = rng.uniform(-0.3, 0.3, (30, 3))
+    expressions = rng.normal(0, 0.5, (30, len(head.expression)))
+    who = rng.normal(0, 0.5, (2, len(head.identity)))
+    scale, place = rng.uniform(80, 120, 30), rng.uniform(200, 300, (30, 2))
+    seen = lambda n, turn: view(shapes(head, who[n], expressions), rotation_matrices(turn), scale, place)
+    one, other = seen(0, turn), seen(1, turn)
+    assert pose_difference(one, one) == pytest.approx(0, abs=1e-5)
+    assert pose_difference(one[:0], one[:0]) is None
+    assert pose_difference(one, other) < 2  # whoever it is
+    further = Rotation.from_rotvec([0, np.radians(8), 0]) * Rotation.from_rotvec(turn)
+    assert pose_difference(one, seen(1, further.as_rotvec())) == pytest.approx(8, abs=1.5)
+    figures = compare(*(measured(x, np.zeros((30, 128))) for x in (one, other, one)))
+    assert figures['pose'] == pytest.approx(pose_difference(one, other), abs=1e-4)
 
 
 def test_expression_is_free_of_pose_and_of_identity():
@@ -255,7 +299,7 @@ def test_a_script_may_measure_without_a_main_guard(tmp_path):
     source = write(tmp_path / 'who.mp4', list(render(random_identity(3), animate(3, 4), 192).image))
     script = tmp_path / 'script.py'
     script.write_text(
-        'from dfjax.evaluation.swap import measure\n'
+        'from dfjax.evaluation.measure import measure\n'
         f'print("found", measure({str(source)!r}, every=4, workers=2).found.sum())\n'
     )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=300)
@@ -281,8 +325,8 @@ def test_the_verb_reports_all_keys(tmp_path):
     verb.add_arguments(parser)
     words = ['--swap', source, '--input', source, '--face', source, '--truth', source, '--every', '2']
     report = verb.run(parser.parse_args(list(map(str, words))))
-    keys = {'transfer', 'distance_to_face', 'expression', 'detail', 'jitter', 'faces_lost', 'frames', 'psnr', 'ssim'}
-    assert set(report) == keys
+    keys = {'transfer', 'ceiling', 'reached', 'distance_to_face', 'expression', 'pose', 'detail', 'jitter'}
+    assert set(report) == keys | {'faces_lost', 'frames', 'psnr', 'ssim'}
     assert (report['expression'], report['detail'], report['frames'], report['ssim']) == (1, 1, 4, 1)
     with pytest.raises(InputError, match='--every 0'):
         verb.run(parser.parse_args([*map(str, words[:-1]), '0']))

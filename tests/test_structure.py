@@ -199,7 +199,17 @@ def test_systems_are_asked_what_they_can_and_not_who_they_are():
 def test_files_found_by_a_systems_name_are_of_systems():
     """In folders where modules are found by name, the others are those that all share."""
     shared = {
-        'evaluation': {'animation', 'classifier', 'frechet', 'held_out', 'metrics', 'reference', 'swap', 'worker'},
+        'evaluation': {
+            'animation',
+            'classifier',
+            'frechet',
+            'held_out',
+            'measure',
+            'metrics',
+            'reference',
+            'swap',
+            'worker',
+        },
         'weights': {'layers', 'pickles', 'reader', 'torch_files', 'vgg'},
     }
     shared['weights'] |= {'wav2lip'}  # nets that no system trains yet

@@ -14,8 +14,8 @@ import numpy as np
 from dfjax.data.media.inputs import iter_frames, kind
 from dfjax.errors import InputError
 from dfjax.evaluation import swap
+from dfjax.evaluation.measure import Measured, choose_box, load_models, measure
 from dfjax.evaluation.reference import compare_truth, side_by_side
-from dfjax.evaluation.swap import Measured, choose_box, measure
 
 
 def evaluate_animation(
@@ -65,7 +65,7 @@ def evaluate_animation(
 def look(path: str | Path, every: int) -> Measured:
     """`measure` of painted faces: where the detector finds none, it looks at half the size, at which cracks, canvas and
     strokes do not show."""
-    detect, landmark, describe = swap.load_models()
+    detect, landmark, describe = load_models()
     rows = []
     with closing(iter_frames(path)) as frames:
         for n, (_, _, rgb, _) in enumerate(frames):
@@ -116,7 +116,7 @@ def compare_faces(animation: str | Path, truth: str | Path) -> dict:
     Raises:
         InputError: the videos differ in length or size.
     """
-    detect, landmark, _ = swap.load_models()
+    detect, landmark, _ = load_models()
     apart, ratios = [], []
     with side_by_side((animation, truth)) as pairs:
         for made, true in pairs:

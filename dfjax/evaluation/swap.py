@@ -5,184 +5,18 @@ put in) into the figures that `dfjax evaluate` prints. Nothing here is smoothed 
 frame alone is what counts.
 """
 
-import itertools
 import math
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from dfjax.data.faces.faceset import load_faceset
-from dfjax.data.media.inputs import iter_frames, kind, media_files
-from dfjax.data.media.video import probe
-from dfjax.data.processes import Workers
+from dfjax.data.media.inputs import kind
 from dfjax.errors import InputError
+from dfjax.evaluation.measure import Measured, measure, measure_person
 from dfjax.evaluation.reference import compare_truth
-from dfjax.interrupts import check, deferred
+from dfjax.inference.head import fit_identity, fit_motion, load_head, rotation_matrices
 
-DETAIL_SIZE = 128  # pixels: the side that a face is scaled to before its detail is measured
 EYES_AND_MOUTH = slice(36, 68)
-BYTES_EACH = 200 << 20  # memory of a worker: dlib's models take 120 MB, frames and code the rest
-ROW = [('landmarks', np.float32, (68, 2)), ('descriptors', np.float32, 128), ('detail', float)]
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What is seen in each of the T frames looked at; rows are NaN where there is no face or nothing was asked for.
-
-    Attributes:
-        path: the video.
-        frames: T.
-        landmarks: [T, 68, 2] pixels.
-        descriptors: [T, 128].
-        detail: [T] standard deviation of the Laplacian of the face at DETAIL_SIZE pixels.
-    """
-
-    path: str
-    frames: int
-    landmarks: np.ndarray
-    descriptors: np.ndarray
-    detail: np.ndarray
-
-    @property
-    def found(self) -> np.ndarray:
-        """[T] bool: the frames with a face."""
-        return np.isfinite(self.landmarks[:, 0, 0])
-
-
-def measure(
-    path: str | Path,
-    every: int = 1,
-    stride: int = 1,
-    follow: Measured | None = None,
-    workers: int | None = None,
-) -> Measured:
-    """Finds the face, its landmarks, its descriptor and its detail in the frames of a video, on all cores.
-
-    Args:
-        path: a video, a picture, a folder of them or a face set.
-        every: descriptors, the slow part, only of every so many frames.
-        stride: look at every so many frames only.
-        follow: take the face nearest to this measurement's face of the same frame, and none further than half its size
-            away; without it, the largest face.
-        workers: processes; default is one per core.
-
-    Raises:
-        InputError: no face in any frame (not raised with `follow`, where that is a result).
-    """
-    known, rows, waiting = _known_boxes(path), [], deque()
-    with deferred(), _asker(workers) as (ask, depth), closing(iter_frames(path)) as frames:
-        for row, (_, _, rgb, name) in enumerate(itertools.islice(frames, 0, None, stride)):
-            check()
-            target = None if follow is None or row >= follow.frames else follow.landmarks[row]
-            job = {'box': known.get(name), 'describe': row % every == 0}
-            waiting.append(ask(job, [rgb] if target is None else [rgb, target]))
-            if len(waiting) > depth:
-                rows.append(waiting.popleft().result())
-        rows += [future.result() for future in waiting]
-    table = np.array(rows, ROW)
-    measured = Measured(str(path), len(table), table['landmarks'], table['descriptors'], table['detail'])
-    if follow is None and not measured.found.any():
-        raise InputError(f'{path}: no face was found in it; give a video with a visible face')
-    return measured
-
-
-def measure_person(path: str | Path, samples: int = 200, workers: int | None = None) -> Measured:
-    """`measure` of a person, of about `samples` frames spread evenly over a video or folder: enough for their means."""
-    frames = 1
-    if kind(path) != 'image':
-        frames = (probe(path).frames or 0) if kind(path) == 'video' else len(media_files(path))
-    return measure(path, stride=max(1, frames // samples), workers=workers)
-
-
-@contextmanager
-def _asker(workers: int | None) -> Iterator[tuple[Callable[[dict, list[np.ndarray]], Future], int]]:
-    """Yields a function whose future is the row of a frame, see `look`, and how many may wait.
-
-    By processes, for dlib holds Python's lock while it fits landmarks and describes; by this one if one will do.
-    """
-    if workers == 1:
-        models = load_models()
-
-        def here(job: dict, arrays: list[np.ndarray]) -> Future:
-            future: Future = Future()
-            future.set_result(_row(*look(models, job, arrays)))
-            return future
-
-        yield here, 0
-        return
-    with Workers('dfjax.evaluation.worker', count=workers, bytes_each=BYTES_EACH) as pool:
-        yield lambda job, arrays: pool.ask(job, arrays, _row), 2 * pool.count
-
-
-def look(models: tuple, job: dict, arrays: list[np.ndarray]) -> tuple[float, list[np.ndarray]]:
-    """What the models see in one frame.
-
-    Args:
-        models: of `load_models`.
-        job: 'box' of a face that is known, or None; 'describe': whether to describe it.
-        arrays: the frame uint8 [H, W, 3], and, where one face is meant, its landmarks [68, 2] in another video.
-
-    Returns:
-        The face's detail, and its landmarks [68, 2] and descriptor [128]; NaN where there is none.
-    """
-    detect, landmark, describe = models
-    rgb, target = arrays[0], arrays[1] if len(arrays) > 1 else None
-    points, descriptor, detail = np.full((68, 2), np.nan), np.full(128, np.nan), math.nan
-    box = job['box'] or choose_box([box for box, _ in detect(rgb)], target)
-    if box is not None:
-        points = landmark(rgb, box)
-        detail = face_detail(rgb, points)
-        if job['describe']:
-            descriptor = describe(rgb, points)
-    return detail, [points, descriptor]
-
-
-def _row(detail: float, arrays: list[np.ndarray]) -> tuple:
-    return *arrays, detail
-
-
-def _known_boxes(path: str | Path) -> dict[str, tuple]:
-    """Where the faces of a face set are, by file: a detector would want more around them than their crops have."""
-    if kind(path) != 'faceset':
-        return {}
-    rows = load_faceset(path).rows
-    return {row.path.name: (*row.landmarks.min(0).tolist(), *row.landmarks.max(0).tolist()) for row in rows}
-
-
-def choose_box(boxes: list[tuple], target: np.ndarray | None) -> tuple | None:
-    """The largest box, or, given target landmarks [68, 2], the one nearest to them: within half their size, or none."""
-    if not boxes:
-        return None
-    boxes = np.asarray(boxes, np.float32)  # [N, 4] x0 y0 x1 y1
-    if target is None or np.isnan(target[0, 0]):
-        return tuple(boxes[np.argmax(boxes[:, 2] - boxes[:, 0])])
-    low, high = target.min(0), target.max(0)
-    away = np.linalg.norm((boxes[:, :2] + boxes[:, 2:]) / 2 - (low + high) / 2, axis=1)
-    nearest = int(np.argmin(away))
-    return tuple(boxes[nearest]) if away[nearest] < (high - low).max() / 2 else None
-
-
-def face_detail(rgb: np.ndarray, landmarks: np.ndarray) -> float:
-    """Standard deviation of the Laplacian inside the landmarks' hull, of the face scaled to DETAIL_SIZE pixels."""
-    low, high = landmarks.min(0), landmarks.max(0)
-    side = max(float((high - low).max()), 2.0)
-    x, y = np.round((low + high) / 2 - side / 2).astype(int)
-    side = round(side)
-    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-    pad = max(0, -x, -y, x + side - grey.shape[1], y + side - grey.shape[0])
-    grey = cv2.copyMakeBorder(grey, pad, pad, pad, pad, cv2.BORDER_REPLICATE)
-    crop = grey[y + pad : y + pad + side, x + pad : x + pad + side]
-    shrinks = side > DETAIL_SIZE
-    crop = cv2.resize(crop, (DETAIL_SIZE, DETAIL_SIZE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    hull = cv2.convexHull((landmarks - (x, y)).astype(np.float32) * (DETAIL_SIZE / side))
-    inside = cv2.fillConvexPoly(np.zeros((DETAIL_SIZE, DETAIL_SIZE), np.uint8), hull.astype(np.int32), 1) > 0
-    return float(cv2.Laplacian(crop.astype(np.float32), cv2.CV_32F)[inside].std())
 
 
 def compare(swap: Measured, source: Measured, face: Measured) -> dict:
@@ -191,8 +25,12 @@ def compare(swap: Measured, source: Measured, face: Measured) -> dict:
     Returns:
         transfer: d(swap, source) / (d(swap, source) + d(swap, face)), descriptors against the mean descriptor of each
             person, averaged over frames. 0.5 is half-way, higher is better.
+        ceiling: the transfer of the frames of the person put in, each against the mean of the others.
+        reached: (transfer - 0.5) / (ceiling - 0.5): 1 is as much of the person as that person's own frames have,
+            whoever the two are. None if the ceiling is not above 0.5, and of a single picture.
         distance_to_face: d(swap, face); below 0.6 dlib calls it the same person.
         expression: correlation of the eyes' and mouth's motion with the input's, free of place, size and tilt.
+        pose: mean angle in degrees between the heads of the swap and of the input, as `inference.head` fits them.
         detail: detail of the swapped face over that of the person's own video.
         jitter: mean second difference over time of the landmarks less the input's, over the distance of the eyes.
         faces_lost: frames where a face is found in the input and none in the swap.
@@ -203,19 +41,48 @@ def compare(swap: Measured, source: Measured, face: Measured) -> dict:
     if swap.frames != source.frames:
         raise InputError(f'{swap.path} has {swap.frames} frames and {source.path} {source.frames}: not its swap')
     both = swap.found & source.found
-    described = np.isfinite(swap.descriptors[:, 0])
-    to_source = np.linalg.norm(swap.descriptors[described] - np.nanmean(source.descriptors, 0), axis=1)
-    to_face = np.linalg.norm(swap.descriptors[described] - np.nanmean(face.descriptors, 0), axis=1)
+    put_in = _described(face)
+    known, other = np.nanmean(source.descriptors, 0), put_in.mean(0)
+    to_source, to_face = (np.linalg.norm(_described(swap) - mean, axis=1) for mean in (known, other))
+    transfer, ceiling, reached = _mean(share(to_source, to_face)), None, None
+    if len(put_in) > 1:
+        spread = np.linalg.norm(put_in - other, axis=1) * len(put_in) / (len(put_in) - 1)  # from the mean of the others
+        ceiling = _mean(share(np.linalg.norm(put_in - known, axis=1), spread))
+        if transfer is not None and ceiling > 0.5:
+            reached = (transfer - 0.5) / (ceiling - 0.5)
     figures = {
-        'transfer': _mean(to_source / np.maximum(to_source + to_face, 1e-9)),
+        'transfer': transfer,
+        'ceiling': ceiling,
+        'reached': reached,
         'distance_to_face': _mean(to_face),
         'expression': correlation(expression(swap.landmarks[both]), expression(source.landmarks[both])),
+        'pose': pose_difference(swap.landmarks[both], source.landmarks[both]),
         'detail': _mean(swap.detail[swap.found] / np.nanmean(face.detail)),
         'jitter': difference(shake(swap.landmarks), shake(source.landmarks)),
         'faces_lost': int((source.found & ~swap.found).sum()),
         'frames': swap.frames,
     }
     return {key: round(value, 4) if isinstance(value, float) else value for key, value in figures.items()}
+
+
+def _described(measured: Measured) -> np.ndarray:
+    """The descriptors [N, 128] of the frames that have one."""
+    return measured.descriptors[np.isfinite(measured.descriptors[:, 0])]
+
+
+def share(to_source: np.ndarray, to_face: np.ndarray) -> np.ndarray:
+    """The transfer of each frame, by its distances to two people: [T]."""
+    return to_source / np.maximum(to_source + to_face, 1e-9)
+
+
+def pose_difference(landmarks: np.ndarray, others: np.ndarray) -> float | None:
+    """Mean angle, in degrees, between two heads over a clip, by landmarks [T, 68, 2] of each."""
+    if not len(landmarks):
+        return None
+    head = load_head()
+    turns = [rotation_matrices(fit_motion(head, seen, fit_identity(head, seen)).turn) for seen in (landmarks, others)]
+    cosine = ((turns[0] * turns[1]).sum((1, 2)) - 1) / 2  # half the trace of one after the other's inverse, less 1/2
+    return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))).mean())
 
 
 def expression(landmarks: np.ndarray) -> np.ndarray:
@@ -269,24 +136,3 @@ def evaluate(
     if truth is not None:
         figures |= compare_truth(swap, truth, mask)
     return figures
-
-
-def load_models() -> tuple[Callable, Callable, Callable]:
-    """detect(rgb) -> [(box, score)], landmark(rgb, box) -> [68, 2], describe(rgb, landmarks) -> [128].
-
-    The landmarks are the model's own, rounded to pixels: those of `data.faces.landmarks`, which the swap is made with,
-    are steadier, and would judge their own work.
-    """
-    import dlib
-
-    from dfjax.data.faces.detect import load_detector
-    from dfjax.data.faces.dlib_models import LANDMARKS, dlib_model
-    from dfjax.data.faces.identity import load_descriptor
-
-    predictor = dlib.shape_predictor(dlib_model(LANDMARKS))
-
-    def landmark(rgb: np.ndarray, box: tuple) -> np.ndarray:
-        rect = dlib.rectangle(*(round(float(v)) for v in box))
-        return np.array([(p.x, p.y) for p in predictor(rgb, rect).parts()], np.float32)
-
-    return load_detector('dlib'), landmark, load_descriptor()

@@ -1,15 +1,15 @@
-"""A worker of `swap.measure`: looks at one frame a request."""
+"""A worker of `measure.measure`: looks at one frame a request."""
 
 from functools import partial
 
 import cv2
 
 from dfjax.data.processes import serve
-from dfjax.evaluation.swap import load_models, look
+from dfjax.evaluation.measure import load_models, look
 
 
 def main() -> None:
-    """Answers as `swap.look` does."""
+    """Answers as `measure.look` does."""
     cv2.setNumThreads(1)
     serve(partial(look, load_models()))
 
