@@ -210,7 +210,7 @@ def test_files_found_by_a_systems_name_are_of_systems():
             'swap',
             'worker',
         },
-        'weights': {'layers', 'pickles', 'reader', 'torch_files', 'vgg'},
+        'weights': {'dlib', 'layers', 'pickles', 'reader', 'torch_files', 'vgg'},
     }
     shared['weights'] |= {'wav2lip'}  # nets that no system trains yet
     for folder, others in shared.items():

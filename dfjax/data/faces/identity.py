@@ -19,12 +19,19 @@ def load_descriptor() -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     net = dlib.face_recognition_model_v1(dlib_model(DESCRIPTOR))
 
     def describe(rgb: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-        points = np.round(landmarks).astype(int).tolist()
-        rect = dlib.rectangle(*np.min(points, 0).tolist(), *np.max(points, 0).tolist())
-        shape = dlib.full_object_detection(rect, [dlib.point(x, y) for x, y in points])
-        return np.array(net.compute_face_descriptor(np.ascontiguousarray(rgb), shape), np.float32)
+        return np.array(net.compute_face_descriptor(face_chip(rgb, landmarks)), np.float32)
 
     return describe
+
+
+def face_chip(rgb: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """What the descriptor sees of a picture uint8 [H, W, 3] with landmarks [68, 2]: uint8 [150, 150, 3]."""
+    import dlib
+
+    points = np.round(landmarks).astype(int).tolist()
+    rect = dlib.rectangle(*np.min(points, 0).tolist(), *np.max(points, 0).tolist())
+    shape = dlib.full_object_detection(rect, [dlib.point(x, y) for x, y in points])
+    return dlib.get_face_chip(np.ascontiguousarray(rgb), shape, size=150, padding=0.25)
 
 
 def descriptor_distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
