@@ -22,28 +22,18 @@ from ml_collections import ConfigDict
 
 import dfjax
 from dfjax.errors import InputError
-from dfjax.ops.optimize import KINDS, SCHEDULES
+from dfjax.ranges import Ranged, check
 from dfjax.systems import load_system
-from dfjax.systems.state import DTYPES
 
 FLAG = '--config.'
 PACKAGE = Path(dfjax.__file__).parent
 
-# What a key may be, by its last word. No number is below 0, unless its default is.
-FROM_ONE = {'steps', 'batch_size', 'size', 'input_size'}
-FROM_ONE |= {'patch', 'width', 'widths', 'max_width', 'latent', 'code', 'bottleneck_grid', 'kernel', 'shuffle', 'times'}
-BELOW_ONE = {'ema', 'b1', 'b2'}
-SHARES = {'flip', 'all', 'each', 'constant', 'dropout', 'milestones'}
-SEEDS = 2**31
-CHOICES = {'dtype': DTYPES, 'optimizer.schedule': SCHEDULES, 'optimizer.kind': KINDS}  # by the whole key
-CHOICES |= {f'optimizer.{net}.{key}': CHOICES[f'optimizer.{key}'] for net in 'gd' for key in ('kind', 'schedule')}
 
-
-def flatten(cfg: Mapping | ConfigDict, prefix: str = '') -> Iterator[tuple[str, Any]]:
-    """(dotted key, value) of every leaf."""
-    for key, value in cfg.items():
+def flatten(cfg: Mapping | ConfigDict, prefix: str = '', ranges: bool = False) -> Iterator[tuple[str, Any]]:
+    """(dotted key, value) of every leaf; with `ranges`, what was given a range comes as `dfjax.ranges.Ranged`."""
+    for key, value in cfg.items(preserve_field_references=True) if ranges else cfg.items():
         if isinstance(value, Mapping | ConfigDict):
-            yield from flatten(value, f'{prefix}{key}.')
+            yield from flatten(value, f'{prefix}{key}.', ranges)
         else:
             yield f'{prefix}{key}', value
 
@@ -58,7 +48,7 @@ def build(default: ConfigDict, overrides: Mapping[str, Any]) -> ConfigDict:
     Raises:
         InputError: if a key does not exist (names the nearest one), or a value has the wrong type or is out of range.
     """
-    cfg = default.copy_and_resolve_references()
+    cfg = _copy(default)
     known = dict(flatten(default))
     with cfg.ignore_type():
         for key, value in flatten(overrides):
@@ -68,8 +58,23 @@ def build(default: ConfigDict, overrides: Mapping[str, Any]) -> ConfigDict:
             section = cfg
             for part in path:
                 section = section[part]
-            section[name] = _in_range(key, _typed(key, value, known[key]), known[key])
+            section[name] = _typed(key, value, known[key])
+    values = dict(flatten(cfg))
+    for key, kept in flatten(default, ranges=True):
+        check(key, values[key], kept)
     return cfg.lock()
+
+
+def _copy(section: ConfigDict) -> ConfigDict:
+    """Values and ranges, each apart from the original's."""
+    copy = ConfigDict()
+    for key, value in section.items(preserve_field_references=True):
+        if isinstance(value, ConfigDict):
+            value = _copy(value)
+        elif isinstance(value, Ranged | list):
+            value = value.copy()
+        copy[key] = value
+    return copy
 
 
 def parse_overrides(arguments: Iterable[str], default: ConfigDict) -> dict[str, Any]:
@@ -173,23 +178,6 @@ def _unknown(key: str, known: Mapping[str, Any]) -> str:
     near = near or [by_name[n] for n in difflib.get_close_matches(name, by_name, 1, 0.5)]
     hint = f'did you mean {near[0]!r}?' if near else f'the keys are: {", ".join(known)}'
     return f'config key {key!r} does not exist; {hint}'
-
-
-def _in_range(key: str, value: Any, default: Any) -> Any:
-    """`value`, a number, a name or a list of them; InputError if it is out of the range of its key."""
-    if isinstance(value, tuple | list):
-        return type(value)(_in_range(key, v, default[0] if default else v) for v in value)
-    if isinstance(value, int | float) and (default is None or default >= 0):
-        name = key.rpartition('.')[2]
-        least = 1 if name in FROM_ONE else 0
-        if not value >= least or (name in BELOW_ONE and value >= 1):
-            end = ' and below 1' if name in BELOW_ONE else ''
-            raise InputError(f'config key {key!r} is {least} or more{end}, not {value}')
-        if (name in SHARES and value > 1) or (name == 'seed' and value >= SEEDS):
-            raise InputError(f'config key {key!r} is from 0 to {1 if name in SHARES else SEEDS - 1}, not {value}')
-    if value not in CHOICES.get(key, (value,)):
-        raise InputError(f'config key {key!r} is one of {", ".join(CHOICES[key])}, not {value!r}')
-    return value
 
 
 def _typed(key: str, value: Any, default: Any) -> Any:

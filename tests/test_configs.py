@@ -1,13 +1,17 @@
 """Configs: what a command line may change, and the line for what it may not."""
 
+import json
 from pathlib import Path
 
 import pytest
 from ml_collections import ConfigDict
 
 from dfjax import config
-from dfjax.config import build, flatten, load_config, parse_overrides
+from dfjax.config import build, flatten, load_config, load_named, parse_overrides
 from dfjax.errors import InputError
+from dfjax.ranges import choice, positive, share, size
+from dfjax.systems import SYSTEMS, load_system
+from dfjax.training.workdir import read_config
 from train.main import main
 
 DEFAULT = ConfigDict(
@@ -109,6 +113,49 @@ def test_a_config_that_is_not_there_is_one_line(tmp_path, name, line):
         load_config(str(tmp_path / name))
 
 
+def test_ranges_stand_beside_their_defaults_and_stay_there():
+    default = ConfigDict(dict(part=share(0.5), sides=size([4, 8]), kind=choice('a', 'ab'), over=positive(2), low=-1.0))
+    default.part = 1.0  # another default, in the same range
+    cfg = build(build(default, {'over': 1}), {'sides': (16,)})
+    assert cfg.to_dict() == {'part': 1.0, 'sides': [16], 'kind': 'a', 'over': 1, 'low': -1.0}
+    assert default.to_dict() == {'part': 1.0, 'sides': [4, 8], 'kind': 'a', 'over': 2, 'low': -1.0}
+    for key, value, line in [
+        ('part', 1.5, 'from 0 to 1, not 1.5'),
+        ('sides', [4, 0], 'from 1 to 16384, not 0'),
+        ('kind', 'c', "one of a, b, not 'c'"),
+        ('over', 0, 'above 0, not 0'),
+        ('low', float('nan'), 'a finite number, not nan'),
+    ]:
+        for start in (default, cfg):
+            with pytest.raises(InputError) as error:
+                build(start, {key: value})
+            assert str(error.value) == f'config key {key!r} is {line}'
+    default.part = 2.0
+    with pytest.raises(InputError, match="'part' is from 0 to 1"):
+        build(default, {})
+
+
+@pytest.mark.parametrize('system', SYSTEMS)
+def test_no_whole_number_of_a_system_may_be_absurd(system):
+    """But for bytes, which are compared and not taken, and steps, which only take time."""
+    default = load_system(system).default_config()
+    build(default, {})
+    for key, value in flatten(default):
+        numbers = value if isinstance(value, list) else [value]
+        if type((numbers or [''])[0]) is int and key != 'data.resident_bytes':
+            with pytest.raises(InputError, match=f'config key {key!r} is '):
+                build(default, {key: [2**31] if isinstance(value, list) else 2**31})
+
+
+def test_a_stored_config_is_in_the_same_ranges(tmp_path):
+    stored = json.dumps(load_named('vae:smoke').to_dict())
+    (tmp_path / 'config.json').write_text(stored)
+    assert read_config(tmp_path) == load_named('vae:smoke')
+    (tmp_path / 'config.json').write_text(stored.replace('"flip": 0.0', '"flip": 7.0'))
+    with pytest.raises(InputError, match=r"config\.json: config key 'flip' is from 0 to 1, not 7\.0"):
+        read_config(tmp_path)
+
+
 def said_by_main(words, folder, monkeypatch, capsys) -> str:
     """The one line with which training a config ends at once."""
     monkeypatch.setattr('sys.argv', ['main', *words, '--workdir', str(folder / 'w')])
@@ -134,7 +181,7 @@ def said_by_main(words, folder, monkeypatch, capsys) -> str:
             "c.py:7: config key 'bach_size' does not exist; did you mean 'batch_size'",
         ),
         ('cfg = vae.default_config(); cfg.bach_size = 4', "c.py: config key 'bach_size' does not exist; did you mean"),
-        ('cfg.batch_size = 0', "c.py: config key 'batch_size' is 1 or more, not 0"),
+        ('cfg.batch_size = 0', "c.py: config key 'batch_size' is from 1 to 16384, not 0"),
     ],
 )
 def test_a_mistake_in_a_config_file_is_one_line_that_says_where(line, said, tmp_path, monkeypatch, capsys):
@@ -146,13 +193,13 @@ def test_a_mistake_in_a_config_file_is_one_line_that_says_where(line, said, tmp_
 @pytest.mark.parametrize(
     ('word', 'line'),
     [
-        ('steps=0', "'steps' is 1 or more, not 0"),
-        ('batch_size=0', "'batch_size' is 1 or more, not 0"),
-        ('log_every=-5', "'log_every' is 0 or more, not -5"),
-        ('checkpoint_every=-1', "'checkpoint_every' is 0 or more, not -1"),
-        ('preview_every=-1', "'preview_every' is 0 or more, not -1"),
-        ('data.size=0', "'data.size' is 1 or more, not 0"),
-        ('dtype=foo', "'dtype' is one of auto, float32, bfloat16, float16, not 'foo'"),
+        ('steps=0', "'steps' is from 1 to 2147483647, not 0"),
+        ('batch_size=0', "'batch_size' is from 1 to 16384, not 0"),
+        ('log_every=-5', "'log_every' is from 0 to 2147483647, not -5"),
+        ('checkpoint_every=-1', "'checkpoint_every' is from 0 to 2147483647, not -1"),
+        ('preview_every=-1', "'preview_every' is from 0 to 2147483647, not -1"),
+        ('data.size=0', "'data.size' is from 1 to 16384, not 0"),
+        ('dtype=foo', "'dtype' is one of auto, float32, bfloat16, not 'foo'"),
         (
             'optimizer.schedule=consine',
             "'optimizer.schedule' is one of constant, cosine, linear, milestones, not 'consine'",
@@ -162,8 +209,8 @@ def test_a_mistake_in_a_config_file_is_one_line_that_says_where(line, said, tmp_
         ('loss.l1=-1', "'loss.l1' is 0 or more, not -1.0"),
         ('augment.flip=7', "'augment.flip' is from 0 to 1, not 7.0"),
         ('seed=4294967296', "'seed' is from 0 to 2147483647, not 4294967296"),
-        ('model.encoder.patch=0', "'model.encoder.patch' is 1 or more, not 0"),
-        ('model.encoder.widths=[8,0]', "'model.encoder.widths' is 1 or more, not 0"),
+        ('model.encoder.patch=0', "'model.encoder.patch' is from 1 to 16384, not 0"),
+        ('model.encoder.widths=[8,0]', "'model.encoder.widths' is from 1 to 16384, not 0"),
         ('input_size=33', 'config key input_size is a multiple of model.encoder.patch, 4, not 33'),
         (
             'model.encoder.bottleneck_grid=[4]',
@@ -172,6 +219,9 @@ def test_a_mistake_in_a_config_file_is_one_line_that_says_where(line, said, tmp_
         ('model.encoder.widths=["a"]', "'model.encoder.widths[0]' is int (default 8), and cannot be 'a'"),
         ('loss.window=64', 'config key loss.window is odd and from 3 to data.size, 32, not 64'),
         ('loss.window=4', 'config key loss.window is odd'),
+        ('batch_size=1000000000', "'batch_size' is from 1 to 16384, not 1000000000"),
+        ('optimizer.lr=Infinity', "'optimizer.lr' is 0 or more, not inf"),
+        ('data.face_type=nose', "'data.face_type' is one of half, mid, full, whole_face, head, not 'nose'"),
     ],
 )
 def test_a_value_out_of_its_range_is_one_line(word, line, tmp_path, monkeypatch, capsys):

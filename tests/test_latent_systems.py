@@ -67,7 +67,7 @@ def test_depth_follows_from_the_side():
 @pytest.mark.parametrize(
     ('system', 'change', 'line'),
     [
-        (vae, {'loss.sobel': 'round'}, 'loss.sobel is one of magnitude, axis, squared, complete'),
+        (vae, {'loss.sobel': 'round'}, "'loss.sobel' is one of magnitude, axis, squared, complete"),
         (vae, {'data.size': 96}, 'data.size'),
         (vae, {'model.latent': 0}, 'model.latent'),
         (vae, {'model.grid': 4, 'model.skip_size': 0}, 'model.latent is a multiple of 16 with grid 4, not 8'),
@@ -87,10 +87,10 @@ def test_depth_follows_from_the_side():
             {'data.size': 68, 'model.widths': [16, 32]},
             'data.size is a multiple of 8 with this model, not 68',
         ),
-        (gan, {'loss.kind': 'round'}, 'loss.kind is one of vanilla, lsgan, hinge, wgangp, relativistic'),
-        (gan, {'model.kind': 'round'}, 'model.kind is one of modern, classic'),
-        (diffusion, {'schedule': 'round'}, 'schedule is one of cosine, linear'),
-        (diffusion, {'prediction': 'round'}, 'prediction is one of x, v, epsilon'),
+        (gan, {'loss.kind': 'round'}, "'loss.kind' is one of vanilla, lsgan, hinge, wgangp, relativistic"),
+        (gan, {'model.kind': 'round'}, "'model.kind' is one of modern, classic"),
+        (diffusion, {'schedule': 'round'}, "'schedule' is one of cosine, linear"),
+        (diffusion, {'prediction': 'round'}, "'prediction' is one of x, v, epsilon"),
     ],
 )
 def test_a_wrong_key_is_one_line(system, change, line):

@@ -38,7 +38,7 @@ def test_original_is_the_first_face_swapper():
 def test_light_reads_and_writes_the_sizes_of_the_default_config_with_few_parameters():
     cfg = faceswap.default_config()
     size = cfg.data.size
-    _, picture, mask, encoder, decoder = autoencoder_shapes(autoencoder.LIGHT, cfg.input_size)
+    _, picture, mask, encoder, decoder = autoencoder_shapes(cfg.model, cfg.input_size)
     assert picture.shape == (2, size, size, 3) and mask.shape == (2, size, size, 1)
     assert count(encoder) + 2 * count(decoder) < 10e6
 
@@ -86,10 +86,11 @@ def test_a_patchgan_logit_sees_its_patch_and_no_more(layers, patch, side):
 
 @pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16])
 def test_computation_type_leaves_parameters_and_outputs_float32(dtype):
-    encoder = autoencoder.Encoder(**autoencoder.LIGHT['encoder'], dtype=dtype)
+    light = faceswap.default_config().model
+    encoder = autoencoder.Encoder(**light.encoder, dtype=dtype)
     code, params = shapes(encoder, jnp.zeros((1, 64, 64, 3)))
     assert code.dtype == dtype
     assert {x.dtype for x in jax.tree.leaves(params)} == {jnp.dtype('float32')}
-    out, _ = shapes(autoencoder.Decoder(**autoencoder.LIGHT['decoder'], dtype=dtype), jnp.zeros(code.shape, dtype))
+    out, _ = shapes(autoencoder.Decoder(**light.decoder, dtype=dtype), jnp.zeros(code.shape, dtype))
     assert {x.dtype for x in out} == {jnp.dtype('float32')}
     assert shapes(PatchGAN(dtype=dtype), jnp.zeros((1, 64, 64, 3)))[0].dtype == jnp.float32

@@ -15,8 +15,8 @@ from train.main import run
         ('faceswap', ['data.b='], 'config key data.b is empty'),
         ('vae', ['data.source='], 'config key data.source is empty'),
         ('cyclegan', ['data.a=nowhere'], 'nowhere: no such folder'),
-        ('stargan', ['n_critic=0'], 'config key n_critic'),
-        ('cyclegan', ['replay=-1'], "config key 'replay' is 0 or more"),
+        ('stargan', ['n_critic=0'], "config key 'n_critic' is from 1"),
+        ('cyclegan', ['replay=-1'], "config key 'replay' is from 0 to 16384, not -1"),
     ],
 )
 def test_nothing_is_written_for_a_run_that_cannot_start(system, words, line, tmp_path):

@@ -242,7 +242,7 @@ def test_evaluate(trained, capsys):
 @pytest.mark.parametrize(
     ('changes', 'line'),
     [
-        ({'model.kind': 'unet'}, 'model.kind is one of light, resnet'),
+        ({'model.kind': 'unet'}, "'model.kind' is one of light, resnet"),
         ({'data.size': 12}, 'the features need 16 pixels'),
     ],
 )

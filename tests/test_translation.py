@@ -98,8 +98,8 @@ def test_the_smallest_pictures_are_the_ones_stated():
 
 
 def test_unknown_words():
-    with pytest.raises(InputError, match=r"'model\.g\.kind' is 'unet', 'resnet' or 'light', not 'vit'"):
-        pix2pix.nets(build(pix2pix.default_config(), {'model.g.kind': 'vit'}))
+    with pytest.raises(InputError, match=r"'model\.g\.kind' is one of unet, resnet, light, not 'vit'"):
+        build(pix2pix.default_config(), {'model.g.kind': 'vit'})
     with pytest.raises(InputError, match='3 labels were given to a generator of 5'):
         shapes(stargan.Generator(), jnp.zeros((1, 8, 8, 3)), jnp.zeros((1, 3)))
 

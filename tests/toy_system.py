@@ -11,6 +11,7 @@ import numpy as np
 import optax
 from ml_collections import ConfigDict
 
+from dfjax import ranges as r
 from dfjax import systems
 from dfjax.data.batches import Resident, example_keys
 from dfjax.data.shuffle import Draw
@@ -28,7 +29,7 @@ def default_config() -> ConfigDict:
     cfg.update(system='toy', steps=40, batch_size=16, checkpoint_every=10, preview_every=20, log_every=10)
     cfg.lr = 1e-2
     cfg.explode_at = -1  # the step whose loss is infinite
-    cfg.width = 16
+    cfg.width = r.size(16)
     return cfg
 
 

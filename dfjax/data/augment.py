@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from dfjax import ranges as r
 from dfjax.ops.exact import einsum, matmul
 from dfjax.ops.geometry import compose_affine, invert_affine, to_pixels, to_unit, transform_points, umeyama
 from dfjax.ops.image import affine_grid, sample_smaller
@@ -25,11 +26,11 @@ def default_config() -> ConfigDict:
             rotate=10.0,  # degrees, uniform in plus or minus
             scale=0.05,  # relative, uniform in plus or minus
             shift=0.05,  # in sides of the picture, uniform in plus or minus
-            flip=0.5,  # probability
+            flip=r.share(0.5),  # probability
             brightness=0.0,  # greatest change, of [0, 1]
             contrast=0.0,  # relative, uniform in plus or minus
             saturation=0.0,  # likewise
-            hue=0.0,  # greatest turn, of a full circle
+            hue=r.share(0.0),  # greatest turn, of a full circle
         )
     )
 

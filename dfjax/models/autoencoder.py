@@ -1,8 +1,8 @@
 """The face autoencoder: one encoder for everybody, one decoder a person. Pictures are NHWC in [-1, 1].
 
 `ORIGINAL` gives the 64-px network of the first face swapper (82,062,470 parameters for the encoder and two decoders).
-`LIGHT` keeps its plan but reads and writes pictures through `space_to_depth` and `pixel_shuffle`, so that every
-convolution works on at most a quarter of the side with many channels: the shape that 2 CPU cores are fastest at.
+`default_config` keeps its plan but reads and writes pictures through `space_to_depth` and `pixel_shuffle`, so that
+every convolution works on at most a quarter of the side with many channels: the shape that 2 CPU cores are fastest at.
 
 The encoder takes landmarks too, where there are any: how they differ from the person's own mean joins its code.
 """
@@ -11,6 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from dfjax import ranges as r
 from dfjax.errors import InputError
 from dfjax.models.blocks import Residual, Upscale
 from dfjax.models.conv import Conv
@@ -20,13 +21,23 @@ ORIGINAL = dict(
     encoder=dict(patch=1, widths=[128, 256, 512, 1024], kernel=5, latent=1024, bottleneck_grid=[4, 1024], upsample=512),
     decoder=dict(widths=[256, 128, 64], residuals=0, shuffle=1, kernel=5, mask=False),
 )
-LIGHT = dict(
-    encoder=dict(patch=4, widths=[96, 160, 256], kernel=3, latent=128, bottleneck_grid=[8, 128], upsample=0),
-    decoder=dict(widths=[96, 48], residuals=0, shuffle=5, kernel=3, mask=False),
-)
-
 
 OFFSET_SCALE = 10.0  # offsets are a few hundredths of the side; codes are about 1
+
+
+def default_config() -> dict:
+    """The section `model`: arguments of `Encoder` and `Decoder`."""
+    return dict(
+        encoder=dict(
+            patch=r.size(4),
+            widths=r.size([96, 160, 256]),
+            kernel=r.size(3),
+            latent=r.size(128),
+            bottleneck_grid=r.size([8, 128]),
+            upsample=r.size(0, least=0),
+        ),
+        decoder=dict(widths=r.size([96, 48]), residuals=r.count(0), shuffle=r.size(5), kernel=r.size(3), mask=False),
+    )
 
 
 class Encoder(nn.Module):

@@ -4,11 +4,17 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from dfjax import ranges as r
 from dfjax.errors import InputError
 from dfjax.models.conv import Conv
-from dfjax.models.norm import normalise
+from dfjax.models.norm import NORMS, normalise
 
 INIT = nn.initializers.normal(0.02)
+
+
+def default_config(norm: str, width: int = 64) -> dict:
+    """A config's section: arguments of `PatchGAN`."""
+    return dict(width=r.size(width), layers=r.count(3), norm=r.choice(norm, NORMS))
 
 
 class PatchGAN(nn.Module):

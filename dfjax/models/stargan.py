@@ -9,6 +9,7 @@ from dfjax.models.conv import Conv
 from dfjax.models.light import LightGenerator
 from dfjax.models.resnet import ResNet
 
+GENERATORS = ('resnet', 'light')
 INIT = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
 
 
@@ -35,8 +36,6 @@ class Generator(nn.Module):
         if self.kind == 'light':
             shape = dict(width=self.width, blocks=self.blocks, outputs=self.outputs)
             return LightGenerator(**shape, norm='instance', add=True, dtype=self.dtype, name='net')(x, c)
-        if self.kind != 'resnet':
-            raise InputError(f"config key 'model.g.kind' is 'resnet' or 'light' in StarGAN, not {self.kind!r}")
         maps = jnp.broadcast_to(c[:, None, None], (*x.shape[:3], self.labels))
         x = jnp.concatenate([x, maps.astype(x.dtype)], -1)  # [B, H, W, C + K]
         # Zeros, for reflection would hide the edge that tells labels from pictures; the original says the same.

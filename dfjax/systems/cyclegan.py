@@ -14,8 +14,10 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from dfjax import ranges as r
 from dfjax.errors import InputError
-from dfjax.losses.adversarial import d_fake, d_real, g_loss
+from dfjax.losses.adversarial import SEPARATE, d_fake, d_real, g_loss
+from dfjax.models import patchgan
 from dfjax.ops.devices import mean_over_devices, own_part, whole_batch
 from dfjax.ops.jitter import jitter
 from dfjax.ops.optimize import apply_grads, ema_update, learning_rate, optimizer
@@ -33,23 +35,27 @@ def default_config() -> ConfigDict:
     cfg.system = 'cyclegan'
     cfg.steps = 266_800
     cfg.batch_size = 1
-    cfg.data = dict(a='', b='', size=256, resident_bytes=2**30)
+    cfg.data = dict(a='', b='', size=r.size(256), resident_bytes=2**30)
     cfg.model = dict(
-        inputs=3,  # channels of pictures a
-        outputs=3,  # channels of pictures b
-        g=dict(kind='resnet', width=64, depth=8, blocks=0, norm='instance', dropout=0.0),  # blocks: see residual_blocks
-        d=dict(width=64, layers=3, norm='instance'),
+        inputs=r.size(3),  # channels of pictures a
+        outputs=r.size(3),  # channels of pictures b
+        g=pix2pix.generator_config(
+            kind='resnet', norm='instance', dropout=0.0, blocks=0
+        ),  # blocks: see residual_blocks
+        d=patchgan.default_config(norm='instance'),
     )
-    cfg.jitter = 286 / 256  # how much pictures are enlarged before the former size is cut out of them
-    cfg.flip = 0.5  # probability that a picture is mirrored
-    cfg.replay = 50  # fakes of each kind that are kept for the discriminators; 0 shows them the newest alone
+    cfg.jitter = r.between(1, 4, 286 / 256)  # how much pictures are enlarged before the former size is cut out of them
+    cfg.flip = r.share(0.5)  # probability that a picture is mirrored
+    cfg.replay = r.size(
+        50, least=0
+    )  # fakes of each kind that are kept for the discriminators; 0 shows them the newest alone
     cfg.loss = dict(
-        kind='lsgan',  # one of losses.adversarial.SEPARATE
+        kind=r.choice('lsgan', SEPARATE),
         cycle=10.0,
         identity=0.5,  # in units of `cycle`
     )
     cfg.optimizer = optimizer_config(lr=2e-4, schedule='linear', b1=0.5)
-    cfg.ema = 0.0  # decay of the generators' averages; 0 leaves them out
+    cfg.ema = r.decay(0.0)  # decay of the generators' averages; 0 leaves them out
     return cfg
 
 

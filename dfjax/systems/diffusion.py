@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from dfjax.errors import InputError
+from dfjax import ranges as r
 from dfjax.losses import diffusion as losses
 from dfjax.models.denoiser import Denoiser
 from dfjax.ops.devices import mean_over_devices
@@ -41,16 +41,26 @@ def default_config() -> ConfigDict:
     cfg.system = 'diffusion'
     cfg.steps = 8000
     cfg.batch_size = 16
-    cfg.data = dict(source='render:people:1:4096', labels=[], size=64, crop=0, resident_bytes=2**30)
-    cfg.model = dict(patch=4, widths=[64, 128, 256], blocks=1, attention=[8], embedding=256)
-    cfg.times = 1000  # steps of the noise schedule
-    cfg.schedule = 'cosine'  # one of losses.diffusion.SCHEDULES
-    cfg.prediction = 'x'  # one of losses.diffusion.PREDICTIONS
+    cfg.data = dict(
+        source='render:people:1:4096', labels=[], size=r.size(64), crop=r.size(0, least=0), resident_bytes=2**30
+    )
+    cfg.model = dict(
+        patch=r.size(4),
+        widths=r.size([64, 128, 256]),
+        blocks=r.count(1),
+        attention=r.size([8]),  # sides of the grids with attention
+        embedding=r.size(256),
+    )
+    cfg.times = r.between(1, 100_000, 1000)  # steps of the noise schedule
+    cfg.schedule = r.choice('cosine', losses.SCHEDULES)
+    cfg.prediction = r.choice('x', losses.PREDICTIONS)
     cfg.snr = 5.0  # the most that an error of the picture counts, min-SNR; 0 weighs no time
-    cfg.drop = dict(all=0.1, each=0.3)  # how often all labels, and otherwise each of them, are not told
-    cfg.flip = 0.5  # probability that a picture is mirrored
+    cfg.drop = dict(
+        all=r.share(0.1), each=r.share(0.3)
+    )  # how often all labels, and otherwise each of them, are not told
+    cfg.flip = r.share(0.5)  # probability that a picture is mirrored
     cfg.optimizer = optimizer_config(lr=8e-4, schedule='cosine', warmup=200, b1=0.9, b2=0.99, clip=1.0)
-    cfg.ema = 0.998
+    cfg.ema = r.decay(0.998)
     return cfg
 
 
@@ -62,14 +72,7 @@ def nets(cfg: ConfigDict) -> dict[str, Net]:
 
 
 def init(cfg: ConfigDict, rng: jax.Array) -> State:
-    """Fresh parameters.
-
-    Raises:
-        InputError: if `schedule` or `prediction` is none of those there are.
-    """
-    for key, known in (('schedule', losses.SCHEDULES), ('prediction', losses.PREDICTIONS)):
-        if cfg[key] not in known:
-            raise InputError(f'config key {key} is one of {", ".join(known)}, not {cfg[key]!r}')
+    """Fresh parameters."""
     params, _ = init_nets(nets(cfg), rng)
     opt = {'denoiser': optimizer(cfg.optimizer).init(params['denoiser'])}
     return State(step=jnp.zeros((), jnp.int32), params=params, opt=opt, ema=jax.tree.map(jnp.copy, params))

@@ -21,12 +21,14 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from dfjax import ranges as r
 from dfjax.data import augment
+from dfjax.data.faces.align import FACE_TYPES
 from dfjax.data.faces.canonical import mean_features, mean_shape
 from dfjax.errors import InputError
 from dfjax.losses.adversarial import d_loss, g_loss
 from dfjax.losses.image import face_weight, ssim_map, weighted_mean
-from dfjax.models import autoencoder
+from dfjax.models import autoencoder, patchgan
 from dfjax.models.patchgan import PatchGAN
 from dfjax.ops import moments
 from dfjax.ops.devices import mean_over_devices
@@ -59,29 +61,29 @@ def default_config() -> ConfigDict:
     cfg.data = dict(
         a='render:1:256',
         b='render:2:256',
-        size=160,
-        face_type='full',
+        size=r.size(160),
+        face_type=r.choice('full', FACE_TYPES),
         canonical=True,  # whether faces are bent to the shape of the mean face first
         uniform_yaw=False,  # whether faces that look to any side come equally often
         resident_bytes=2**30,
     )
-    cfg.input_size = 64  # side of the picture that the encoder sees
-    cfg.model = autoencoder.LIGHT
-    cfg.discriminator = dict(width=64, layers=3, norm='instance')
+    cfg.input_size = r.size(64)  # side of the picture that the encoder sees
+    cfg.model = autoencoder.default_config()
+    cfg.discriminator = patchgan.default_config(norm='instance')
     cfg.augment = augment.default_config()
     cfg.augment.flip = 0.0
     cfg.augment.warp = 3 / 256
     cfg.loss = dict(
         l1=1.0,
         dssim=2.0,
-        window=7,  # side of the SSIM window, in pixels
+        window=r.size(7),  # side of the SSIM window, in pixels
         mask=0.0,  # for a decoder with a mask, which faces without shape do not need
         gan=0.0,  # 0 leaves the discriminator out
         outside=0.05,  # weight of pixels off the face, against 1 on it
         features=2.0,  # what is added over eyes and mouth
     )
     cfg.optimizer = optimizer_config(lr=2e-3, schedule='cosine', warmup=100, b1=0.9, b2=0.99, clip=1.0)
-    cfg.ema = 0.995
+    cfg.ema = r.decay(0.995)
     return cfg
 
 

@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from dfjax import ranges as r
 from dfjax.data.augment import jitter_colour
 from dfjax.errors import InputError
 from dfjax.losses import equivariance
@@ -37,6 +38,7 @@ from dfjax.systems.state import Net, State, arrays, common_config, compute_dtype
 from dfjax.weights.vgg import read_features
 
 BATCH = 'clips'
+LEAST_SCALE = 1 / 64  # the smallest that a net may see a picture at, a share of its side
 PAIR = ('kp_source_value', 'kp_source_jacobian', 'kp_driving_value', 'kp_driving_jacobian')
 
 
@@ -47,22 +49,26 @@ def default_config() -> ConfigDict:
     cfg.steps = 131_000
     cfg.batch_size = 36
     cfg.features = ''  # VGG-19, torchvision's file, Keras's or `dfjax stylize --features`'s; none is the filter bank
-    cfg.data = dict(source='', size=256, crop=0, resident_bytes=2**30)
+    cfg.data = dict(source='', size=r.size(256), crop=r.size(0, least=0), resident_bytes=2**30)
     cfg.model = dict(
-        keypoints=10,
-        channels=3,
+        keypoints=r.count(10, least=1),
+        channels=r.size(3),
         align_corners=True,
         bias=True,
-        kp=dict(width=32, max_width=1024, blocks=5, scale=0.25, pad=0, temperature=0.1, jacobian=True),
-        g=dict(width=64, max_width=512, downs=2, blocks=6),
-        d=dict(scales=[1.0], width=32, max_width=512, blocks=4, points=True, spectral=False),
+        kp=_hourglass(width=32) | dict(pad=r.size(0, least=0), temperature=r.positive(0.1), jacobian=True),
+        g=dict(width=r.size(64), max_width=r.size(512), downs=r.count(2), blocks=r.count(6)),
+        d=dict(scales=r.between(LEAST_SCALE, 1, [1.0]), width=r.size(32), max_width=r.size(512), blocks=r.count(4)),
     )
     cfg.model.kp.single_jacobian_map = False
-    cfg.model.g.motion = dict(width=64, max_width=1024, blocks=5, scale=0.25, occlusion=True)
-    cfg.augment = dict(flip=0.5, brightness=0.1, contrast=0.1, saturation=0.1, hue=0.1, enlarge=1.0)
-    cfg.bend = dict(affine=0.05, spline=0.005, points=5)  # standard deviations, and control points a side
+    cfg.model.g.motion = _hourglass(width=64) | dict(occlusion=True)
+    cfg.model.d.update(points=True, spectral=False)
+    cfg.augment = dict(flip=r.share(0.5), brightness=r.share(0.1), contrast=r.share(0.1), saturation=r.share(0.1))
+    cfg.augment.update(hue=r.share(0.1), enlarge=r.between(1, 4, 1.0))
+    cfg.bend = dict(affine=0.05, spline=0.005)  # standard deviations
+    cfg.bend.points = r.between(2, 100, 5)  # control points a side
     cfg.loss = dict(
-        scales=[1.0, 0.5, 0.25, 0.125],  # sizes of the pictures whose features are compared, shares of the side
+        # sides of the pictures whose features are compared, shares of the whole side
+        scales=r.between(LEAST_SCALE, 1, [1.0, 0.5, 0.25, 0.125]),
         perceptual=[10.0] * 5,  # VGG-19's five layers
         bank=10.0,  # each layer of the filter bank
         value=10.0,
@@ -72,8 +78,12 @@ def default_config() -> ConfigDict:
     )
     cfg.optimizer = optimizer_config(lr=2e-4, b1=0.5)
     cfg.rate_kp = 1.0  # the detector's learning rate, in terms of the others'
-    cfg.ema = 0.0  # decay of the averages of detector and generator; 0 leaves them out
+    cfg.ema = r.decay(0.0)  # decay of the averages of detector and generator; 0 leaves them out
     return cfg
+
+
+def _hourglass(width: int) -> dict:
+    return dict(width=r.size(width), max_width=r.size(1024), blocks=r.count(5), scale=r.between(LEAST_SCALE, 1, 0.25))
 
 
 def nets(cfg: ConfigDict) -> dict[str, Net]:

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from dfjax.errors import InputError
+from dfjax import ranges as r
 from dfjax.losses.adversarial import KINDS, d_loss, g_loss, r1_estimate, r1_penalty
 from dfjax.models import gan as models
 from dfjax.ops.devices import mean_over_devices
@@ -39,20 +39,28 @@ def default_config() -> ConfigDict:
     cfg.system = 'gan'
     cfg.steps = 4000
     cfg.batch_size = 16
-    cfg.data = dict(source='render:people:1:4096', labels=[], size=64, crop=0, resident_bytes=2**30)
+    cfg.data = dict(
+        source='render:people:1:4096', labels=[], size=r.size(64), crop=r.size(0, least=0), resident_bytes=2**30
+    )
     # kind 'classic' has no patch, and no max_width
-    cfg.model = dict(kind='modern', latent=128, patch=4, width=96, max_width=192)
-    cfg.discriminator = dict(width=64, max_width=192)  # its patch is the generator's
-    cfg.flip = 0.5  # probability that a real picture is mirrored
-    cfg.augment = dict(colour=0.0, translate=0.125, cutout=0.25)  # see ops.diffaugment
+    cfg.model = dict(
+        kind=r.choice('modern', MODELS),
+        latent=r.size(128),
+        patch=r.size(4),
+        width=r.size(96),
+        max_width=r.size(192),
+    )
+    cfg.discriminator = dict(width=r.size(64), max_width=r.size(192))  # its patch is the generator's
+    cfg.flip = r.share(0.5)  # probability that a real picture is mirrored
+    cfg.augment = dict(colour=0.0, translate=r.share(0.125), cutout=r.share(0.25))  # see ops.diffaugment
     cfg.loss = dict(
-        kind='relativistic',  # one of losses.adversarial.KINDS
+        kind=r.choice('relativistic', KINDS),
         r1=0.1,  # weights of the penalties on real pictures and fakes: with 1 the discriminator hardly beats chance
         r2=0.1,
         sigma=0.02,  # standard deviation of the noise along which they are measured; 0 measures them exactly
     )
     cfg.optimizer = optimizer_config(lr=5e-4, schedule='constant', warmup=100, b1=0.0, b2=0.99, clip=10.0)
-    cfg.ema = 0.998
+    cfg.ema = r.decay(0.998)
     return cfg
 
 
@@ -72,14 +80,7 @@ def nets(cfg: ConfigDict) -> dict[str, Net]:
 
 
 def init(cfg: ConfigDict, rng: jax.Array) -> State:
-    """Fresh parameters; `ema['batch_stats']` has the generator's averages, if it has batch norm.
-
-    Raises:
-        InputError: if `model.kind` or `loss.kind` is none of those there are.
-    """
-    for section, known in (('model', MODELS), ('loss', KINDS)):
-        if cfg[section].kind not in known:
-            raise InputError(f'config key {section}.kind is one of {", ".join(known)}, not {cfg[section].kind!r}')
+    """Fresh parameters; `ema['batch_stats']` has the generator's averages, if it has batch norm."""
     params, stats = init_nets(nets(cfg), rng)
     opt = {name: optimizer(cfg.optimizer).init(params[name]) for name in params}
     stats.pop('discriminator', None)  # it always goes by the batch at hand

@@ -17,9 +17,12 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from dfjax import ranges as r
 from dfjax.errors import InputError
-from dfjax.losses.adversarial import d_fake, d_real, g_loss
+from dfjax.losses.adversarial import SEPARATE, d_fake, d_real, g_loss
+from dfjax.models import patchgan
 from dfjax.models.light import LightGenerator
+from dfjax.models.norm import NORMS
 from dfjax.models.patchgan import PatchGAN
 from dfjax.models.resnet import ResNet
 from dfjax.models.unet import UNet
@@ -37,6 +40,7 @@ from dfjax.systems.state import (
 )
 
 BATCH = 'aligned'
+GENERATORS = ('unet', 'resnet', 'light')
 DIRECTIONS = {'': 'g'}  # in which it translates, and the net that does
 
 
@@ -46,19 +50,33 @@ def default_config() -> ConfigDict:
     cfg.system = 'pix2pix'
     cfg.steps = 80_000
     cfg.batch_size = 1
-    cfg.data = dict(source='', a='', b='', size=256, resident_bytes=2**30)  # source, or a and b: see data.batches
+    cfg.data = dict(
+        source='', a='', b='', size=r.size(256), resident_bytes=2**30
+    )  # source, or a and b: see data.batches
     cfg.model = dict(
-        inputs=3,
-        outputs=3,
-        g=dict(kind='unet', width=64, depth=8, blocks=9, norm='batch', dropout=0.5),
-        d=dict(width=64, layers=3, norm='batch'),
+        inputs=r.size(3),
+        outputs=r.size(3),
+        g=generator_config(kind='unet', norm='batch', dropout=0.5, blocks=9),
+        d=patchgan.default_config(norm='batch'),
     )
-    cfg.jitter = 286 / 256  # how much pictures are enlarged before the former size is cut out of them
-    cfg.flip = 0.5  # probability that a pair is mirrored
-    cfg.loss = dict(kind='vanilla', gan=1.0, l1=100.0)  # kind: one of losses.adversarial.SEPARATE
+    cfg.jitter = r.between(1, 4, 286 / 256)  # how much pictures are enlarged before the former size is cut out of them
+    cfg.flip = r.share(0.5)  # probability that a pair is mirrored
+    cfg.loss = dict(kind=r.choice('vanilla', SEPARATE), gan=1.0, l1=100.0)
     cfg.optimizer = optimizer_config(lr=2e-4, schedule='linear', b1=0.5)
-    cfg.ema = 0.0  # decay of the generator's average; 0 leaves it out
+    cfg.ema = r.decay(0.0)  # decay of the generator's average; 0 leaves it out
     return cfg
+
+
+def generator_config(kind: str, norm: str, dropout: float, blocks: int) -> dict:
+    """The section `model.g`: `depth` is the U-Net's, `blocks` the others'."""
+    return dict(
+        kind=r.choice(kind, GENERATORS),
+        width=r.size(64),
+        depth=r.count(8, least=1),
+        blocks=r.count(blocks),
+        norm=r.choice(norm, NORMS),
+        dropout=r.share(dropout),
+    )
 
 
 def nets(cfg: ConfigDict) -> dict[str, Net]:
@@ -69,21 +87,15 @@ def nets(cfg: ConfigDict) -> dict[str, Net]:
 
 
 def generator(cfg: ConfigDict, g: Mapping, inputs: int, outputs: int) -> Net:
-    """The generator that a section `model.g` describes, from channels in to channels out.
-
-    Raises:
-        InputError: if `g.kind` does not exist.
-    """
+    """The generator that a section `model.g` describes, from channels in to channels out."""
     shared = dict(width=g['width'], norm=g['norm'], outputs=outputs, dropout=g['dropout'])
     shared |= dict(dtype=compute_dtype(cfg))
     if g['kind'] == 'unet':
         module, multiple = UNet(depth=g['depth'], **shared), 2 ** g['depth']
     elif g['kind'] == 'resnet':
         module, multiple = ResNet(blocks=g['blocks'], **shared), 4
-    elif g['kind'] == 'light':
-        module, multiple = LightGenerator(blocks=g['blocks'], **shared), 4
     else:
-        raise InputError(f"config key 'model.g.kind' is 'unet', 'resnet' or 'light', not {g['kind']!r}")
+        module, multiple = LightGenerator(blocks=g['blocks'], **shared), 4
     return Net(module, {'x': arrays(1, cfg.data.size, cfg.data.size, inputs)}, multiple=multiple)
 
 

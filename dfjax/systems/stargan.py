@@ -24,10 +24,11 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from dfjax import ranges as r
 from dfjax.errors import InputError
 from dfjax.losses.adversarial import d_fake, d_real, g_loss, wgan_gp
 from dfjax.losses.labels import grouped_cross_entropy
-from dfjax.models.stargan import Discriminator, Generator
+from dfjax.models.stargan import GENERATORS, Discriminator, Generator
 from dfjax.ops import backend
 from dfjax.ops.devices import mean_over_devices, own_part, whole_batch
 from dfjax.ops.jitter import jitter
@@ -54,21 +55,23 @@ def default_config() -> ConfigDict:
     cfg.system = 'stargan'
     cfg.steps = 40_000
     cfg.batch_size = 80
-    cfg.n_critic = 5
-    cfg.data = dict(source='', labels=[], size=128, crop=0, resident_bytes=2**30)
+    cfg.n_critic = r.size(5)
+    cfg.data = dict(source='', labels=[], size=r.size(128), crop=r.size(0, least=0), resident_bytes=2**30)
     cfg.model = dict(
-        size=128,
-        g=dict(kind='resnet', labels=5, width=64, blocks=6),
-        d=dict(labels=5, width=64, layers=6),
+        size=r.size(128),
+        g=dict(kind=r.choice('resnet', GENERATORS), labels=r.size(5), width=r.size(64), blocks=r.count(6)),
+        d=dict(labels=r.size(5), width=r.size(64), layers=r.count(6, least=1)),
     )
-    cfg.groups = []  # sizes of the groups of labels, in the order of data.labels; none is one group, without a mask
-    cfg.targets = 'permuted'  # one of TARGETS
-    cfg.jitter = 1.0  # how much pictures are enlarged before the former size is cut out of them
-    cfg.flip = 0.5  # probability that a picture is mirrored
+    cfg.groups = r.size(
+        []
+    )  # sizes of the groups of labels, in the order of data.labels; none is one group, without a mask
+    cfg.targets = r.choice('permuted', TARGETS)
+    cfg.jitter = r.between(1, 4, 1.0)  # how much pictures are enlarged before the former size is cut out of them
+    cfg.flip = r.share(0.5)  # probability that a picture is mirrored
     # exclusive: numbers from 0 of the groups whose labels exclude each other, or true for all
     cfg.loss = dict(label=1.0, recon=10.0, penalty=10.0, exclusive=None)
     cfg.optimizer = {net: optimizer_config(lr=1e-4, schedule='linear', b1=0.5) for net in 'gd'}
-    cfg.ema = 0.0  # decay of the generator's average; 0 leaves it out
+    cfg.ema = r.decay(0.0)  # decay of the generator's average; 0 leaves it out
     return cfg
 
 
@@ -100,7 +103,7 @@ def check(cfg: ConfigDict) -> None:
     count = len(cfg.data.labels)
     if not count:
         raise InputError('config key data.labels: name the labels, as in --config.data.labels=\'["smile"]\'')
-    if cfg.groups and (sum(cfg.groups) != count or min(cfg.groups) < 1):
+    if cfg.groups and sum(cfg.groups) != count:
         raise InputError(f'config key groups: {list(cfg.groups)} does not add up to the {count} labels of data.labels')
     check_exclusive(cfg.loss.exclusive, cfg.groups or [count], 'config key loss.exclusive')
     inputs = count + len(cfg.groups)
@@ -111,12 +114,8 @@ def check(cfg: ConfigDict) -> None:
         )
     if cfg.model.size != cfg.data.size:
         raise InputError(f'config key model.size: give {cfg.data.size}, which is data.size')
-    if cfg.n_critic < 1:
-        raise InputError(f'config key n_critic: give 1 or more, not {cfg.n_critic}')
     if cfg.batch_size % cfg.n_critic:
         raise InputError(f'config key batch_size: give a multiple of n_critic {cfg.n_critic}, not {cfg.batch_size}')
-    if cfg.targets not in TARGETS:
-        raise InputError(f'config key targets is one of {", ".join(TARGETS)}, not {cfg.targets!r}')
 
 
 def group_slices(cfg: ConfigDict) -> list[slice]:

@@ -3,7 +3,7 @@
 A system is a plain module:
 
     BATCH = 'labelled'                          which batch of `dfjax.data.kinds` it eats
-    default_config() -> ConfigDict              every key, with its default
+    default_config() -> ConfigDict              every key, with its default and range (`dfjax.ranges`)
     nets(cfg) -> {name: Net}                    every net by its name in `State.params`
     init(cfg, rng) -> State                     fresh parameters and optimiser states; `frozen` stays empty
     frozen(cfg) -> tree of host arrays          optional: pretrained nets, references, large tables; read outside jit
@@ -35,9 +35,12 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from dfjax import ranges as r
 from dfjax.ops import backend
+from dfjax.ops.optimize import KINDS, SCHEDULES
 
-DTYPES = ('auto', 'float32', 'bfloat16', 'float16')
+DTYPES = ('auto', 'float32', 'bfloat16')
+PARALLEL = ('jit', 'pmap')
 
 
 @dataclass(frozen=True)
@@ -105,14 +108,16 @@ def common_config() -> ConfigDict:
     return ConfigDict(
         dict(
             system='',
-            seed=0,
-            steps=10_000,
-            batch_size=16,
-            checkpoint_every=1000,  # steps
-            preview_every=500,  # steps
-            log_every=50,  # steps
-            parallel='jit',  # 'jit' over a mesh, or 'pmap': each device its own part of the batch, by `jax.shard_map`
-            dtype='auto',  # one of DTYPES, to compute in: 'auto' is bfloat16 on accelerators, float32 on a CPU
+            seed=r.between(0, 2**31 - 1, 0),
+            steps=r.steps(10_000, least=1),
+            batch_size=r.size(16),
+            checkpoint_every=r.steps(1000),
+            preview_every=r.steps(500),
+            log_every=r.steps(50),
+            # 'jit' over a mesh, or 'pmap': each device its own part of the batch, by `jax.shard_map`
+            parallel=r.choice('jit', PARALLEL),
+            # computed in: 'auto' is bfloat16 on accelerators, float32 on a CPU
+            dtype=r.choice('auto', DTYPES),
         )
     )
 
@@ -128,15 +133,17 @@ def optimizer_config(**changes: Any) -> ConfigDict:
     """A section for `ops.optimize`: its defaults, but for `changes`."""
     o = ConfigDict(
         dict(
-            kind='adam',  # one of ops.optimize.KINDS
+            kind=r.choice('adam', KINDS),
             lr=1e-3,
-            schedule='constant',  # one of ops.optimize.SCHEDULES
-            warmup=0,  # steps
-            constant=0.5,  # share of the steps before the rate of 'linear' falls
-            milestones=[0.6, 0.9],  # shares of the steps, after each of which the rate of 'milestones' is times gamma
+            schedule=r.choice('constant', SCHEDULES),
+            warmup=r.steps(0),
+            constant=r.share(0.5),  # share of the steps before the rate of 'linear' falls
+            milestones=r.share(
+                [0.6, 0.9]
+            ),  # shares of the steps, after each of which the rate of 'milestones' is times gamma
             gamma=0.1,
-            b1=0.9,
-            b2=0.999,
+            b1=r.decay(0.9),
+            b2=r.decay(0.999),
             eps=1e-8,
             clip=0.0,  # greatest norm of a gradient; 0 for any
             weight_decay=0.0,  # for 'adamw' alone

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from dfjax import ranges as r
 from dfjax.data.media.image import read_image, squared
 from dfjax.data.render.patterns import PREFIX, pattern
 from dfjax.errors import InputError
@@ -21,7 +22,7 @@ from dfjax.losses.style import content_distance, gram, style_loss, total_variati
 from dfjax.models import vgg
 from dfjax.models.features import LEAST, colours, extract, octaves, recoloured
 from dfjax.models.light import LightGenerator
-from dfjax.models.norm import WHOLE
+from dfjax.models.norm import NORMS, WHOLE
 from dfjax.models.resnet import ResNet
 from dfjax.ops.devices import mean_over_devices
 from dfjax.ops.jitter import flipped
@@ -53,27 +54,22 @@ def default_config() -> ConfigDict:
     cfg.steps = 1500
     cfg.batch_size = 4
     cfg.style = 'pattern:strokes'  # a picture, or a pattern of data.patterns
-    cfg.style_size = 256  # its side: what large strokes are on pictures of as many pixels
+    cfg.style_size = r.size(256)  # its side: what large strokes are on pictures of as many pixels
     cfg.features = ''  # VGG-19: torchvision's file or Keras's, or what `dfjax stylize` makes of it; '' is a filter bank
-    cfg.data = dict(source='render:people:1:1024', labels=[], size=128, resident_bytes=2**30)
-    cfg.model = dict(kind='light', width=96, blocks=4, norm='instance')  # kind: one of KINDS
-    cfg.flip = 0.5  # probability that a picture is mirrored
+    cfg.data = dict(source='render:people:1:1024', labels=[], size=r.size(128), resident_bytes=2**30)
+    cfg.model = dict(kind=r.choice('light', KINDS), width=r.size(96), blocks=r.count(4))
+    cfg.model.norm = r.choice('instance', NORMS)
+    cfg.flip = r.share(0.5)  # probability that a picture is mirrored
     cfg.noise = 0.05  # standard deviation of the noise for `stable`
     cfg.loss = dict(style=1.0, content=0.1, smooth=0.005, stable=5.0)
     cfg.optimizer = optimizer_config(lr=2e-3, schedule='cosine', warmup=50, b1=0.9, b2=0.99, clip=1.0)
-    cfg.ema = 0.99
+    cfg.ema = r.decay(0.99)
     return cfg
 
 
 def nets(cfg: ConfigDict) -> dict[str, Net]:
-    """The one net.
-
-    Raises:
-        InputError: if `model.kind` does not exist.
-    """
+    """The one net."""
     kind, shape = cfg.model.kind, {k: v for k, v in cfg.model.items() if k != 'kind'}
-    if kind not in KINDS:
-        raise InputError(f'config key model.kind is one of {", ".join(KINDS)}, not {kind!r}')
     module = (LightGenerator if kind == 'light' else ResNet)(**shape, dtype=compute_dtype(cfg))
     return {'net': Net(module, {'x': arrays(1, cfg.data.size, cfg.data.size, 3)}, multiple=MULTIPLE)}
 

@@ -17,9 +17,11 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from dfjax import ranges as r
 from dfjax.errors import InputError
 from dfjax.losses.adversarial import d_loss, g_loss
 from dfjax.losses.latent import SOBEL_FORMS, TEXTURED, gaussian_kl, sobel_distance, texture_distance
+from dfjax.models import patchgan
 from dfjax.models import vae as models
 from dfjax.models.patchgan import PatchGAN
 from dfjax.ops.devices import mean_over_devices
@@ -45,21 +47,31 @@ def default_config() -> ConfigDict:
     cfg.system = 'vae'
     cfg.steps = 20_000
     cfg.batch_size = 16
-    cfg.data = dict(source='render:people:1:4096', labels=[], size=64, crop=0, resident_bytes=2**30)
-    cfg.model = dict(latent=32, patch=4, width=96, max_width=256, residuals=1, skip_size=16, grid=0)
-    cfg.discriminator = dict(width=32, layers=3, norm='instance')
-    cfg.flip = 0.5  # probability that a picture is mirrored
+    cfg.data = dict(
+        source='render:people:1:4096', labels=[], size=r.size(64), crop=r.size(0, least=0), resident_bytes=2**30
+    )
+    cfg.model = dict(
+        latent=r.size(32),
+        patch=r.size(4),
+        width=r.size(96),
+        max_width=r.size(256),
+        residuals=r.count(1),
+        skip_size=r.size(16, least=0),
+        grid=r.size(0, least=0),
+    )
+    cfg.discriminator = patchgan.default_config(width=32, norm='instance')
+    cfg.flip = r.share(0.5)  # probability that a picture is mirrored
     cfg.loss = dict(
         beta=0.001,
-        warmup=0,  # steps over which beta rises from 0
+        warmup=r.steps(0),  # over which beta rises from 0
         free_bits=0.0,  # nats that every dimension may cost without being pressed further
         gamma=0.06,
-        sobel='magnitude',  # one of losses.latent.SOBEL_FORMS
+        sobel=r.choice('magnitude', SOBEL_FORMS),
         texture=0.0,
         gan=0.0,  # 0 leaves the discriminator out
     )
     cfg.optimizer = optimizer_config(lr=1e-3, schedule='cosine', warmup=200, b1=0.9, b2=0.99, clip=1.0)
-    cfg.ema = 0.995
+    cfg.ema = r.decay(0.995)
     return cfg
 
 
@@ -82,10 +94,8 @@ def init(cfg: ConfigDict, rng: jax.Array) -> State:
     """Fresh parameters.
 
     Raises:
-        InputError: if `loss.sobel` is no form; if pictures are too small for the filters of `loss.texture`.
+        InputError: if pictures are too small for the filters of `loss.texture`.
     """
-    if cfg.loss.sobel not in SOBEL_FORMS:
-        raise InputError(f'config key loss.sobel is one of {", ".join(SOBEL_FORMS)}, not {cfg.loss.sobel!r}')
     if cfg.loss.texture and cfg.data.size < TEXTURED:
         raise InputError(f'config key data.size is {TEXTURED} or more with loss.texture, not {cfg.data.size}')
     params, _ = init_nets(nets(cfg), rng)

@@ -87,14 +87,12 @@ class Devices:
     """All devices of all processes, and the step of a system over them.
 
     Raises:
-        InputError: if `cfg.parallel` does not exist, or the batch does not split evenly over the devices.
+        InputError: if the batch does not split evenly over the devices.
     """
 
     scan_steps = property(lambda self: backend.loops_are_fast())  # whether several steps are one program
 
     def __init__(self, cfg: ConfigDict, system: ModuleType, data: Any):
-        if cfg.parallel not in ('jit', 'pmap'):
-            raise InputError(f"config key 'parallel' is 'jit' or 'pmap', not {cfg.parallel!r}")
         count = jax.device_count()
         if cfg.batch_size % count:
             better = max(cfg.batch_size // count, 1) * count

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from dfjax import ranges as r
 from dfjax.ops.devices import mean_over_devices
 from dfjax.ops.optimize import apply_grads, learning_rate, optimizer
 from dfjax.systems.state import Net, State, arrays, common_config, compute_dtype, init_nets, optimizer_config
@@ -20,8 +21,8 @@ def default_config() -> ConfigDict:
     """Pictures of 32 px."""
     cfg = common_config()
     cfg.system = 'tint'
-    cfg.data = dict(source='pair:grey:render:person:1:0:32', a='', b='', size=32, resident_bytes=2**30)
-    cfg.model = dict(kernel=1)  # pixels a side, odd
+    cfg.data = dict(source='pair:grey:render:person:1:0:32', a='', b='', size=r.size(32), resident_bytes=2**30)
+    cfg.model = dict(kernel=r.size(1))  # pixels a side, odd
     cfg.optimizer = optimizer_config(lr=0.05)
     return cfg
 
