@@ -99,7 +99,21 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bits(tmp_path):
     assert steps == sorted(set(steps))
 
 
-@pytest.mark.parametrize('harm', [cut, flip, lose, lose_unsealed, half_a_seal])
+def no_object_as_seal(folder):
+    (folder / 'seal.json').write_text('null')
+
+
+def deep_seal(folder):
+    (folder / 'seal.json').write_text('[' * 100_000)
+
+
+def list_as_seal(folder):
+    (folder / 'seal.json').write_text('["state"]')
+
+
+@pytest.mark.parametrize(
+    'harm', [cut, flip, lose, lose_unsealed, half_a_seal, no_object_as_seal, deep_seal, list_as_seal]
+)
 def test_a_damaged_checkpoint_is_put_aside_and_the_one_before_it_used(harm, run, whole, capsys):
     harm(run / 'checkpoints' / '20')
     assert int(load_params(run).step) == 10

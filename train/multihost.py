@@ -40,7 +40,7 @@ def _number(name: str) -> int | None:
     text = os.environ.get(name)
     if text is None:
         return None
-    if not text.isdigit():
+    if not text.isdecimal():
         raise InputError(f'{name} is {text!r}, and has to be a whole number')
     return int(text)
 

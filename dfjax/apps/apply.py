@@ -25,6 +25,7 @@ def run(args: argparse.Namespace) -> dict:
 
     from dfjax.data.media.output import atomic_path
     from dfjax.errors import InputError
+    from dfjax.foreign import read_npz
     from dfjax.inference.nets import apply_net, open_net, open_nets
     from dfjax.inference.run import load_run
     from dfjax.training.parallel import enable_compilation_cache
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace) -> dict:
     if Path(args.output).suffix != '.npz':
         raise InputError(f'{args.output}: arrays are written as .npz; name it so')
     enable_compilation_cache()
-    arrays = read_arrays(args.input)
+    arrays = read_npz(args.input)
     net = open_net(load_run(args.run), args.net)
     with atomic_path(args.output, args.force) as part:
         try:
@@ -47,23 +48,3 @@ def run(args: argparse.Namespace) -> dict:
             raise InputError(f'{args.input}: {error}') from None
         np.savez(part, **outputs)
     return {'out': args.output, **{name: ','.join(map(str, array.shape)) for name, array in outputs.items()}}
-
-
-def read_arrays(path: str) -> dict:
-    """The arrays of an .npz file by name.
-
-    Raises:
-        InputError: if it is not there, is none, or holds Python objects.
-    """
-    import numpy as np
-
-    from dfjax.errors import InputError
-
-    if not Path(path).is_file():
-        raise InputError(f'{path}: no such file; give an .npz file of arrays')
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
-    except Exception as error:  # zipfile, zlib and NumPy have a dozen kinds between them
-        reason = 'it holds Python objects' if 'pickle' in str(error) and 'Object' in str(error) else 'or damaged'
-        raise InputError(f'{path}: not an .npz file of plain arrays, {reason}; write it with numpy.savez') from None

@@ -193,6 +193,7 @@ def _check_same(cfg, wanted, workdir: Path) -> None:
 def _claim(workdir: Path, face: Sequence, into: Path | str, person: Path | str | None) -> None:
     """Makes `workdir` the folder of this job, or finds that it is."""
     from dfjax.data.media.output import atomic_path
+    from dfjax.foreign import read_json
 
     job = {'face': [str(Path(path).resolve()) for path in face], 'into': str(Path(into).resolve())}
     job['person'] = str(Path(person).resolve()) if person else None
@@ -202,10 +203,7 @@ def _claim(workdir: Path, face: Sequence, into: Path | str, person: Path | str |
     there = {file.name for file in workdir.iterdir()} if workdir.exists() else set()
     before = {}
     if path.name in there:
-        try:
-            before = dict(json.loads(path.read_text()))
-        except (ValueError, TypeError):
-            raise InputError(f'{path}: damaged; delete {workdir}, or give another --workdir') from None
+        before = read_json(path, f'delete {workdir}, or give another --workdir')
     if before == job:
         return
     kept = {path.name}  # what another job may take over: nothing, or the faces of the same input

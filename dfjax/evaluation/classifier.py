@@ -7,7 +7,6 @@ Its training pictures are flipped, shifted, brightened, blurred and given noise,
 what a network has painted.
 """
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,8 @@ from ml_collections import ConfigDict
 from dfjax.data.batches import make_data
 from dfjax.data.kinds import WHOLE, open_streams
 from dfjax.data.media.output import atomic_path
+from dfjax.errors import ReadError
+from dfjax.foreign import read_npz
 from dfjax.models.classifier import Classifier
 from dfjax.ops.image import gaussian_blur, resize, to_float
 
@@ -141,9 +142,8 @@ def classifier_for(
 def _load(path: Path, settings: dict[str, np.ndarray]) -> dict | None:
     """The parameters of a saved classifier; None if it is another one, or damaged."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
-    except (OSError, ValueError, zipfile.BadZipFile):
+        arrays = read_npz(path)
+    except ReadError:
         return None
     if not all(k in arrays and np.array_equal(arrays[k], v) for k, v in settings.items()):
         return None

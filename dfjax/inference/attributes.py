@@ -10,7 +10,6 @@ attribute that too few pictures have, or have not, is left out.
 
 import dataclasses
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,7 +22,8 @@ from dfjax.data.media.output import atomic_path
 from dfjax.data.names import Joined, Rendered, Stored, parse
 from dfjax.data.sets.open import open_dataset
 from dfjax.data.sets.rendered import FACE_TYPE
-from dfjax.errors import InputError
+from dfjax.errors import InputError, ReadError
+from dfjax.foreign import floats, read_npz
 from dfjax.inference.latents import Latents
 from dfjax.inference.run import Run
 
@@ -210,12 +210,14 @@ def save(run: Run, vectors: Vectors) -> None:
 def load(run: Run) -> Vectors | None:
     """The vectors kept with the run; None if there are none, of another step, or damaged."""
     try:
-        with np.load(run.path / FILE, allow_pickle=False) as file:
-            if int(file['step']) != run.step:
-                return None
-            names, few = (tuple(file[k].tolist()) if k in file else () for k in ('names', 'few'))  # older ones: no few
-            return Vectors(names, file['vectors'], file['auc'], file['counts'], str(file['source']), few)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        arrays = read_npz(run.path / FILE)
+        if int(arrays['step']) != run.step:
+            return None
+        names, few = (tuple(arrays[k].tolist()) if k in arrays else () for k in ('names', 'few'))  # older ones: no few
+        vectors = floats(arrays['vectors'], len(names), None).astype(np.float32)
+        auc, counts = floats(arrays['auc'], len(names)), floats(arrays['counts'], len(names)).astype(int)
+        return Vectors(names, vectors, auc, counts, str(arrays['source']), few)
+    except (ReadError, ValueError, KeyError, TypeError):
         return None
 
 

@@ -1,6 +1,5 @@
 """What drives a picture: the motion of a face in a video, of a file of one, or of a rendered head that talks."""
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,8 +10,9 @@ from dfjax.data.faces.analyse import Analysis
 from dfjax.data.faces.face import Face
 from dfjax.data.media.output import atomic_path
 from dfjax.errors import InputError, ReadError
+from dfjax.foreign import floats, read_npz
 from dfjax.inference import head as heads
-from dfjax.inference.head import Motion
+from dfjax.inference.head import LANDMARKS, Motion
 
 SIGMA = 0.65 / 30  # seconds, of the gaussian over time: halves the jitter and leaves blinks
 COVERED = 0.15  # distances between the eyes: landmarks that are further off any head are none, as of a covered mouth
@@ -171,15 +171,18 @@ def load_motion(path: Path | str) -> Driver:
     if not path.is_file():
         raise ReadError(path, 'no such file')
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
-        version = int(arrays.pop('dfjax_motion'))
-        motion = {name: arrays.pop(name).astype(np.float64) for name in (*heads.PER_FRAME, 'identity')}
-        driver = Driver(str(path), Motion(**motion), **arrays)
-        if version != VERSION or not len({len(row) for row in (driver.times, driver.landmarks, driver.motion)}) == 1:
+        arrays = read_npz(path)
+        count, head = len(arrays['times']), heads.load_head()
+        inner = {'turn': (3,), 'place': (2,), 'expression': (len(head.expression),), 'residual': (LANDMARKS, 3)}
+        motion = {name: floats(arrays[name], count, *inner.get(name, ())) for name in heads.PER_FRAME}
+        motion['identity'] = floats(arrays['identity'], len(head.identity))
+        landmarks = floats(arrays['landmarks'], count, LANDMARKS, 2).astype(np.float32)
+        times, shots, known = (floats(arrays[name], count) for name in ('times', 'shots', 'known'))
+        rising = count and (np.diff(times) > 0).all() and (motion['scale'] > 0).all()
+        if int(arrays['dfjax_motion']) != VERSION or not rising:
             raise ValueError
-        return driver
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+        return Driver(str(path), Motion(**motion), landmarks, times, shots.astype(int), known.astype(bool))
+    except (ReadError, ValueError, KeyError, TypeError):
         raise ReadError(path, 'no motion that dfjax saved, or damaged; make it with --save-motion') from None
 
 

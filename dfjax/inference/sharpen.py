@@ -15,6 +15,7 @@ import numpy as np
 from dfjax.data.media.output import atomic_path
 from dfjax.data.sets.open import open_dataset
 from dfjax.errors import InputError
+from dfjax.foreign import numbers, read_json
 from dfjax.inference.run import Run
 from dfjax.ops.image import gaussian_blur, to_float
 from dfjax.ops.skin import extended
@@ -69,8 +70,8 @@ def run_gains(run: Run, side: str = 'b') -> tuple[float, ...] | None:
     """
     kept = run.path / f'detail_{side}_{run.step}.json'
     if kept.is_file():
-        with contextlib.suppress(ValueError):  # a damaged file is measured again
-            return tuple(json.loads(kept.read_text())['gains'])
+        with contextlib.suppress(InputError, ValueError, KeyError):  # a damaged file is measured again
+            return tuple(numbers(read_json(kept, 'delete it')['gains'], len(SIGMAS)).tolist())
     other = 'a' if side == 'b' else 'b'
     try:
         real, real_where, _ = _some_faces(run, side)

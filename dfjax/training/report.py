@@ -24,8 +24,9 @@ import numpy as np
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
+from dfjax.foreign import parse, whole
 from dfjax.ops.image import to_uint8
-from dfjax.training.workdir import folder_of, is_remote
+from dfjax.training.workdir import folder_of, is_remote, say
 
 SHOWN = 4  # losses on the terminal's line
 FLUSHED = 30  # seconds after which TensorBoard sees what is new
@@ -96,16 +97,17 @@ class Report:
         path = self.workdir / 'metrics.jsonl'
         if not path.exists():
             return
-        kept = []
-        for line in path.read_text().splitlines():
+        kept, damaged = [], 0
+        for line in path.read_bytes().splitlines():
             try:
-                row = json.loads(line)
-            except ValueError:  # the line that was being written when the run was killed
-                continue
-            if row['step'] <= step:
-                kept.append(line + '\n')
+                if whole(parse(line)['step']) <= step:
+                    kept.append(line + b'\n')
+            except (ValueError, KeyError, TypeError):  # as the line that was being written at a kill or a power cut
+                damaged += 1
+        if damaged:
+            say(f'{path}: {damaged} damaged line{"s" * (damaged > 1)} left out')
         part = self._local / 'metrics.part'
-        part.write_text(''.join(kept))
+        part.write_bytes(b''.join(kept))
         part.replace(self._local / 'metrics.jsonl')
 
     def advance(self, steps: int) -> None:

@@ -4,7 +4,6 @@ With several processes, process 0 decides which checkpoint that is and tells the
 """
 
 import contextlib
-import json
 import logging
 import sys
 import time
@@ -15,12 +14,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from dfjax.errors import InputError
+from dfjax.errors import InputError, ReadError
+from dfjax.foreign import read_json, read_npz, said
 from dfjax.systems import load_system
 from dfjax.systems.state import State
 from dfjax.training.processes import any_text, from_first, together
@@ -163,10 +162,10 @@ def read_nets(folder: Path) -> dict[str, dict]:
     found = {}
     for path in sorted(folder.glob('*.npz')):
         try:
-            with np.load(path, allow_pickle=False) as file:
-                found[path.stem] = unflatten_dict(dict(file), sep='/')
-        except Exception as error:  # zipfile, zlib and NumPy have a dozen kinds between them
-            raise InputError(f'{path}: damaged ({error}); import it again') from None
+            found[path.stem] = unflatten_dict(read_npz(path), sep='/')
+            found[path.stem]['params']
+        except (InputError, KeyError, ValueError, TypeError) as error:  # names of arrays that are no tree
+            raise InputError(f'{path}: damaged ({said(error)}); import it again') from None
     return found
 
 
@@ -227,9 +226,9 @@ def _fault(folder: epath.Path) -> str:
     """What is wrong with a sealed checkpoint's files; '' if nothing is."""
     seal = folder / SEAL
     try:
-        expected = json.loads(seal.read_text()) if seal.exists() else {}
+        expected = read_json(seal, '') if seal.exists() else {}
         found = checksums(folder)
-    except ValueError:
+    except ReadError:
         return f'has a damaged {SEAL}'
     except OSError as error:
         return f'cannot be read ({error.strerror or error})'

@@ -8,6 +8,7 @@ W may be a folder, or a place that `etils.epath` can write to, as gs://bucket/W.
 """
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from dfjax.config import build, flatten
-from dfjax.errors import InputError
+from dfjax.errors import InputError, ReadError
+from dfjax.foreign import read_json
 from dfjax.systems import load_system
 from dfjax.training.processes import together
 
@@ -50,13 +52,13 @@ def read_config(workdir: str | Path) -> ConfigDict:
     path = folder_of(workdir) / 'config.json'
     if not path.exists():
         raise InputError(f'{workdir}: not a run; it has no config.json')
+    stored = read_json(path, 'write it again from the config that the run was started with')
+    if not isinstance(stored.get('system'), str):
+        raise ReadError(
+            path, 'damaged (it names no system); write it again from the config that the run was started with'
+        )
     try:
-        stored = json.loads(path.read_text())
-        name = stored['system']
-    except (ValueError, KeyError, TypeError):
-        raise InputError(f'{path}: damaged; write it again from the config that the run was started with') from None
-    try:
-        return build(load_system(name).default_config(), stored)
+        return build(load_system(stored['system']).default_config(), stored)
     except InputError as error:
         raise InputError(f'{path}: {error}') from None
 
@@ -102,7 +104,8 @@ def claim(workdir: str | Path, cfg: ConfigDict) -> None:
 def saved_steps(workdir: epath.Path) -> list[int]:
     """The steps of the complete checkpoints in a run's folder."""
     folder = workdir / 'checkpoints'
-    return sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit()) if folder.is_dir() else []
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    return sorted(int(name) for name in names if re.fullmatch('0|[1-9][0-9]{0,17}', name))  # no other digits, as ²
 
 
 def write_whole(path: epath.Path, text: str) -> None:

@@ -2,12 +2,14 @@
 
 A pickle is a program for a stack machine. Here a global is only its name, and a call is looked up in a table that the
 caller gives; whatever is not in the table ends the reading with that name. So a hostile file can do no more than be
-refused.
+refused; and what it may ask for is bounded by its size, see `limits`.
 """
 
 import pickletools
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
+
+from dfjax.weights.limits import ARGUMENTS, COPIED, NAME, OPERATIONS, Refused
 
 MARK = object()
 
@@ -27,10 +29,7 @@ FRESH = {
     'NEWFALSE': lambda: False,
 }
 IGNORED = {'PROTO', 'FRAME'}
-
-
-class Refused(Exception):
-    """A pickle that this reader will not read; the text says what is in it."""
+KEYS = str | bytes | int | float | None  # what can be hashed at once; items under other keys have no use here
 
 
 class Global(str):
@@ -59,13 +58,17 @@ class Machine:
         """The value of the pickle at the file's position, which is left behind it.
 
         Raises:
-            Refused: if it names a global or an operation that is not known.
+            Refused: if it names a global or an operation that is not known, or is too much work.
             ValueError, IndexError, KeyError, TypeError: if it is damaged.
         """
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
+        self.done, self.copied = 0, 0  # operations, and items that calls have copied
         for op, argument, _ in pickletools.genops(file):
             name = op.name
+            self.done += 1
+            if self.done > OPERATIONS:
+                raise Refused(f'more than {OPERATIONS} operations')
             if name in CONSTANTS:
                 self.stack.append(argument)
             elif name in FRESH:
@@ -86,7 +89,9 @@ class Machine:
 
     def _stack_global(self, _: None) -> None:
         name, module = self.stack.pop(), self.stack.pop()
-        self._name(f'{module}.{name}')
+        if not (isinstance(name, str) and isinstance(module, str)):
+            raise Refused('a global whose name is no text')
+        self._name(f'{module[:NAME]}.{name[:NAME]}')
 
     def _name(self, name: str) -> None:
         if name in self.constants:
@@ -100,6 +105,11 @@ class Machine:
         arguments, function = self.stack.pop(), self.stack.pop()
         if not isinstance(function, Global) or not isinstance(arguments, tuple):
             raise Refused(f'a call of {type(function).__name__}')
+        if len(arguments) > ARGUMENTS:
+            raise Refused(f'a call with {len(arguments)} arguments')
+        self.copied += sum(len(a) for a in arguments if isinstance(a, list | tuple | dict))
+        if self.copied > COPIED * (self.done + 100):
+            raise Refused('the same things copied over and over')
         self.stack.append(self.calls[function](*arguments))
 
     _newobj = _reduce
@@ -142,8 +152,7 @@ class Machine:
         self.stack.append(self._since_mark())
 
     def _dict(self, _: None) -> None:
-        items = self._since_mark()
-        self.stack.append(dict(zip(items[::2], items[1::2], strict=True)))
+        self.stack.append(pairs(self._since_mark()))
 
     def _append(self, _: None) -> None:
         item = self.stack.pop()
@@ -153,7 +162,7 @@ class Machine:
         self._put_in(self._since_mark(), list, list.append)
 
     def _additems(self, _: None) -> None:
-        self._put_in(self._since_mark(), set, set.add)
+        self._put_in([item for item in self._since_mark() if isinstance(item, KEYS)], set, set.add)
 
     def _put_in(self, items: list, kind: type, put: Callable) -> None:
         if isinstance(self.stack[-1], kind):  # else an inert thing, whose content is of no use
@@ -169,7 +178,7 @@ class Machine:
 
     def _set(self, items: list) -> None:
         if isinstance(self.stack[-1], dict):
-            self.stack[-1].update(zip(items[::2], items[1::2], strict=True))
+            self.stack[-1].update(pairs(items))
 
     def _pop(self, _: None) -> None:
         self.stack.pop()
@@ -194,3 +203,18 @@ class Machine:
         self.stack.append(self.memo[index])
 
     _binget = _long_binget = _get
+
+
+def pairs(items: list) -> dict:
+    """A dict of keys and values in turns.
+
+    Of tuples as keys nothing comes, for to hash those that are deep or wide takes any stack and any time.
+    """
+    return {key: value for key, value in zip(items[::2], items[1::2], strict=True) if isinstance(key, KEYS)}
+
+
+def pair_of(pair: Any) -> Any:
+    """What an item of an OrderedDict's list is, if it is a pair."""
+    if not isinstance(pair, tuple | list) or len(pair) != 2:
+        raise ValueError('no pair of a name and a value')
+    return pair

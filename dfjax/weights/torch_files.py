@@ -1,12 +1,14 @@
 """The state dicts in a file of PyTorch (.pth, .pt, .ckpt, the zip format and the older one) or safetensors.
 
-Neither PyTorch nor anything in the file is run: see `unpickle.py`. What a file is, its first bytes say, not its name.
+Neither PyTorch nor anything in the file is run, see `pickles.py`, and memory and time are bounded by the file's size,
+see `limits.py`. What a file is, its first bytes say, not its name.
 """
 
-import json
+import io
 import math
 import struct
 import zipfile
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +18,10 @@ import ml_dtypes
 import numpy as np
 
 from dfjax.errors import InputError
-from dfjax.weights.pickles import Machine, Refused
+from dfjax.weights.limits import DEPTH, Refused, check_name, check_sizes
+from dfjax.weights.pickles import Machine, pair_of, pairs
+from dfjax.weights.safetensor_files import exactly, read_safetensors
+from dfjax.weights.strangers import check_archive, stranger
 
 MAGIC = 0x1950A86A20F9469CFC6C  # first number of a file in the older format
 FAULTS = (ValueError, KeyError, IndexError, TypeError, AttributeError, ArithmeticError, EOFError, RuntimeError)
@@ -40,11 +45,6 @@ DTYPES = {
     **{name: name for name in ('float16', 'float32', 'float64', 'int8', 'int16', 'int32', 'int64', 'uint8')},
     **{name: name for name in ('uint16', 'uint32', 'uint64', 'bool', 'complex64', 'complex128')},
     **{name: getattr(ml_dtypes, name) for name in ('bfloat16', 'float8_e4m3fn', 'float8_e5m2')},
-}
-SAFE_DTYPES = {
-    **{'F16': 'f2', 'F32': 'f4', 'F64': 'f8', 'BF16': ml_dtypes.bfloat16, 'BOOL': '?', 'U8': 'u1', 'I8': 'i1'},
-    **{'U16': 'u2', 'I16': 'i2', 'U32': 'u4', 'I32': 'i4', 'U64': 'u8', 'I64': 'i8', 'C64': 'c8'},
-    **{'F8_E4M3': ml_dtypes.float8_e4m3fn, 'F8_E5M2': ml_dtypes.float8_e5m2},
 }
 
 
@@ -109,11 +109,10 @@ def _reader(path: Path, head: bytes) -> Callable[[BinaryIO, int], dict]:
     if head.startswith(b'PK\x03\x04'):
         return _read_zip
     if head[4:] == b'\0\0\0\0{':  # first, for the length of the header that comes before may begin as a pickle does
-        return _read_safetensors
+        return read_safetensors
     if head.startswith(b'\x80'):
         return _read_older
-    what = 'empty' if not head else 'not a checkpoint of PyTorch or safetensors'
-    raise InputError(f'{path}: {what}; give a .pth, .pt, .ckpt or .safetensors file')
+    raise InputError(f'{path}: {stranger(path)}')
 
 
 # The two formats of PyTorch
@@ -122,6 +121,7 @@ def _reader(path: Path, head: bytes) -> Callable[[BinaryIO, int], dict]:
 def _read_zip(file: BinaryIO, size: int) -> dict[str, dict[str, np.ndarray]]:
     """A zip archive: NAME/data.pkl, NAME/data/KEY for each storage, NAME/byteorder."""
     with zipfile.ZipFile(file) as archive:
+        check_archive(Path(file.name), archive)
         records = {info.filename.partition('/')[2]: info for info in archive.infolist()}
         if any(info.compress_type != zipfile.ZIP_STORED for info in records.values()):
             raise Refused('compressed records')
@@ -129,10 +129,7 @@ def _read_zip(file: BinaryIO, size: int) -> dict[str, dict[str, np.ndarray]]:
             raise ValueError('its records are larger than the file')
         if 'byteorder' in records and archive.read(records['byteorder']) != b'little':
             raise Refused('big-endian numbers')
-        if 'data.pkl' not in records:
-            raise Refused('a zip archive without data.pkl')
-        with archive.open(records['data.pkl']) as pickle:
-            value = _machine().run(pickle)
+        value = _machine().run(io.BytesIO(archive.read(records['data.pkl'])))
         read = lambda key: archive.read(records[f'data/{key}'])
         return _sections(value, read)
 
@@ -141,7 +138,8 @@ def _read_older(file: BinaryIO, size: int) -> dict[str, dict[str, np.ndarray]]:
     """Pickles one after another: a magic number, a version, the machine's sizes, the value, the storages' keys; then
     each storage as its count (int64) and its numbers."""
     storages: dict[str, Storage] = {}
-    machine = _machine(storages)
+    machine, data = _machine(storages), memoryview(file.read())
+    file = io.BytesIO(data)  # whose reads end where it ends, whatever a pickle asks for
     if machine.run(file) != MAGIC:
         raise Refused('a pickle of something else')
     machine.run(file)
@@ -150,16 +148,12 @@ def _read_older(file: BinaryIO, size: int) -> dict[str, dict[str, np.ndarray]]:
     value, keys = machine.run(file), machine.run(file)
     records = {}
     for key in keys:
-        (count,) = struct.unpack('<q', _exactly(file, 8, size))
-        records[key] = _exactly(file, count * storages[key].dtype.itemsize, size)
+        (count,) = struct.unpack('<q', exactly(file, 8, size))
+        start, length = file.tell(), count * storages[_key(key)].dtype.itemsize
+        if not 0 <= length <= size - start:
+            raise ValueError(f'{length} bytes are missing at its end')
+        records[key] = data[start : file.seek(start + length)]
     return _sections(value, records.__getitem__)
-
-
-def _exactly(file: BinaryIO, count: int, size: int) -> bytes:
-    """The next `count` bytes of a file of `size`."""
-    if not 0 <= count <= size - file.tell():
-        raise ValueError(f'{count} bytes are missing at its end')
-    return file.read(count)
 
 
 def _machine(storages: dict[str, Storage] | None = None) -> Machine:
@@ -168,13 +162,17 @@ def _machine(storages: dict[str, Storage] | None = None) -> Machine:
     tensor = lambda storage, offset, shape, strides, *_: Tensor(storage, offset, shape, strides)
 
     def persistent(name: tuple) -> Storage:
-        tag, dtype, key, _, count, *view = name
-        if tag != 'storage' or not isinstance(dtype, np.dtype):
-            raise Refused(f'a reference to {str(tag)[:50]!r}')
+        if not isinstance(name, tuple) or len(name) not in (5, 6) or name[0] != 'storage':
+            raise Refused('a reference to something outside it')
+        _, dtype, key, _, count, *view = name
+        if not isinstance(dtype, np.dtype):
+            raise Refused('a reference to something outside it')
+        check_sizes(_key(key), (count,))
         if storages is not None:
             storages[key] = Storage(key, dtype, count)
         if view and view[0] is not None:
             _, start, count = view[0]
+            check_sizes(key, (start, count))
             return Storage(key, dtype, count, start)
         return Storage(key, dtype, count)
 
@@ -185,7 +183,7 @@ def _machine(storages: dict[str, Storage] | None = None) -> Machine:
         'torch._utils._rebuild_parameter': lambda data, *_: data,
         'torch._utils._rebuild_parameter_with_state': lambda data, *_: data,
         'torch.nn.parameter.Parameter': lambda data, *_: data,
-        'collections.OrderedDict': lambda items=(): dict(items),
+        'collections.OrderedDict': lambda items=(): pairs([x for pair in items for x in pair_of(pair)]),
         'collections.defaultdict': inert,
         'collections.Counter': inert,
         'torch.Size': lambda items=(): tuple(items),
@@ -205,59 +203,49 @@ def _machine(storages: dict[str, Storage] | None = None) -> Machine:
 def _sections(value: Any, read: Callable[[str], bytes]) -> dict[str, dict[str, np.ndarray]]:
     """The dicts with tensors in them, at any depth, by their keys on the way."""
     records: dict[str, bytes] = {}
-    found, seen, waiting = {}, set(), [('', value)]
+    found, seen, waiting = {}, set(), deque([('', value, 0)])
     while waiting:
-        where, part = waiting.pop(0)
+        where, part, depth = waiting.popleft()
         if not isinstance(part, dict) or id(part) in seen:
             continue
         seen.add(id(part))
+        if depth > DEPTH:
+            raise Refused(f'more than {DEPTH} dicts inside each other')
         tensors = {name: t for name, t in part.items() if isinstance(name, str) and isinstance(t, Tensor)}
         for tensor in tensors.values():
-            key = tensor.storage.key
+            key = _key(tensor.storage.key)
             if key not in records:
                 records[key] = read(key)
         if tensors:
             found[where] = {name: _array(name, t, records[t.storage.key]) for name, t in tensors.items()}
-        waiting += [(f'{where}.{key}'.lstrip('.'), inner) for key, inner in part.items()]
+        for key, inner in part.items():
+            if isinstance(inner, dict):
+                check_name(str(key))
+                waiting.append((f'{where}.{key}'.lstrip('.'), inner, depth + 1))
     return found
+
+
+def _key(key: Any) -> str:
+    """The name of a storage, if it is text."""
+    if not isinstance(key, str):
+        raise ValueError('a storage without a name')
+    return key
 
 
 def _array(name: str, tensor: Tensor, record: bytes) -> np.ndarray:
     """The view of a storage's bytes, once its numbers have been found to lie inside them."""
-    storage = tensor.storage
+    check_name(name)
+    check_sizes(name, tensor.shape, tensor.strides, (tensor.offset,))
+    storage, shape, strides = tensor.storage, tuple(tensor.shape), tuple(tensor.strides)
     dtype = tensor.dtype or storage.dtype
     start, count = storage.start * storage.dtype.itemsize, storage.count * storage.dtype.itemsize // dtype.itemsize
-    shape, strides = tuple(tensor.shape), tuple(tensor.strides)
-    if not all(type(n) is int and n >= 0 for n in (*shape, *strides, tensor.offset, start, count)):
-        raise ValueError(f'{name} has an impossible shape')
     if start + count * dtype.itemsize > len(record):
         raise ValueError(f'{name} is larger than what the file holds')
     last = tensor.offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
     if math.prod(shape) > count or (math.prod(shape) and last >= count):
         raise ValueError(f'{name} is larger than what the file holds')
-    flat = np.frombuffer(record, dtype, count, start)[tensor.offset :]
-    return np.lib.stride_tricks.as_strided(flat, shape, [s * dtype.itemsize for s in strides], writeable=False)
-
-
-# safetensors
-
-
-def _read_safetensors(file: BinaryIO, size: int) -> dict[str, dict[str, np.ndarray]]:
-    """The length of a header (uint64), the header in JSON, and the numbers."""
-    (length,) = struct.unpack('<Q', _exactly(file, 8, size))
-    header = json.loads(_exactly(file, length, size))
-    data = file.read()
-    arrays = {}
-    for name, entry in header.items():
-        if name == '__metadata__':
-            continue
-        if entry['dtype'] not in SAFE_DTYPES:
-            raise Refused(f'{name} of type {str(entry["dtype"])[:30]}')
-        dtype, shape, (start, end) = np.dtype(SAFE_DTYPES[entry['dtype']]), entry['shape'], entry['data_offsets']
-        if not 0 <= start <= end <= len(data) or math.prod(shape) * dtype.itemsize != end - start:
-            raise ValueError(f'{name} does not have the bytes that its shape needs')
-        arrays[name] = np.frombuffer(data, dtype, math.prod(shape), start).reshape(shape)
-    return {'': arrays} if arrays else {}
+    steps = [s * dtype.itemsize for s in strides] if math.prod(shape) else None
+    return np.ndarray(shape, dtype, record, start + tensor.offset * dtype.itemsize if steps else 0, steps)
 
 
 def _unwrapped(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

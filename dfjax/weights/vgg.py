@@ -6,7 +6,6 @@ Nothing in a file is run, and none leads to another file.
 """
 
 import re
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dfjax.errors import InputError
+from dfjax.errors import InputError, ReadError
+from dfjax.foreign import read_npz
 from dfjax.models import vgg
 from dfjax.weights.layers import compare, conv, convert
+from dfjax.weights.limits import DEPTH, NAME, OBJECTS
 from dfjax.weights.torch_files import read_checkpoint
 
 HDF5 = b'\x89HDF\r\n\x1a\n'
@@ -94,11 +95,11 @@ def load(path: Path | str) -> dict[str, dict[str, np.ndarray]]:
     if not path.is_file():
         raise InputError(f"{path}: no such file; give VGG-19's weights, torchvision's .pth or Keras's .h5")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            weights = {name: {leaf: file[f'{name}/{leaf}'] for leaf in ('kernel', 'bias')} for name in vgg.LAYERS}
-            if 'conv1_1/mean' in file:
-                weights['conv1_1']['mean'] = file['conv1_1/mean']
-    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile):
+        file = read_npz(path)
+        weights = {name: {leaf: file[f'{name}/{leaf}'] for leaf in ('kernel', 'bias')} for name in vgg.LAYERS}
+        if 'conv1_1/mean' in file:
+            weights['conv1_1']['mean'] = file['conv1_1/mean']
+    except (KeyError, ReadError):
         raise InputError(
             f'{path}: not the features of VGG-19; write them with `dfjax stylize --features FILE.pth -o FILE.npz`'
         ) from None
@@ -139,18 +140,24 @@ def _arrays(file: Any) -> dict[tuple[str, str], Any]:
     """The data sets of an HDF5 file that are a convolution's, by Keras's name of the layer and leaf; none is read."""
     import h5py
 
-    found = {}
-
-    def see(path: str, item: Any) -> None:  # HDF5 does not come here for links to other files
-        if not isinstance(item, h5py.Dataset) or path.startswith('optimizer'):
-            return
-        if item.external or item.is_virtual or item.dtype.kind != 'f':
-            return  # numbers of another file, or none
-        leaf = {4: 'kernel', 1: 'bias'}.get(item.ndim)
-        if leaf and (name := _layer(path)):
-            found[name, leaf] = item
-
-    file.visititems(see)
+    found, waiting, count = {}, [('', file, 0)], 0
+    while waiting:
+        where, group, depth = waiting.pop()
+        if depth > DEPTH:
+            raise ValueError(f'more than {DEPTH} groups inside each other')
+        for name in group:
+            count += 1
+            if count > OBJECTS or len(name) > NAME:
+                raise ValueError('more names, or longer ones, than weights have')
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                continue  # to another file, perhaps
+            path, item = f'{where}{name}', group[name]
+            if isinstance(item, h5py.Group) and path != 'optimizer':
+                waiting.append((f'{path}/', item, depth + 1))
+            elif isinstance(item, h5py.Dataset) and not (item.external or item.is_virtual or item.dtype.kind != 'f'):
+                leaf = {4: 'kernel', 1: 'bias'}.get(item.ndim)  # what lies in this file, and is numbers
+                if leaf and (layer := _layer(path)):
+                    found[layer, leaf] = item
     return found
 
 

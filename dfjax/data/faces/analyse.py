@@ -20,6 +20,7 @@ from dfjax.data.faces.table import Faces
 from dfjax.data.faces.track import Tracker, bridge, smooth
 from dfjax.data.faces.workers import Pool
 from dfjax.errors import InputError
+from dfjax.foreign import parse, said, text, whole
 from dfjax.interrupts import check, deferred
 
 CHUNK, CHUNK_BYTES = 16, 64 << 20  # most consecutive frames, and most bytes, that a worker gets at once
@@ -58,13 +59,14 @@ class Analysis:
 def load_analysis(path: Path | str) -> Analysis:
     """Reads what `Analysis.save` wrote; InputError where it is missing or damaged."""
     try:
-        with open(path, encoding='utf-8') as file:
-            head = json.loads(file.readline())
-            return Analysis(**head, faces=Faces(map(Face.from_json, file)))
+        with open(path, 'rb') as file:
+            head = parse(file.readline())
+            sizes = {name: whole(head[name]) for name in ('width', 'height', 'frames')}
+            return Analysis(text(head['source']), **sizes, faces=Faces(map(Face.from_json, file)))
     except FileNotFoundError as error:
         raise InputError(f'{path}: no such file') from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f'{path}: not an analysis that dfjax saved, or damaged; delete it') from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f'{path}: not an analysis that dfjax saved, or damaged ({said(error)}); delete it') from error
 
 
 def analyse(

@@ -1,10 +1,13 @@
 """One face in one frame, and its line of JSON."""
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
+from dfjax import foreign
+
+FRAMES = 2**31 - 1  # frames and tracks that are counted
 ARRAYS = ('landmarks', 'descriptor')
 
 
@@ -46,15 +49,29 @@ class Face:
         return json.dumps(self.to_row())
 
     @classmethod
-    def from_json(cls, line: str) -> 'Face':
-        """Raises KeyError, TypeError or ValueError where the line is not a face."""
-        row = json.loads(line)
-        row = {field.name: row[field.name] for field in fields(cls)}
-        row['box'] = tuple(row['box'])
-        for key in ARRAYS:
-            if row[key] is not None:
-                row[key] = np.asarray(row[key], np.float32)
-        return cls(**row)
+    def from_json(cls, line: str | bytes) -> 'Face':
+        """Raises KeyError or ValueError where the line is not a face."""
+        row = foreign.parse(line)
+        if not isinstance(row, dict):
+            raise ValueError('no face')
+        return cls.from_row(row)
+
+    @classmethod
+    def from_row(cls, row: dict) -> 'Face':
+        """As `from_json`, of what a line holds."""
+        sharpness, descriptor = row['sharpness'], row['descriptor']
+        return cls(
+            source=foreign.text(row['source']),
+            frame=foreign.whole(row['frame'], most=FRAMES),
+            time=foreign.number(row['time']),
+            box=tuple(foreign.numbers(row['box'], 4).tolist()),
+            score=foreign.number(row['score']),
+            landmarks=foreign.numbers(row['landmarks'], 68, 2).astype(np.float32),
+            descriptor=None if descriptor is None else foreign.numbers(descriptor, 128).astype(np.float32),
+            track=foreign.whole(row['track'], -1, FRAMES),
+            interpolated=foreign.flag(row['interpolated']),
+            sharpness=None if sharpness is None else foreign.number(sharpness, 0),
+        )
 
 
 def numbers(array: np.ndarray) -> list:

@@ -23,6 +23,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from dfjax import foreign
 from dfjax.data.faces.face import Face, numbers
 from dfjax.data.faces.mask import rasterise
 from dfjax.data.media.image import encode_image, read_image, write_image
@@ -30,6 +31,7 @@ from dfjax.data.media.inputs import ROWS, SHEET, picture_files
 from dfjax.data.media.output import atomic_folder
 from dfjax.errors import InputError
 
+LARGEST = 65536  # side of its pictures
 _RANK = re.compile(r'^\d+@')
 
 
@@ -151,12 +153,15 @@ def load_faceset(path: Path | str) -> FaceSet:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-            kinds.add((row['face_type'], int(row['size'])))
-            if row['file'] in pictures:
-                rows.append(_parse(line, row, pictures[row['file']]))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(f'{path / ROWS}: line {number} is damaged; delete the line, or extract again') from error
+            row = foreign.parse(line)
+            kinds.add((foreign.text(row['face_type']), foreign.whole(row['size'], 1, LARGEST)))
+            if foreign.text(row['file']) in pictures:
+                rows.append(_parse(row, pictures[row['file']]))
+        except (ValueError, KeyError, TypeError) as error:
+            fault = f'no {error}' if isinstance(error, KeyError) else foreign.said(error)
+            raise InputError(
+                f'{path / ROWS}: line {number} is damaged ({fault}); delete the line, or extract again'
+            ) from error
         if len(kinds) > 1:
             raise InputError(f'{path / ROWS}: line {number} has another face type or size than those before it')
     if not rows:
@@ -164,22 +169,19 @@ def load_faceset(path: Path | str) -> FaceSet:
     return FaceSet(path, *kinds.pop(), tuple(rows))
 
 
-def _parse(line: bytes, row: dict, path: Path) -> FaceRow:
+def _parse(row: dict, path: Path) -> FaceRow:
     """A row of faces.jsonl; raises ValueError or KeyError when something is missing or has the wrong shape."""
-    parsed = FaceRow(
+    polygon = foreign.numbers(row['polygon'], None, 2).astype(np.float32)
+    if len(polygon) < 3:
+        raise ValueError('an outline of fewer than three points')
+    return FaceRow(
         file=row['file'],
         path=path,
-        face=Face.from_json(line),
-        matrix=np.array(row['matrix'], np.float64).reshape(2, 3),
-        landmarks=np.array(row['landmarks_aligned'], np.float32).reshape(68, 2),
-        polygon=np.array(row['polygon'], np.float32).reshape(-1, 2),
+        face=Face.from_row(row),
+        matrix=foreign.numbers(row['matrix'], 2, 3),
+        landmarks=foreign.numbers(row['landmarks_aligned'], 68, 2).astype(np.float32),
+        polygon=polygon,
     )
-    shapes = parsed.face.landmarks.shape, len(parsed.face.box), np.shape(parsed.face.descriptor)
-    if shapes not in (((68, 2), 4, ()), ((68, 2), 4, (128,))) or len(parsed.polygon) < 3:
-        raise ValueError('wrong shapes')
-    if not all(np.isfinite(v).all() for v in (parsed.matrix, parsed.landmarks, parsed.polygon)):
-        raise ValueError('coordinates that are not finite')
-    return parsed
 
 
 def plain_name(path: Path) -> str:

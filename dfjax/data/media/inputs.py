@@ -41,7 +41,7 @@ def media_files(folder) -> list[Path]:
     files = [p for p in Path(folder).iterdir() if p.suffix.lower() in suffixes and not p.name.startswith('.')]
     if not files:
         raise ReadError(folder, 'holds no picture and no video')
-    return sorted(files, key=lambda p: [(int(s), s) if s.isdigit() else (-1, s) for s in re.split(r'(\d+)', p.name)])
+    return sorted(files, key=lambda p: [(int(s), s) if s.isdecimal() else (-1, s) for s in re.split(r'(\d+)', p.name)])
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import os
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +11,8 @@ import numpy as np
 from dfjax.data import render
 from dfjax.data.faces import align, warp
 from dfjax.data.media.output import atomic_path
-from dfjax.errors import InputError
+from dfjax.errors import InputError, ReadError
+from dfjax.foreign import read_npz
 
 CACHE_BYTES = 2 * 2**30  # bytes of the sets used last that stay
 
@@ -45,9 +45,8 @@ def _load(path: Path) -> dict[str, np.ndarray] | None:
     """What was saved, or None; a damaged file is as good as none."""
     if not path.is_file():
         return None
-    with contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile):
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
+    with contextlib.suppress(OSError, ReadError):
+        arrays = read_npz(path)
         os.utime(path)
         return arrays
     return None

@@ -8,7 +8,6 @@ there is no other in them. Labels are the truth values in `attributes`, as celeb
 label. tfds's own decoding would ignore EXIF, keep alpha, and wrap 16 bits.
 """
 
-import json
 from functools import cached_property
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from dfjax.data.media.image import decode_image, squared
 from dfjax.data.names import INFO, Stored
 from dfjax.data.sets.dataset import Dataset
 from dfjax.errors import InputError
+from dfjax.foreign import read_json
 
 
 class TfdsImages(Dataset):
@@ -81,10 +81,7 @@ class TfdsImages(Dataset):
 
 def check_format(folder: Path) -> None:
     """Raises InputError unless the dataset can be read without TensorFlow."""
-    try:
-        kind = json.loads((folder / INFO).read_text()).get('fileFormat', 'tfrecord')
-    except (OSError, ValueError, AttributeError) as error:
-        raise InputError(f'{folder / INFO}: cannot be read; prepare the dataset again') from error
+    kind = read_json(folder / INFO, 'prepare the dataset again').get('fileFormat', 'tfrecord')
     if kind == 'tfrecord':
         raise InputError(f'{folder}: in the format tfrecord; `dfjax data convert {folder} OUT` rewrites it once')
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from dfjax.data.media.output import atomic_folder
 from dfjax.data.names import INFO
 from dfjax.errors import InputError
+from dfjax.foreign import read_json, text
 
 POLYNOMIAL = 0x82F63B78  # CRC-32C, bits reversed
 
@@ -55,11 +56,14 @@ def _info(source: Path) -> dict:
     """The description of a dataset in tfrecord."""
     if not (source / INFO).is_file():
         raise InputError(f'{source}: no {INFO} in this folder; name the one of the prepared dataset, as celeb_a/2.1.0')
+    info = read_json(source / INFO, 'prepare the dataset again')
     try:
-        info = json.loads((source / INFO).read_text())
-        kind, name = info.get('fileFormat', 'tfrecord'), info['name']
-        assert all(split['shardLengths'] and split['name'] for split in info['splits']), name
-    except (ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
+        kind, _ = info.get('fileFormat', 'tfrecord'), text(info['name'])
+        for split in info['splits']:
+            names = text(split['name']), text(split.get('filepathTemplate', ''))
+            if not [int(n) for n in split['shardLengths']] or any('/' in name for name in names):
+                raise ValueError
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f'{source / INFO}: damaged; prepare the dataset again') from error
     if kind != 'tfrecord':
         raise InputError(f'{source}: already in the format {kind}; only tfrecord has to be rewritten')
@@ -70,7 +74,9 @@ def _file_name(info: dict, split: dict, shard: int, shards: int) -> str:
     """As tfds names a file."""
     template = split.get('filepathTemplate') or '{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}'
     values = {'DATASET': info['name'], 'SPLIT': split['name'], 'FILEFORMAT': 'tfrecord'}
-    return template.format(**values, SHARD_X_OF_Y=f'{shard:05d}-of-{shards:05d}')
+    for key, value in (values | {'SHARD_X_OF_Y': f'{shard:05d}-of-{shards:05d}'}).items():
+        template = template.replace(f'{{{key}}}', value)  # not str.format, whose widths and attributes are a language
+    return template
 
 
 def _convert_file(source: Path, target: Path) -> int:
