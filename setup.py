@@ -19,7 +19,7 @@ setup(
     # configs/ stands at the top of the tree, where people look for it, and is installed within the package.
     packages=[*find_packages(include=['dfjax', 'dfjax.*']), 'dfjax.configs'],
     package_dir={'dfjax.configs': 'configs'},
-    package_data={'dfjax.data.render': ['head3d.npz']},
+    package_data={'dfjax.data.render': ['head3d.npz'], 'dfjax.inference': ['lips.npz']},
     install_requires=[
         'array-record>=0.8.1',
         'av>=14',

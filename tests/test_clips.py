@@ -13,7 +13,7 @@ from dfjax.data.media.audio import read_sound
 from dfjax.data.media.image import write_image
 from dfjax.data.media.video import VideoWriter
 from dfjax.data.names import parse
-from dfjax.data.render.talk import RATE, talk
+from dfjax.data.render.speech import RATE
 from dfjax.data.sets.clip import Clip, frames_at, open_clips
 from dfjax.data.sets.clips import APART, AWAY, MARGIN, SAMPLES, TwoFrames, Windows, windows_of
 from dfjax.errors import InputError, ReadError
@@ -159,31 +159,6 @@ def test_rendered_clips_come_with_what_moves_them(talkers):
     one, two = talkers
     assert np.abs(one.frame(0).astype(int) - two.frame(0)).mean() > 8
     assert np.abs(one.motion['voice_open'] - two.motion['voice_open']).mean() > 0.1
-
-
-def test_the_voice_is_loud_where_the_mouth_is_open_and_bright_where_it_is_wide():
-    for seed in range(3):
-        voice, time = talk(seed, 20), (np.arange(500) + 0.5) / 25
-        opening, width = voice.lips(time)
-        assert (
-            opening.min() >= 0 and opening.max() <= 1 and np.abs(width).max() <= 1 and voice.sound.dtype == np.float32
-        )
-        frames = voice.sound.reshape(500, SAMPLES)
-        loud = np.sqrt((frames**2).mean(1))
-        assert np.corrcoef(loud, opening)[0, 1] > 0.8 and np.abs(voice.sound).max() <= 1
-        assert loud[opening < 1e-3].max() < 0.15 * loud.max()
-        power = np.abs(np.fft.rfft(frames * np.hanning(SAMPLES))) ** 2
-        hertz = np.fft.rfftfreq(SAMPLES, 1 / RATE)
-        said = loud > 0.1 * loud.max()
-        bright = power[said][:, (hertz > 1500) & (hertz < 2800)].sum(1) / power[said][:, hertz < 1500].sum(1)
-        assert np.corrcoef(np.log(bright), width[said])[0, 1] > 0.6
-    assert len(talk(0, 2).sound) == 2 * RATE
-
-
-def test_more_seconds_go_on_from_fewer():
-    few, many = talk(5, 2), talk(5, 4)
-    time = np.arange(45) / 25
-    np.testing.assert_allclose(few.lips(time)[0], many.lips(time)[0], atol=1e-12)
 
 
 # videos and folders

@@ -13,6 +13,7 @@ NAMES = {
     'render:person:4:1:20': Rendered('person', count=20, drawn=1, who=4),
     'render:people:3:200': PEOPLE,
     'render:talk:3:200:50': Rendered('talk', count=200, drawn=3, frames=50),
+    'render:voices:3:20:50': Rendered('voices', count=20, drawn=3, frames=50),
     'render:people:3:200:mask+landmarks': Rendered('people', count=200, drawn=3, condition='mask+landmarks'),
     'pair:edges:render:people:3:200': Pair('edges', PEOPLE),
     'pair:mask+landmarks:photos': Pair('mask+landmarks', Stored('photos')),

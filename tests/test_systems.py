@@ -132,7 +132,7 @@ def test_programs_hold_no_large_constants(system):
 
 def batch_shapes(cfg: ConfigDict, kind: str) -> dict:
     """A batch of that kind as shapes, for the kinds that systems with a laptop variant have."""
-    count, size = cfg.batch_size, cfg.data.size
+    count, size = cfg.batch_size, cfg.data.get('size', 0)
     of = lambda dtype, *shape: jax.ShapeDtypeStruct((count, *shape), dtype)
     image = {'image': of('uint8', size, size, 3)}
     labels = {name: of('float32', len(cfg.data.get('labels', ()))) for name in ('label', 'known')}
@@ -143,6 +143,9 @@ def batch_shapes(cfg: ConfigDict, kind: str) -> dict:
     moments = {'image': of('uint8', *shape, size, size, 3), 'landmarks': of('float32', *shape, 68, 2)}
     if kind == 'clips':
         batch = {'source': moments, 'driving': moments, 'apart': of('float32')}
+    if kind == 'voices':
+        moments = round(40 * cfg.data.seconds)
+        batch = {'sound': of('int16', 400 * moments), 'mouth': of('float32', moments, 4)}
     if kind == 'speech':
         sound = of('float32', shape[0], 640 * shape[1] + 8000)
         batch = {'frames': moments, 'reference': moments, 'sound': sound, 'apart': of('float32', shape[0])}
@@ -248,7 +251,7 @@ def eight_devices(name: str, way: str, file: Path) -> None:
     assert jax.device_count() == 8
     cfg = smoke_config(name, steps=STEPS, parallel=way)
     module, arrays = load_system(name), msgpack_restore(file.read_bytes())
-    datasets = open_streams(module.BATCH, cfg.data) if module.BATCH in ('clips', 'speech') else None
+    datasets = open_streams(module.BATCH, cfg.data) if module.BATCH in ('clips', 'speech', 'voices') else None
     devices = Devices(cfg, module, Resident(arrays, cfg.seed, cfg.batch_size, datasets))
     state, totals = devices.init(), []
     nothing = devices.zeros()

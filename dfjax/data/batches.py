@@ -47,7 +47,10 @@ landmarks float32 [B, 68, 2] in unit coordinates, and names those of `dfjax.data
                 quarter after, and T frames of another time, a second away or more: the wrong ones for the sound, and
                 the reference for whose mouth is to be made. T frames later in `sound` is T * 640 samples later.
                 source: clips with sound; frames: T; windows: W
-All read `size` and `resident_bytes`; all but 'faces_ab' `crop`, and the first four `face_type`, see `sets.open`.
+    'voices'    {'sound': int16 [B, n] at 16 kHz, 'mouth': float32 [B, n // 400, 4]}: windows of synthesised voices and
+                what their mouths do, see `sets.voices`.   source: voices; seconds: of a window
+All read `resident_bytes`, all but 'voices' `size`, of which all but 'faces_ab' `crop`; the first four `face_type`, see
+`sets.open`.
 
 `key`, [B] typed random keys, is in every batch: one key an example, from the seed, the step and the example's place in
 the whole batch; what is drawn from it does not depend on how the batch is split over devices.

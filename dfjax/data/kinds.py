@@ -19,6 +19,7 @@ from dfjax.data.sets.clips import TwoFrames, Windows
 from dfjax.data.sets.dataset import Dataset, Joined, Mapped
 from dfjax.data.sets.images import ImageFolder
 from dfjax.data.sets.open import in_condition, open_dataset
+from dfjax.data.sets.voices import Voices
 from dfjax.errors import InputError
 
 WHOLE = ''
@@ -95,6 +96,10 @@ def _clips(data: ConfigDict) -> Streams:
 def _speech(data: ConfigDict) -> Streams:
     name = parse(_names(data, 'source')['source'])
     return {WHOLE: Windows(name, open_clips(name, data.size, data.crop), data.frames, data.windows)}
+
+
+def _voices(data: ConfigDict) -> Streams:
+    return {WHOLE: Voices(parse(_names(data, 'source')['source']), data.seconds)}
 
 
 def _names(data: ConfigDict, *keys: str) -> dict[str, str]:
@@ -193,4 +198,5 @@ KINDS: dict[str, Callable[[ConfigDict], Streams]] = {
     'aligned': _aligned,
     'clips': _clips,
     'speech': _speech,
+    'voices': _voices,
 }

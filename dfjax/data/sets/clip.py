@@ -23,7 +23,7 @@ from dfjax.data.media.audio import read_sound
 from dfjax.data.media.image import read_image, squared
 from dfjax.data.media.video import read_frames
 from dfjax.data.names import Joined, Name, Rendered, Stored
-from dfjax.data.render.talk import RATE, talk
+from dfjax.data.render.speech import RATE, speak
 from dfjax.data.sets.cache import cached
 from dfjax.data.sets.images import KEPT_BYTES, check_header, is_video, media_paths
 from dfjax.errors import InputError
@@ -43,7 +43,7 @@ class Clip:
         landmarks: float32 [T, 68, 2] in unit coordinates; None where they are not known.
         sound: float32 [n] at 16 kHz, sample 0 at the time of frame 0; None where there is none.
         motion: parameters of the renderer by frame, name to [T], and 'voice_open' and 'voice_width', what the voice
-            does with the lips (see `render.talk`); None of what is not rendered.
+            does with the lips (see `render.speech`); None of what is not rendered.
     """
 
     def __init__(self, name: str, frame: Callable[[int], np.ndarray], count: int, **known):
@@ -162,8 +162,8 @@ def rendered_clips(name: Rendered, size: int) -> list[Clip]:
 def _drawn_clip(seed: int, n: int, who: dict, frames: int, size: int, shown: int) -> dict[str, np.ndarray]:
     own = int(np.random.default_rng([seed, 4, n]).integers(2**31))
     motion = render.animate(own, frames, FPS)
-    voice = talk(own, frames / FPS)
-    opening, width = (v.astype(np.float32) for v in voice.lips(np.arange(frames) / FPS))
+    voice = speak(own, frames / FPS)
+    opening, width = voice.mouth(np.arange(frames) / FPS)[:, :2].T.astype(np.float32)
     motion |= {'open': 0.9 * opening, 'pucker': np.clip(-width, 0, 1)}
     motion['smile'] = 0.3 * motion['smile'] + 0.5 * width.clip(0)
     drawn = render.render(who, motion, shown, 192 if size <= 96 else 384)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dfjax.data.names import Name
-from dfjax.data.render.talk import RATE
+from dfjax.data.render.speech import RATE
 from dfjax.data.sets.clip import FPS, Clip
 from dfjax.data.sets.dataset import Dataset
 from dfjax.data.shuffle import below

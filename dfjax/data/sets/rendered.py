@@ -62,8 +62,9 @@ def _moments(name: Rendered) -> tuple[dict, dict, dict[str, np.ndarray]]:
     from dfjax.data import render
 
     seed, count = name.drawn, name.count
-    if name.form == 'talk':
-        raise InputError(f'{name}: clips, where pictures are needed; write render:people:SEED:COUNT')
+    if name.frames:
+        what = 'clips' if name.form == 'talk' else 'sounds'
+        raise InputError(f'{name}: {what}, where pictures are needed; write render:people:SEED:COUNT')
     if name.form == 'people':
         return render.random_people(seed, count)
     if name.form == 'person':
