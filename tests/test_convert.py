@@ -18,12 +18,14 @@ from dfjax.data.faces.align import align_matrices, crop
 from dfjax.data.faces.analyse import Analysis
 from dfjax.data.faces.face import Face
 from dfjax.data.media.credentials import read_credentials
+from dfjax.data.media.decode import Frame
 from dfjax.data.media.image import read_image, write_image
 from dfjax.data.media.video import VideoWriter, probe, read_frames
 from dfjax.errors import InputError, WriteError
 from dfjax.inference import sharpen as detail
+from dfjax.inference.frames import Job
 from dfjax.inference.run import Run, load_run
-from dfjax.inference.swap import GROUP, Swapper
+from dfjax.inference.swap import Swapper
 from dfjax.systems import faceswap
 from dfjax.training.checkpoint import Checkpoints
 from dfjax.training.workdir import claim
@@ -100,7 +102,7 @@ def test_the_net_gets_the_aligned_face_and_its_landmarks_in_units_of_the_side():
     Swapper(stub(SimpleNamespace(swap=swap)), side='a', batch_size=2, colour='none')([frame], [[face]])
     jax.effects_barrier()
     matrix = align_matrices(face.landmarks[None], 'full', 64)[0]
-    assert seen['a'] == (GROUP, 64, 64, 3)
+    assert seen['a'] == (2, 64, 64, 3)
     np.testing.assert_allclose(seen['x'][0], crop(frame, matrix, 64) / 127.5 - 1, atol=1e-6)
     pixels = face.landmarks @ matrix[:, :2].T + matrix[:, 2]
     np.testing.assert_allclose(seen['points'][0], (pixels + 0.5) / 64, atol=1e-5)
@@ -111,6 +113,18 @@ def test_bad_settings_are_refused():
         Swapper(stub(), colour='blue')
     with pytest.raises(InputError, match='batch size 0'):
         Swapper(stub(), batch_size=0)
+
+
+def test_the_device_begins_the_next_faces_before_the_last_are_pasted(monkeypatch):
+    """A job asks for the second group before it reads the first, and that is what starts the device."""
+    seen, swapper = [], Swapper(stub(INVERTED), batch_size=2, colour='none')
+    apply = swapper._apply
+    monkeypatch.setattr(swapper, '_apply', lambda *x: seen.append('begun') or apply(*x))
+    monkeypatch.setattr('dfjax.inference.swap.paste', lambda *x: seen.append('pasted'))
+    frames = [Frame(n, smooth_frame(n), n, 1, n / 25) for n in range(6)]
+    job = Job('', '', lambda pictures: swapper.begin(pictures, [[face_at(0)]] * len(pictures)), batch=2)
+    assert len(list(job(None, iter(frames)))) == 6
+    assert seen == ['begun', 'begun', 'pasted', 'pasted', 'begun', 'pasted', 'pasted', 'pasted', 'pasted']
 
 
 def test_a_device_without_memory_says_which_batch_size_to_try(monkeypatch):

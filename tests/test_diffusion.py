@@ -81,8 +81,8 @@ def test_min_snr_weighs_errors_of_the_picture_alike_under_all_predictions(predic
 def test_samples_have_the_moments_of_the_mixture(noise, solver, total, steps, bias):
     """Within the Monte Carlo error and, for few steps, a bias of so much of the variance."""
     table = diffusion.alpha_bar('cosine', total)
-    key = jax.random.key(1)
-    x = np.asarray(samplers.sample(closed_form(table), noise, table, samplers.times(total, steps), solver, key))
+    keys = jax.random.split(jax.random.key(1), len(noise))
+    x = np.asarray(samplers.sample(closed_form(table), noise, table, samplers.times(total, steps), solver, keys))
     error = 5 / np.sqrt(x.size)
     assert abs(x.mean() - MEAN) < error * VARIANCE**0.5 + bias * VARIANCE
     assert abs(x.var() - VARIANCE) < (error + bias) * VARIANCE
@@ -103,7 +103,15 @@ def test_the_second_order_is_nearer_than_the_first(noise):
 @pytest.mark.parametrize('solver', samplers.SOLVERS)
 def test_steps_in_one_program_are_the_same(solver, noise, monkeypatch):
     table, steps, told = diffusion.alpha_bar('cosine', 100), samplers.times(100, 8), []
-    arguments = closed_form(table), noise[:2], table, steps, solver, jax.random.key(3), lambda *n: told.append(n)
+    arguments = (
+        closed_form(table),
+        noise[:2],
+        table,
+        steps,
+        solver,
+        jax.random.split(jax.random.key(3)),
+        lambda *n: told.append(n),
+    )
     apart = samplers.sample(*arguments)
     assert told == [(n + 1, 8) for n in range(8)]
     monkeypatch.setattr('dfjax.ops.backend.loops_are_fast', lambda: True)
@@ -128,7 +136,7 @@ def test_sdedit_keeps_as_much_as_its_strength_leaves(noise):
     stays = {}
     for strength in (0.1, 1.0):
         steps = samplers.times(1000, 20, strength)
-        x = samplers.noised(start, table, steps[0], jax.random.key(2))
+        x = samplers.noised(start, jax.random.normal(jax.random.key(2), start.shape), table, steps[0])
         x = samplers.sample(closed_form(table), x, table, steps, 'dpm++')
         stays[strength] = float((x < 0).mean())
     assert stays[0.1] > 0.99

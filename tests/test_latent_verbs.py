@@ -2,8 +2,10 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import cv2
+import jax
 import numpy as np
 import pytest
 from untrained import latent_runs, smooth_picture
@@ -20,6 +22,8 @@ from dfjax.errors import InputError
 from dfjax.inference import attributes as vectors
 from dfjax.inference.latents import Latents
 from dfjax.inference.run import load_run
+from dfjax.inference.sample import diffuse, draw_noise, make
+from dfjax.ops import backend
 
 SIZE = 32
 
@@ -45,6 +49,30 @@ def frames_of(path):
     done, animation = cv2.imreadanimation(str(path))
     assert done
     return [frame[..., 2::-1] for frame in animation.frames], animation.loop_count == 0
+
+
+@pytest.mark.parametrize('name', ['vae', 'diffusion'])
+def test_pictures_do_not_depend_on_how_many_the_device_is_given_at_once(name, runs, monkeypatch):
+    run, made = load_run(runs[name]), {}
+    noise = draw_noise(run, 5, seed=3)
+    for size in (1, 8):
+        monkeypatch.setattr('dfjax.ops.backend.group_size', lambda pixels, size=size: size)
+        if name == 'diffusion':
+            made[size] = diffuse(run, noise, steps=3, solver='ddpm')
+        else:
+            made[size] = Latents(run).decode(Latents(run).encode(make(run, noise)))
+        apart = np.abs(made[size].astype(int) - made[1])
+        assert apart.max() <= 1 and (apart > 0).mean() < 1e-3
+    assert (made[1][1:] != made[1][0]).any((1, 2, 3)).all()
+
+
+def test_few_large_pictures_or_many_small_ones_are_given_at_once(monkeypatch, as_accelerated):
+    device = SimpleNamespace(memory_stats=lambda: {'bytes_limit': 80 * 10**9})
+    monkeypatch.setattr(jax, 'local_devices', lambda: [device])
+    on_device = {side: backend.group_size(side**2) for side in (16, 160, 512, 1024, 4096)}
+    assert on_device == {16: 32, 160: 32, 512: 32, 1024: 8, 4096: 1}
+    monkeypatch.setattr(backend, 'accelerated', lambda: False)
+    assert {side: backend.group_size(side**2) for side in (16, 64, 160, 512)} == {16: 8, 64: 8, 160: 4, 512: 1}
 
 
 # edit

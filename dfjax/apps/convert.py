@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('-o', '--out', required=True, metavar='OUT', help='what to write, of the same kind')
     parser.add_argument('--person', metavar='PICTURE', help='whose face to replace; default: who is there most')
     parser.add_argument('--side', choices=('a', 'b'), default='b', help='whose face to put in; default b')
-    parser.add_argument('--batch-size', type=int, default=8, metavar='N', help='faces at once; default 8')
+    parser.add_argument('--batch-size', type=int, metavar='N', help='faces at once; default: by the device')
     parser.add_argument(
         '--colour', default='reinhard', metavar='HOW', help='none, reinhard (default) or mkl: from the frame'
     )
@@ -43,7 +43,7 @@ def convert(
     *,
     analysis=None,
     side: str = 'b',
-    batch_size: int = 8,
+    batch_size: int | None = None,
     colour: str = 'reinhard',
     detail: bool = True,
     seamless: bool = False,
@@ -98,7 +98,7 @@ def convert(
     if strange := set(faces.sources) - {file.name for file in plan.files}:
         raise InputError(f'{video}: the analysis given is of another source ({min(strange)})')
     searched = round(time.monotonic() - start, 2)
-    job = FaceJob(DESCRIPTION, run.cfg.system, swapper.begin, faces, batch_size)
+    job = FaceJob(DESCRIPTION, run.cfg.system, swapper.begin, faces, swapper.batch_size)
     job.total = analysis.frames
     with bar(f'writing {Path(out).name}', progress) as tick:
         report = run_job(job, plan, tick)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from dfjax.inference.latents import GROUP, in_groups
+from dfjax.inference.latents import in_groups
 from dfjax.inference.run import Run
 from dfjax.inference.sample import draw_noise
 from dfjax.losses.latent import texture_distance
@@ -26,11 +26,11 @@ def invert(run: Run, pictures: np.ndarray, steps: int = 200, seed: int = 0) -> t
         steps: of Adam on squared error and `losses.latent.texture_distance`.
         seed: of the styles that are tried first.
     """
-    params = jax.device_put(run.params)
+    params, side = jax.device_put(run.params), pictures.shape[1]
     decode = functools.partial(run.system.decode, run.cfg)
     style = jax.jit(functools.partial(run.system.styles, run.cfg))
     tried = np.asarray(style(params, draw_noise(run, TRIES, seed)))
-    shown = in_groups(lambda w: jax.jit(decode)(params, w), tried)  # [TRIES, S, S, 3]
+    shown = in_groups(lambda w: jax.jit(decode)(params, w), tried, side)  # [TRIES, S, S, 3]
     optimizer = optax.adam(optax.cosine_decay_schedule(RATE, steps))
 
     def update(params: dict, w: jax.Array, opt: tuple, target: jax.Array) -> tuple:
@@ -54,9 +54,10 @@ def invert(run: Run, pictures: np.ndarray, steps: int = 200, seed: int = 0) -> t
         return w
 
     found = []
-    for start in range(0, len(pictures), GROUP):
-        target = to_float(pictures[start : start + GROUP])
+    group = backend.group_size(side**2)
+    for start in range(0, len(pictures), group):
+        target = to_float(pictures[start : start + group])
         far = ((target[:, None] - shown[None]) ** 2).mean((2, 3, 4))  # [n, TRIES]
         found.append(np.asarray(search(jnp.asarray(tried[far.argmin(1)]), target)))
     styles = np.concatenate(found)
-    return styles, to_uint8(in_groups(lambda w: jax.jit(decode)(params, w), styles))
+    return styles, to_uint8(in_groups(lambda w: jax.jit(decode)(params, w), styles, side))

@@ -5,7 +5,7 @@ pictures = latents.decode(slerp(*latents.encode(pair), 0.5)[None])
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import jax
@@ -14,9 +14,9 @@ import numpy as np
 
 from dfjax.inference.run import Run
 from dfjax.losses.latent import texture
+from dfjax.ops import backend
 from dfjax.ops.image import resize, to_float, to_uint8
 
-GROUP = 8  # pictures that the nets see at once: one program of one size, whatever the number
 FINE = 32  # steps by which the length of a path is measured
 EASINGS = {
     'none': lambda t: t,
@@ -41,16 +41,17 @@ class Latents:
 
     def encode(self, pictures: np.ndarray) -> np.ndarray:
         """Codes float32 [N, L] of uint8 pictures [N, S, S, 3]."""
-        return in_groups(lambda x: self._encode(self._params, x), to_float(np.asarray(pictures)))
+        return in_groups(lambda x: self._encode(self._params, x), to_float(np.asarray(pictures)), self.size)
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """uint8 pictures [N, S, S, 3] of codes [N, L]."""
-        return to_uint8(in_groups(lambda z: self._decode(self._params, z), np.asarray(codes, np.float32)))
+        codes = np.asarray(codes, np.float32)
+        return to_uint8(in_groups(lambda z: self._decode(self._params, z), codes, self.size))
 
 
-def in_groups(function, x: np.ndarray, size: int = GROUP) -> np.ndarray:
-    """function(x) of [N, ...], `size` rows at a time."""
-    out = []
+def in_groups(function: Callable, x: np.ndarray, side: int) -> np.ndarray:
+    """function(x) of [N, ...], whose rows are pictures of that side or stand for them: some rows at a time."""
+    out, size = [], backend.group_size(side**2)
     for start in range(0, len(x), size):
         part = x[start : start + size]
         padded = np.concatenate([part, np.zeros((size - len(part), *x.shape[1:]), x.dtype)])
@@ -101,7 +102,7 @@ def path_length(latents: Latents, stops: Sequence[np.ndarray], kind: str) -> flo
     and does not leave the pictures there are, is shorter (Karras et al. 2019, section 4.1, with fixed features).
     """
     pictures = latents.decode(path(stops, FINE, kind))
-    features = in_groups(jax.jit(perceptual), to_float(pictures))
+    features = in_groups(jax.jit(perceptual), to_float(pictures), latents.size)
     return float(np.linalg.norm(np.diff(features, axis=0), axis=1).sum() / (len(stops) - 1))
 
 

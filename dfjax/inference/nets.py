@@ -16,9 +16,8 @@ import numpy as np
 from dfjax.config import build
 from dfjax.errors import InputError
 from dfjax.inference.run import Run
+from dfjax.ops import backend
 from dfjax.systems.state import Net
-
-BATCH = 8  # examples at once
 
 
 @dataclass(frozen=True)
@@ -91,10 +90,11 @@ def apply_net(net: OpenNet, arrays: Mapping[str, np.ndarray]) -> dict[str, np.nd
     """
     arrays = check_arrays(net, arrays)
     function = jax.jit(net.__call__)
+    group = backend.group_size(max(int(np.prod(array.shape[1:3])) for array in arrays.values()))
     done = []
     with jax.default_matmul_precision('highest'):
-        for start in range(0, len(next(iter(arrays.values()))), BATCH):
-            part = {name: array[start : start + BATCH] for name, array in arrays.items()}
+        for start in range(0, len(next(iter(arrays.values()))), group):
+            part = {name: array[start : start + group] for name, array in arrays.items()}
             done.append(jax.device_get(function(net.variables, part)))
     return {name: np.concatenate([part[name] for part in done]) for name in done[0]}
 

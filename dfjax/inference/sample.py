@@ -14,12 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from dfjax.errors import InputError
-from dfjax.inference import solvers as samplers
+from dfjax.inference import solvers
 from dfjax.inference.latents import in_groups, slerp
 from dfjax.inference.run import Run
+from dfjax.ops import backend
 from dfjax.ops.image import to_float, to_uint8
-
-BATCH = 16  # pictures that a diffusion model makes at once
 
 
 def draw_noise(run: Run, count: int, seed: int) -> np.ndarray:
@@ -33,6 +32,12 @@ def draw_noise(run: Run, count: int, seed: int) -> np.ndarray:
     return np.asarray(jax.vmap(lambda key: jax.random.normal(key, shape))(keys))
 
 
+def _solver_keys(seed: int, rows: np.ndarray) -> jax.Array:
+    """A key for each row [B] of `draw_noise`'s pictures, and none of those that their noise was drawn with."""
+    root = jax.random.fold_in(jax.random.key(seed), 2**32 - 1)
+    return jax.vmap(lambda n: jax.random.fold_in(root, n))(rows)
+
+
 def interpolated(noise: np.ndarray, between: int) -> np.ndarray:
     """Noise [N, ...] and so many steps of a spherical path after each but the last: [(N - 1)(between + 1) + 1, ...]."""
     steps = between + 1
@@ -44,7 +49,7 @@ def make(run: Run, noise: np.ndarray, truncation: float = 1.0) -> np.ndarray:
     """uint8 pictures [N, S, S, 3] of a VAE or GAN from noise [N, latent]."""
     apply = jax.jit(functools.partial(run.system.from_noise, run.cfg, truncation=truncation))
     params = jax.device_put(run.params)
-    return to_uint8(in_groups(lambda z: apply(params, z), noise, BATCH))
+    return to_uint8(in_groups(lambda z: apply(params, z), noise, run.cfg.data.size))
 
 
 def diffuse(
@@ -65,7 +70,7 @@ def diffuse(
 
     Args:
         steps: of the solver.
-        solver: one of samplers.SOLVERS.
+        solver: one of solvers.SOLVERS.
         labels: 1 (with) or 0 (without) by name, of the run's labels; the others are left open.
         guidance: see `systems.diffusion.denoiser`.
         init: uint8 [S, S, 3], a picture to begin from instead (SDEdit): noise is put over it up to `strength`.
@@ -81,24 +86,24 @@ def diffuse(
     if mask is not None and init is None:
         raise InputError('a mask says which part of a picture to make anew: give --init IN')
     table = system.table(cfg)
-    schedule = samplers.times(cfg.times, steps, strength)
+    schedule = solvers.times(cfg.times, steps, strength)
     wanted = label_row(cfg.data.labels, labels or {})
-    row = jnp.tile(jnp.asarray(wanted, jnp.float32), (BATCH, 1))
+    group = backend.group_size(cfg.data.size**2)
+    row = jnp.tile(jnp.asarray(wanted, jnp.float32), (group, 1))
     denoise = system.denoiser(cfg, jax.device_put(run.params), row, guidance)
     if init is not None:
         known = to_float(jnp.asarray(init))[None]
         if mask is not None:
-            denoise = samplers.inpainting(denoise, known, jnp.asarray(mask, jnp.float32)[None, ..., None])
-    made, batches = [], -(-len(noise) // BATCH)
-    for n in range(batches):
-        part = noise[n * BATCH : (n + 1) * BATCH]
-        x = jnp.asarray(np.concatenate([part, np.zeros((BATCH - len(part), *part.shape[1:]), part.dtype)]))
+            denoise = solvers.inpainting(denoise, known, jnp.asarray(mask, jnp.float32)[None, ..., None])
+    made, groups = [], -(-len(noise) // group)
+    for n in range(groups):
+        part = noise[n * group : (n + 1) * group]
+        x = jnp.asarray(np.concatenate([part, np.zeros((group - len(part), *part.shape[1:]), part.dtype)]))
         if init is not None:
-            a, s = np.sqrt(table[schedule[0]]), np.sqrt(1 - table[schedule[0]])
-            x = float(a) * known + float(s) * x
-        key = jax.random.fold_in(jax.random.key(seed), n)
-        tick = progress and (lambda done, total, n=n: progress(n * total + done, batches * total))
-        made.append(np.asarray(samplers.sample(denoise, x, table, schedule, solver, key, tick))[: len(part)])
+            x = solvers.noised(known, x, table, schedule[0])
+        keys = _solver_keys(seed, n * group + np.arange(group))
+        tick = progress and (lambda done, total, n=n: progress(n * total + done, groups * total))
+        made.append(np.asarray(solvers.sample(denoise, x, table, schedule, solver, keys, tick))[: len(part)])
     return to_uint8(np.concatenate(made))
 
 

@@ -39,7 +39,7 @@ def sample(
     alpha_bar: np.ndarray,
     steps: Sequence[int],
     solver: str = 'dpm++',
-    key: jax.Array | None = None,
+    keys: jax.Array | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> jax.Array:
     """Follows x from time steps[0] to the picture.
@@ -52,7 +52,7 @@ def sample(
         solver: 'ddpm' (Ho et al. 2020, ancestral, made for all T steps), 'ddim' (Song et al. 2021, eta 0) or 'dpm++'
             (Lu et al. 2022, algorithm 2: second order, multistep). Its step to the last time is of first order: log SNR
             grows most there, too far for a line.
-        key: of the noise that 'ddpm' adds.
+        keys: [B], of the noise that 'ddpm' adds to each.
         progress: called with the steps done and their number; on an accelerator at the end only.
 
     Raises:
@@ -68,7 +68,8 @@ def sample(
         if solver == 'dpm++':
             x += of_before * before
         if solver == 'ddpm':
-            x += of_noise * jax.random.normal(jax.random.fold_in(key, n), x.shape, jnp.float32)
+            draw = lambda key: jax.random.normal(jax.random.fold_in(key, n), x.shape[1:], jnp.float32)
+            x += of_noise * jax.vmap(draw)(keys)
         return (x, guess), None
 
     carry, rows = (x, jnp.zeros_like(x)), (np.arange(len(steps)), np.int32(steps), tuple(table.T))
@@ -115,9 +116,8 @@ def coefficients(solver: str, alpha_bar: np.ndarray, steps: Sequence[int]) -> np
     return np.float32([*rows, (0, 1, 0, 0)])
 
 
-def noised(pictures: jax.Array, alpha_bar: np.ndarray, t: int, key: jax.Array) -> jax.Array:
-    """Pictures at time t: where SDEdit begins (Meng et al. 2022)."""
-    noise = jax.random.normal(key, pictures.shape, jnp.float32)
+def noised(pictures: jax.Array, noise: jax.Array, alpha_bar: np.ndarray, t: int) -> jax.Array:
+    """Pictures at time t, under standard gaussian noise: where SDEdit begins (Meng et al. 2022)."""
     return float(np.sqrt(alpha_bar[t])) * pictures + float(np.sqrt(1 - alpha_bar[t])) * noise
 
 

@@ -19,6 +19,7 @@ from dfjax.ops import backend
 from dfjax.ops.image import to_float, to_uint8
 
 TILE = 3840  # pixels a side: frames of 3840x2160 go through whole, which takes the light net 1.1 GB
+FRAME = 1920 * 1080  # pixels of a usual video: what decides how many go through at once
 LEAST_TILE = 64  # pixels: smaller ones are edge only
 
 
@@ -43,7 +44,7 @@ class Stylist:
     def __init__(self, run: Run, size: int | None = None, tile: int = TILE):
         if tile < LEAST_TILE:
             raise InputError(f'tiles of {tile} pixels are too small to be repainted; give {LEAST_TILE} or more')
-        self.size, self.batch = size, 8 if backend.accelerated() else 1
+        self.size, self.batch = size, backend.group_size(size**2 if size else FRAME)
         (net,) = run.system.nets(run.cfg).values()
         self.step = net.multiple
         self.tile = tile // self.step * self.step

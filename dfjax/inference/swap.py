@@ -18,12 +18,9 @@ from dfjax.inference.colour import COLOURS, match_colour
 from dfjax.inference.paste import paste, soft_mask
 from dfjax.inference.run import Run
 from dfjax.inference.sharpen import amplify
+from dfjax.ops import backend
 from dfjax.ops.geometry import to_unit
 from dfjax.ops.skin import skin
-
-# Faces that the nets see at once. XLA adds up in another order for another size, so one program of one size is compiled
-# and a batch is as many calls of it: on a CPU as fast as one large program, and the same but for the last bit.
-GROUP = 4
 
 # How much of the frame's skin tone a face takes over. The rest is the person's own: all of it makes a pale person
 # tanned, at the cost of 0.01 of identity transfer and 0.05 of detail.
@@ -33,6 +30,8 @@ TONE = 0.8
 # second one; with more, hair beside it is painted over.
 ENDS = 0.1
 
+LEAST = 8  # faces at hand at once, at least: work for the device while frames are pasted
+
 
 class Swapper:
     """swapper(frames, faces) -> frames, for a loaded run.
@@ -40,7 +39,8 @@ class Swapper:
     Args:
         run: of a system that can swap.
         side: whose decoder: 'b', the person put in, or 'a'.
-        batch_size: faces at hand at once. Results depend on it by the last bit of a sum at most.
+        batch_size: faces at hand at once; None: as many as suit the device. Results depend on it by the last bit of a
+            sum at most.
         colour: one of colour.COLOURS: what the face takes over from the frame.
         gains: of detail bands, see `detail.measure_gains`; None leaves the net's picture as it is.
         seamless: see `paste.clone`.
@@ -50,17 +50,19 @@ class Swapper:
         self,
         run: Run,
         side: str = 'b',
-        batch_size: int = 8,
+        batch_size: int | None = None,
         colour: str = 'reinhard',
         gains: Sequence[float] | None = None,
         seamless: bool = False,
     ):
         if colour not in COLOURS:
             raise InputError(f'colour {colour!r} is unknown: choose one of {", ".join(COLOURS)}')
-        if batch_size < 1:
+        if batch_size is not None and batch_size < 1:
             raise InputError(f'batch size {batch_size}: give 1 or more')
         self.size, self.face_type = run.cfg.data.size, run.cfg.data.face_type
-        self.batch_size, self.seamless = batch_size, seamless
+        group = backend.group_size(self.size**2)
+        self.batch_size, self.seamless = batch_size or max(LEAST, group), seamless
+        self.group = min(group, 1 << (self.batch_size - 1).bit_length())  # faces that the nets see at once
         gains = None if gains is None else tuple(gains)
         self._params, self._frozen = jax.device_put((run.params, run.frozen))
         self._apply = jax.jit(functools.partial(apply_swap, run, side, colour, gains))
@@ -82,9 +84,9 @@ class Swapper:
         return self._pasted(frames, where, matrices, parts)
 
     def _dispatch(self, frames: list, where: list[tuple[int, Face]], matrices: np.ndarray) -> list[tuple]:
-        """Begins up to a batch of faces: [(how many of the group are faces, faces [GROUP, S, S, 3] in 0..255, masks
-        [GROUP, S, S])], on the device."""
-        room = -(-self.batch_size // GROUP) * GROUP  # what is left over stays black
+        """Begins up to a batch of faces: [(how many of the group are faces, faces [group, S, S, 3] in 0..255, masks
+        [group, S, S])], on the device."""
+        room = -(-self.batch_size // self.group) * self.group  # what is left over stays black
         crops = np.zeros((room, self.size, self.size, 3), np.uint8)
         hulls = np.zeros((room, self.size, self.size, 1), np.uint8)
         points = np.zeros((room, 68, 2), np.float32)
@@ -95,10 +97,10 @@ class Swapper:
         with self._memory_errors():
             return [
                 (
-                    min(GROUP, len(where) - i),
-                    *self._apply(self._params, self._frozen, *(x[i : i + GROUP] for x in (crops, hulls, points))),
+                    min(self.group, len(where) - i),
+                    *self._apply(self._params, self._frozen, *(x[i : i + self.group] for x in (crops, hulls, points))),
                 )
-                for i in range(0, len(where), GROUP)
+                for i in range(0, len(where), self.group)
             ]
 
     def _pasted(self, frames: list, where: list, matrices: np.ndarray, parts: list[tuple]) -> Iterator[np.ndarray]:
@@ -126,7 +128,7 @@ class Swapper:
             if 'RESOURCE_EXHAUSTED' not in str(error):
                 raise
             size = self.batch_size
-            hint = f'try --batch-size {size // 2}' if size > GROUP else 'no smaller batch would help'
+            hint = f'try --batch-size {size // 2}' if size > 1 else 'no smaller batch would help'
             raise InputError(f'the device ran out of memory with --batch-size {size}; {hint}') from None
 
 
