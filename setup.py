@@ -58,6 +58,7 @@ setup(
             'scipy>=1.14',
         ],
         'bench': ['torch>=2.5'],
+        'heic': ['pillow-heif>=0.18'],  # pictures of phones
         'cuda': ['jax[cuda12]'],
         'tpu': ['jax[tpu]'],
     },

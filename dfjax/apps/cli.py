@@ -63,6 +63,11 @@ def build_parser(verb: str | None = None, words: Sequence[str] = ()) -> argparse
     if hasattr(module, 'add_options'):
         module.add_options(parser, words)
     parser.add_argument('--json', action='store_true', help='print the report as one line of JSON')
+    parser.add_argument(
+        '--max-megapixels',
+        metavar='N',
+        help='read pictures and frames up to this size; default 100 for pictures, 36 for videos',
+    )
     parser.set_defaults(verb=module.run)
     return parser
 
@@ -81,6 +86,8 @@ def main(argv: list[str] | None = None) -> int:
     args, args.overrides = parser.parse_known_args(argv[1:])
     if strange := [word for word in args.overrides if 'config' not in args or not word.startswith('--config.')]:
         parser.error(f'unrecognized arguments: {" ".join(strange)}')
+    if args.max_megapixels:
+        os.environ['DFJAX_MAX_MEGAPIXELS'] = args.max_megapixels  # processes that it starts have it too
     interrupts.watch()  # SIGTERM's default action would leave half-written outputs behind
     try:
         report = args.verb(args)

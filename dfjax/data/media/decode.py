@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from dfjax.data.media.image import turned
+from dfjax.data.media.limits import FRAME, check_pixels, most_pixels
 from dfjax.errors import ReadError
 
 UNSPECIFIED = 2  # colour matrix, in H.264's numbering
@@ -91,6 +92,9 @@ class VideoReader:
             if not streams:
                 raise ReadError(path, 'has no video stream; give a video')
             self.stream = streams[0]
+            size = self.stream.codec_context
+            check_pixels(path, size.width or 1, size.height or 1, FRAME)
+            size.options = {'max_pixels': str(most_pixels(FRAME))}  # for frames of other sizes further on
             self.stream.thread_type = 'AUTO'
             self.rate = self.stream.average_rate or self.stream.guessed_rate or Fraction(25)
             self.start = clock_start(self.container)
@@ -191,7 +195,7 @@ def open_container(path: Path, what: str):
     try:
         if not path.stat().st_size:
             raise ReadError(path, 'the file is empty')
-        return av.open(str(path))
+        return av.open(str(path), metadata_errors='replace')  # tags in any encoding, which do not matter
     except PermissionError as error:
         raise ReadError(path, f'cannot be read ({error.strerror})') from error
     except av.error.FFmpegError as error:

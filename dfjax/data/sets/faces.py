@@ -6,10 +6,10 @@ A packed set is in array_record: `pack` writes it and any tfds user reads it, wi
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from dfjax.data.faces.faceset import check_size, example, load_faceset, read_face
+from dfjax.data.media.image import decode_image
 from dfjax.data.names import prepared_in
 from dfjax.data.sets.dataset import Dataset
 from dfjax.errors import InputError
@@ -69,9 +69,7 @@ class TfdsFaces(Dataset):
     def read(self, index: int, seed: int) -> dict[str, np.ndarray]:
         """The face of a row."""
         row = self.data[index]
-        picture = cv2.imdecode(np.frombuffer(row['image'], np.uint8), cv2.IMREAD_COLOR_RGB)
-        where = f'{self.name}: picture {row["file"].decode()}'
-        if picture is None:
-            raise InputError(f'{where} cannot be read; pack the face set again')
+        where = f'{self.name}: picture {row["file"].decode(errors="replace")}'
+        picture = decode_image(row['image'], where)
         check_size(where, picture, self.stored)
         return example(picture, row['landmarks_aligned'], row['polygon'], row['descriptor'], self.size)

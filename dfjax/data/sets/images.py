@@ -12,9 +12,8 @@ from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from dfjax.data.media.image import IMAGE_SUFFIXES, read_image
+from dfjax.data.media.image import IMAGE_SUFFIXES, check_header, read_image
 from dfjax.data.media.video import VIDEO_SUFFIXES, read_frames
 from dfjax.data.sets.dataset import Dataset
 from dfjax.data.sets.labels import find_csv, read_labels
@@ -36,15 +35,6 @@ def media_paths(name: Path | str) -> list[Path]:
 def is_video(path: Path | str) -> bool:
     """By name alone."""
     return Path(path).suffix.lower() in VIDEO_SUFFIXES
-
-
-def check_header(path: Path) -> None:
-    """Raises InputError for a picture that cannot be read, as far as its first bytes tell."""
-    try:
-        with Image.open(path):
-            return
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        read_image(path)  # OpenCV reads some that Pillow does not, and the words for what is wrong are there
 
 
 def spread_frames(video: Path, convert: Callable[[np.ndarray], dict], most: int, room: int) -> dict[int, dict]:
