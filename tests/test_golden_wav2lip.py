@@ -152,3 +152,21 @@ def test_losses():
     assert set(found) == set(golden.manifest(name)['outputs'])
     for output, value in found.items():
         golden.check(name, output, value)
+
+
+def test_generator_and_discriminator_through_import_and_apply(tmp_path):
+    """One run of all three; a file of each, with a wrapper and the prefix of several devices."""
+    words = []
+    for net, name in GOLDEN.items():
+        weights = {f'module.{key}': value for key, value in golden.weights(name).items()}
+        words.append(f'{net}={tf.write_zip(tmp_path / f"{net}.pth", weights, "state_dict")}')
+    run = str(tmp_path / 'run')
+    assert main(['import', 'wav2lip', *words, '-o', run]) == 0
+    inputs = {net: read(name) for net, name in GOLDEN.items()} | {'d': {'face': faces(read(GOLDEN['d'])['face'])}}
+    for net, outputs in {'g': ['y'], 'sync': ['audio_embedding', 'face_embedding'], 'd': ['probability']}.items():
+        np.savez(tmp_path / 'in.npz', **inputs[net])
+        asked = ['apply', '--run', run, '--net', net, '--input', str(tmp_path / 'in.npz')]
+        assert main([*asked, '--output', str(tmp_path / f'{net}.npz')]) == 0
+        with np.load(tmp_path / f'{net}.npz') as out:
+            for output in outputs:
+                golden.check(GOLDEN[net], output, out[output])

@@ -43,15 +43,17 @@ class OpenNet:
 
     def sides(self, name: str) -> list[int | None]:
         """The shape that an input must have, None where any will do: the number of examples, and the sides of pictures
-        of a net that takes others than its own."""
+        of a net that takes others than its own, or the number of frames."""
         shape = [None, *self.net.inputs[name].shape[1:]]
         if name in self.net.pictures():
             shape[1] = shape[2] = None
+        if self.net.series:
+            shape[1] = None
         return shape
 
     def shape(self, name: str) -> str:
         """The same for a person: '[B, H, W, 3]'."""
-        free = iter('BHW')
+        free = iter('BT' if self.net.series else 'BHW')
         return '[' + ', '.join(str(n or next(free)) for n in self.sides(name)) + ']'
 
     def signature(self) -> str:
@@ -96,6 +98,11 @@ def apply_net(net: OpenNet, arrays: Mapping[str, np.ndarray]) -> dict[str, np.nd
         for start in range(0, len(next(iter(arrays.values()))), group):
             part = {name: array[start : start + group] for name, array in arrays.items()}
             done.append(jax.device_get(function(net.variables, part)))
+    if net.net.series:  # [T * B, ...], the examples of each moment together
+        frames = next(iter(arrays.values())).shape[1]
+        done = [{name: x.reshape(frames, -1, *x.shape[1:]) for name, x in part.items()} for part in done]
+        joined = {name: np.concatenate([part[name] for part in done], 1) for name in done[0]}
+        return {name: x.reshape(-1, *x.shape[2:]) for name, x in joined.items()}
     return {name: np.concatenate([part[name] for part in done]) for name in done[0]}
 
 

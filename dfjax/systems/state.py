@@ -52,12 +52,14 @@ class Net:
         inputs: shapes and types by name, for one example.
         outputs: names of what it gives.
         multiple: above 0, pictures of other sides are taken too, if H and W are multiples of it.
+        series: whether inputs are [B, T, ...] of any number of frames T, and outputs [T * B, ...], time first.
     """
 
     module: nn.Module
     inputs: dict[str, jax.ShapeDtypeStruct]
     outputs: tuple[str, ...] = ('y',)
     multiple: int = 0
+    series: bool = False
 
     def pictures(self) -> list[str]:
         """The inputs [1, H, W, C] whose sides are free, where they are."""

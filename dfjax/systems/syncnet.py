@@ -107,14 +107,16 @@ def embed(cfg: ConfigDict, params: dict, sound: jax.Array, pictures: jax.Array) 
     return nets(cfg)['sync'].module.apply(variables, window_mels(sound, cfg.model.frames), faces)
 
 
-def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
-    """One update. `batch` is 'speech' of `dfjax.data.batches`."""
-    net, o, trained, opt = nets(cfg)['sync'].module, cfg.optimizer, state.params | state.aux, dict(state.opt)
+def drawn(cfg: ConfigDict, batch: dict) -> dict[str, jax.Array]:
+    """The windows of a batch, those of all clips in a row, augmented.
 
-    # The data of this step
+    Returns:
+        'frames' [N, T, S, S, 3] in [0, 1], 'mels' [N, 80, M, 1], 'loud' [N] in [0, 1], how much a window's speech
+        counts, and 'own' bool [N], whether its frames are those of its speech; with 'contrastive' all are.
+    """
     seen, other, sound = (
         jnp.concatenate([*x]) for x in (batch['frames']['image'], batch['reference']['image'], batch['sound'])
-    )  # windows of all clips in a row: [B * W, ...]
+    )  # [B * W, ...]
     each = len(seen) // len(batch['key'])  # windows a clip
     keys = jax.vmap(lambda key: jax.random.split(key, 3))(batch['key'])  # [B, 3]
     mirrored = jax.vmap(lambda key: jax.random.bernoulli(key, cfg.flip, (each,)))(keys[:, 0]).reshape(-1)
@@ -124,32 +126,52 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     wide = lambda x: x[:, None, None, None, None]
     frames = jnp.where(wide(own), seen, other)
     frames = jnp.where(wide(mirrored), frames[:, :, :, ::-1], frames) / 255.0
-    hiss = jax.vmap(lambda key: jax.random.normal(key, (each, sound.shape[-1])))(keys[:, 2]).reshape(sound.shape)
-    mels = window_mels(sound + cfg.hiss * hiss, cfg.model.frames)
-    loud = jnp.clip((mels.mean((1, 2, 3)) - FAINT) / (LOUD - FAINT), 0, 1)
+    mels = window_mels(hissing(cfg, keys[:, 2], sound), cfg.model.frames)
+    return {'frames': frames, 'mels': mels, 'loud': loudness(mels), 'own': own}
 
-    # The net
-    def cost(p: dict) -> tuple[jax.Array, tuple[dict, dict]]:
-        variables = {'params': p['sync'], 'batch_stats': state.ema['batch_stats'].get('sync', {})}
-        found, changed = net.apply(variables, mels, mouths(frames, cfg.model.bgr), train=True, mutable=['batch_stats'])
-        heard, shown, weight = whole_batch((*found, loud))
-        terms = {'likeness': likeness(heard, shown).mean()}
-        if cfg.loss.kind == 'bce':
-            total = binary_cross_entropy(cosine(heard, shown), whole_batch(own).astype(jnp.float32))
-            _, terms['right'] = contrastive(heard, shown, 1.0, weight)
-        else:
-            temperature = jnp.exp(p['temperature'])
-            total, terms['right'] = contrastive(heard, shown, temperature, weight, cfg.loss.smoothing)
-        return total, (terms | {'sync': total}, {'sync': changed['batch_stats']})
 
-    grads, (terms, averages) = jax.grad(cost, has_aux=True)(trained)
+def hissing(cfg: ConfigDict, keys: jax.Array, sound: jax.Array) -> jax.Array:
+    """Sound of windows [B * W, n] with noise drawn by keys [B]."""
+    hiss = jax.vmap(lambda key: jax.random.normal(key, (len(sound) // len(keys), sound.shape[-1])))(keys)
+    return sound + cfg.hiss * hiss.reshape(sound.shape)
+
+
+def loudness(mels: jax.Array) -> jax.Array:
+    """How much the speech of windows [N, 80, M, 1] counts: [N] in [0, 1], 0 in silence, which is no mouth's own."""
+    return jnp.clip((mels.mean((1, 2, 3)) - FAINT) / (LOUD - FAINT), 0, 1)
+
+
+def cost(cfg: ConfigDict, p: dict, stats: dict, data: dict) -> tuple[jax.Array, tuple[dict, dict]]:
+    """The loss on windows of `drawn`; its terms, and the new running moments.
+
+    Args:
+        p: the net's parameters 'sync', and 'temperature'.
+        stats: its running moments.
+    """
+    faces = mouths(data['frames'], cfg.model.bgr)
+    net, variables = nets(cfg)['sync'].module, {'params': p['sync'], 'batch_stats': stats}
+    found, changed = net.apply(variables, data['mels'], faces, train=True, mutable=['batch_stats'])
+    heard, shown, weight = whole_batch((*found, data['loud']))
+    terms = {'likeness': likeness(heard, shown).mean()}
+    if cfg.loss.kind == 'bce':
+        total = binary_cross_entropy(cosine(heard, shown), whole_batch(data['own']).astype(jnp.float32))
+        _, terms['right'] = contrastive(heard, shown, 1.0, weight)
+    else:
+        temperature = jnp.exp(p['temperature'])
+        total, terms['right'] = contrastive(heard, shown, temperature, weight, cfg.loss.smoothing)
+    return total, (terms | {'sync': total}, changed['batch_stats'])
+
+
+def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
+    """One update. `batch` is 'speech' of `dfjax.data.batches`."""
+    o, trained, opt = cfg.optimizer, state.params | state.aux, dict(state.opt)
+    data, stats = drawn(cfg, batch), state.ema['batch_stats'].get('sync', {})
+    grads, (terms, stats) = jax.grad(lambda p: cost(cfg, p, stats, data), has_aux=True)(trained)
     rate = learning_rate(o, state.step, state.horizon)
     for name in trained:
         trained[name], opt[name] = apply_grads(o, rate, trained[name], grads[name], opt[name])
     aux = {'temperature': trained.pop('temperature')}
-
-    # The rest
-    ema = {'sync': ema_update(state.ema['sync'], trained['sync'], cfg.ema, state.step), 'batch_stats': averages}
+    ema = {'sync': ema_update(state.ema['sync'], trained['sync'], cfg.ema, state.step), 'batch_stats': {'sync': stats}}
     metrics = mean_over_devices(terms | {'total': terms['sync'], 'rate': rate})
     return state.replace(step=state.step + 1, params=trained, opt=opt, ema=ema, aux=aux), metrics
 

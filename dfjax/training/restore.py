@@ -100,7 +100,9 @@ def start_from(source: str | Path, state: State) -> State:
 
     if (source / 'nets').is_dir() and not (source / 'checkpoints').is_dir():
         nets = read_nets(Path(source / 'nets'))
-        step, there = 0, _arrays({name: tree['params'] for name, tree in nets.items()}, {})
+        stats = {name: tree['batch_stats'] for name, tree in nets.items() if 'batch_stats' in tree}
+        there = _arrays({name: tree['params'] for name, tree in nets.items()}, {'batch_stats': stats} if stats else {})
+        step = 0
         choice = chosen(there)
         values = {path: there[path] for path in choice.values()}
     else:

@@ -124,6 +124,14 @@ def _discriminator(model: Mapping) -> dict[str, Layer]:
     return table | {'logit': conv('binary_pred.0')}
 
 
+def config(found: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """The config of the nets found, with the original's losses: blue comes first, embeddings are never negative."""
+    model = {key: value for key, value in found.items() if key != 'size'} | {'early': 1, 'bgr': True, 'bias': True}
+    data = {'frames': found['frames']} if 'frames' in found else {}
+    data |= {'size': found['size']} if 'size' in found else {}
+    return {'model': {**model, 'sync.relu': True}, 'data': data, 'loss': {'kind': 'bce', 'adversarial': 'vanilla'}}
+
+
 NETS = {
     'g': Reader(_generator_sizes, _generator),
     'sync': Reader(_sync_sizes, _sync),
