@@ -14,6 +14,19 @@ os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=0')
 
 
+QUICK = 10  # seconds that a test of `make check` may take on a quiet machine
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Names the tests that `make check` should leave out: a new file says `pytestmark = pytest.mark.whole`."""
+    passed = terminalreporter.stats.get('passed', [])
+    long = {report.nodeid.partition('::')[0] for report in passed if report.duration > QUICK}
+    if 'not whole' in config.option.markexpr and long:
+        terminalreporter.write_line(
+            f'tests of more than {QUICK} s; on a quiet machine, mark these whole: {", ".join(long)}'
+        )
+
+
 @pytest.fixture(scope='session')
 def shared_data() -> Path:
     """The folder of real recordings, which is not part of the repository."""

@@ -21,6 +21,8 @@ from dfjax.apps.bench import systems as bench_systems
 from dfjax.config import build
 from dfjax.systems import faceswap
 
+pytestmark = pytest.mark.whole
+
 torch = pytest.importorskip('torch', reason='the bench extra is not installed')
 
 

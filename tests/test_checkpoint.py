@@ -23,6 +23,8 @@ from dfjax.training.checkpoint import Checkpoints
 from dfjax.training.restore import load_params
 from dfjax.training.workdir import read_config
 
+pytestmark = pytest.mark.whole
+
 
 @pytest.fixture(autouse=True, scope='module')
 def system():

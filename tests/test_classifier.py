@@ -8,6 +8,8 @@ from dfjax.errors import InputError
 from dfjax.evaluation import classifier as module
 from dfjax.evaluation.classifier import accuracy, classifier_for, predict, train_classifier
 
+pytestmark = pytest.mark.whole
+
 SIZE, STEPS = 16, 30
 
 

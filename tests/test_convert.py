@@ -30,6 +30,8 @@ from dfjax.systems import faceswap
 from dfjax.training.checkpoint import Checkpoints
 from dfjax.training.workdir import claim
 
+pytestmark = pytest.mark.whole
+
 IDENTITY = SimpleNamespace(swap=lambda cfg, params, frozen, x, points, side: (x, jnp.ones_like(x[..., :1])))
 INVERTED = SimpleNamespace(swap=lambda cfg, params, frozen, x, points, side: (-x, jnp.ones_like(x[..., :1])))
 

@@ -10,6 +10,8 @@ from dfjax.data.media.image import read_image, write_image
 from dfjax.data.media.video import VideoWriter, read_frames
 from dfjax.data.render import random_people, render
 
+pytestmark = pytest.mark.whole
+
 SIDE, PEOPLE = 256, 3
 
 

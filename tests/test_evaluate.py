@@ -20,6 +20,8 @@ from dfjax.evaluation.reference import compare_truth
 from dfjax.evaluation.swap import compare, evaluate, expression, pose_difference
 from dfjax.inference.head import load_head, rotation_matrices, shapes, view
 
+pytestmark = pytest.mark.whole
+
 REAL = Path(__file__).parents[2] / 'shared' / 'data' / 'faces'
 needs_real = pytest.mark.skipif(not (REAL / 'a.mp4').is_file(), reason='the shared videos are not here')
 

@@ -20,6 +20,8 @@ from dfjax.inference.nets import OpenNet, apply_net, open_net
 from dfjax.inference.run import load_run
 from dfjax.systems.state import Net, arrays
 
+pytestmark = pytest.mark.whole
+
 # JAX and NumPy alone: dfjax cannot even be imported.
 READER = """
 import sys

@@ -24,7 +24,7 @@ DATA = Path(__file__).parents[2] / 'shared' / 'data'
 # A few frames: one worker starts faster than two.
 analyse = functools.partial(analysis.analyse, workers=1)
 extract_faces = functools.partial(extract.extract_faces, progress=False, workers=1)
-pytestmark = pytest.mark.skipif(not DATA.exists(), reason='the real videos are not there')
+pytestmark = [pytest.mark.whole, pytest.mark.skipif(not DATA.exists(), reason='the real videos are not there')]
 
 
 def frames(name: str, count: int, size: int = 512) -> list[np.ndarray]:

@@ -25,6 +25,8 @@ from dfjax.ops import motion
 from dfjax.weights.fomm import NETS
 from dfjax.weights.layers import compare, convert, expected
 
+pytestmark = pytest.mark.whole
+
 ALIGN = {'align_false': False, 'align_true': True}
 GOLDEN = {'kp': 'fomm_kp_detector', 'g': 'fomm_generator', 'd': 'fomm_discriminator'}
 PAIR = ('kp_source_value', 'kp_source_jacobian', 'kp_driving_value', 'kp_driving_jacobian')

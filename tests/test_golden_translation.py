@@ -14,6 +14,8 @@ from dfjax.losses.labels import binary_cross_entropy
 from dfjax.systems import load_system
 from dfjax.weights.layers import expected
 
+pytestmark = pytest.mark.whole
+
 
 @pytest.fixture(autouse=True)
 def full_precision():

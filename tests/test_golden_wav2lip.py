@@ -16,6 +16,8 @@ from dfjax.ops import mel
 from dfjax.weights.layers import compare, convert, expected
 from dfjax.weights.wav2lip import NETS
 
+pytestmark = pytest.mark.whole
+
 GOLDEN = {'g': 'wav2lip_generator', 'sync': 'wav2lip_syncnet', 'd': 'wav2lip_disc_qual'}
 
 

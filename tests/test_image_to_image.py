@@ -19,6 +19,8 @@ from dfjax.ops.jitter import jitter
 from dfjax.ops.optimize import learning_rate
 from dfjax.systems import cyclegan, load_system, stargan
 
+pytestmark = pytest.mark.whole
+
 
 def smoke(name: str, **changes) -> ConfigDict:
     return build(importlib.import_module(f'configs.{name}').get_config('smoke'), changes)

@@ -15,6 +15,8 @@ from dfjax.inference.importing import import_run
 from dfjax.inference.nets import apply_net, open_net
 from dfjax.inference.run import load_run
 
+pytestmark = pytest.mark.whole
+
 RNG = np.random.default_rng(5)
 
 

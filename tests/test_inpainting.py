@@ -12,6 +12,8 @@ from dfjax.data.render import random_people, render
 from dfjax.errors import InputError
 from dfjax.inference.crops import Part
 
+pytestmark = pytest.mark.whole
+
 SIZE = 32
 
 

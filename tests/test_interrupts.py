@@ -12,6 +12,8 @@ from test_video import chirp, make_with_sound
 from dfjax import interrupts
 from dfjax.interrupts import check, deferred
 
+pytestmark = pytest.mark.whole
+
 
 @pytest.fixture
 def handled():

@@ -18,6 +18,8 @@ from dfjax.inference import attributes as vectors
 from dfjax.inference.latents import Latents
 from dfjax.inference.run import load_run
 
+pytestmark = pytest.mark.whole
+
 SIZE = 32
 
 

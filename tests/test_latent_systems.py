@@ -16,6 +16,8 @@ from dfjax.ops.image import sobel
 from dfjax.ops.optimize import optimizer
 from dfjax.systems import diffusion, gan, load_system, vae
 
+pytestmark = pytest.mark.whole
+
 SYSTEMS = ('vae', 'gan', 'diffusion')
 CLASSIC = {'model.kind': 'classic'}
 

@@ -25,6 +25,8 @@ from dfjax.inference.run import load_run
 from dfjax.inference.sample import diffuse, draw_noise, make
 from dfjax.ops import backend
 
+pytestmark = pytest.mark.whole
+
 SIZE = 32
 
 

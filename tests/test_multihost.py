@@ -15,6 +15,8 @@ from dfjax.errors import InputError
 from dfjax.training import loop
 from train import multihost
 
+pytestmark = pytest.mark.whole
+
 WAYS = ('jit', 'pmap', 'jit-streamed', 'pmap-streamed')
 
 

@@ -13,6 +13,8 @@ from dfjax.data.media.credentials import read_credentials
 from dfjax.data.media.image import read_image
 from dfjax.data.media.video import probe
 
+pytestmark = pytest.mark.whole
+
 FOLDER = Path(__file__).parents[1] / 'notebooks'
 NAMES = ('1_preprocess', '2_train', '3_generate')
 FRAMES = 12

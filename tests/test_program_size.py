@@ -14,6 +14,8 @@ from ml_collections import ConfigDict
 from dfjax.config import build
 from dfjax.systems import SYSTEMS, load_system
 
+pytestmark = pytest.mark.whole
+
 LARGEST = 4 * 2**20  # characters of StableHLO
 COUNT = 8  # pictures
 

@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import pytest
 
 from configs import vae
 from dfjax.config import build
@@ -9,6 +10,8 @@ from dfjax.data.batches import Streamed, make_data
 from dfjax.data.sets.open import open_dataset
 from dfjax.data.sets.pack import pack_pictures
 from dfjax.training import loop
+
+pytestmark = pytest.mark.whole
 
 
 def test_a_streamed_run_that_is_stopped_goes_on_bit_for_bit(tmp_path):

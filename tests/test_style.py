@@ -28,6 +28,8 @@ from dfjax.models import features
 from dfjax.systems import style as system
 from dfjax.training.loop import train
 
+pytestmark = pytest.mark.whole
+
 RNG = np.random.default_rng(0)
 
 

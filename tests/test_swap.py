@@ -27,6 +27,8 @@ from dfjax.errors import InputError
 from dfjax.training import loop, parallel
 from dfjax.training.workdir import last_step
 
+pytestmark = pytest.mark.whole
+
 ROOT = Path(__file__).parents[1]
 SMOKE = f'{ROOT}/configs/faceswap.py:smoke'
 FRAMES, SIZE, RATE, STEPS = 12, 192, 48_000, 6

@@ -25,6 +25,8 @@ from dfjax.training import loop
 from dfjax.training.parallel import Devices, on_first_device, strip_weak_types
 from dfjax.training.workdir import read_config
 
+pytestmark = pytest.mark.whole
+
 STEPS = 4  # of the runs that are compared
 
 

@@ -26,6 +26,8 @@ from dfjax.inference.tiles import fade, starts
 from dfjax.inference.translate import Translator
 from dfjax.systems import load_system
 
+pytestmark = pytest.mark.whole
+
 RNG = np.random.default_rng(0)
 # A net whose reach is short and which no statistics of the picture change.
 PLAIN = {'kind': 'light', 'width': 4, 'blocks': 1, 'norm': 'none', 'dropout': 0.0}

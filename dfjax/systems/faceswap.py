@@ -105,14 +105,11 @@ def nets(cfg: ConfigDict) -> dict[str, Net]:
     return found
 
 
-def init(cfg: ConfigDict, rng: jax.Array) -> State:
-    """Fresh parameters; both decoders start alike, so that a code means the same to both.
-
-    Raises:
-        InputError: if `data.size` is not what the decoder makes, or does not suit `ops.skin.extended`, or if
-            `loss.window` does not suit it.
-    """
+def check(cfg: ConfigDict) -> None:
+    """Raises InputError if `input_size` does not suit the encoder; if `data.size` is not what the decoder makes, or
+    does not suit `ops.skin.extended`; if `loss.window` does not suit it."""
     size, window, net = cfg.data.size, cfg.loss.window, nets(cfg)
+    jax.eval_shape(net['encoder'].module.init, jax.random.key(0), *net['encoder'].inputs.values())
     if not 3 <= window <= size or window % 2 == 0:
         raise InputError(f'config key loss.window is odd and from 3 to data.size, {size}, not {window}')
     decoded = net['decoder_b'].module.side(net['decoder_b'].inputs['code'].shape[1])
@@ -120,6 +117,16 @@ def init(cfg: ConfigDict, rng: jax.Array) -> State:
         raise InputError(f'config key data.size is {decoded} with this model.decoder, not {size}')
     if cfg.data.canonical and size % COARSER:
         raise InputError(f'config key data.size is a multiple of {COARSER} for canonical faces, not {size}')
+
+
+def init(cfg: ConfigDict, rng: jax.Array) -> State:
+    """Fresh parameters; both decoders start alike, so that a code means the same to both.
+
+    Raises:
+        InputError: as `check`.
+    """
+    check(cfg)
+    net = nets(cfg)
     params, _ = init_nets({name: net[name] for name in net if name != 'decoder_b'}, rng)
     generator = {name: params[name] for name in ('encoder', 'decoder_a')}
     generator['decoder_b'] = jax.tree.map(jnp.copy, params['decoder_a'])
