@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from dfjax import ranges as r
 from dfjax.models.lips import Lips
 from dfjax.ops.devices import mean_over_devices
 from dfjax.ops.heard import FEATURES, heard
@@ -29,12 +30,12 @@ def default_config() -> ConfigDict:
     cfg.system = 'lips'
     cfg.steps = 2500
     cfg.batch_size = 32
-    cfg.data = dict(source='render:voices:1:120:500', seconds=3.0, resident_bytes=2**30)
-    cfg.model = dict(width=96, kernels=[5, 5, 3], dilations=[1, 2, 4])
+    cfg.data = dict(source='render:voices:1:120:500', seconds=r.between(0.5, 60, 3.0), resident_bytes=2**30)
+    cfg.model = dict(width=r.size(96), kernels=r.count([5, 5, 3], least=1), dilations=r.size([1, 2, 4]))
     cfg.spoil = True  # rooms, noise, music, microphones
     cfg.loss = dict(motion=2.0)
     cfg.optimizer = optimizer_config(kind='adamw', lr=2e-3, schedule='cosine', warmup=100, weight_decay=1e-3)
-    cfg.ema = 0.998
+    cfg.ema = r.decay(0.998)
     return cfg
 
 
