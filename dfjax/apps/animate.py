@@ -1,4 +1,5 @@
-"""`dfjax animate`: a picture that moves like the face of a video. Nothing is trained and nothing downloaded."""
+"""`dfjax animate`: a picture that moves like the face of a video, with nothing trained and nothing downloaded; or, with
+`--run`, as a trained run has learnt, whatever that shows."""
 
 import argparse
 import contextlib
@@ -40,11 +41,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--person', metavar='PICTURE', help='whom to move, of several in the picture')
     parser.add_argument('--save-motion', metavar='NPZ', help='keep the motion, as --driving for other pictures')
     parser.add_argument('--size', type=int, metavar='PX', help=f"longer side; default the picture's, {LONGEST} at most")
+    parser.add_argument('--run', metavar='RUN', help='a trained or imported run that does it, as of fomm')
+    parser.add_argument('--any', action='store_true', help='with --run: whole pictures, whatever they show; no faces')
     parser.add_argument('--force', action='store_true', help='replace an output that exists')
 
 
 def run(args: argparse.Namespace) -> dict:
     """Animates as the arguments say; returns the report."""
+    if args.run:
+        return animate_by_run(args)
+    if args.any:
+        raise InputError('--any: give --run too; without one it is faces that move')
     names = ('drive', 'gain', 'absolute', 'points', 'mouth', 'frame', 'person', 'save_motion', 'size', 'force')
     return animate(args.image, args.driving, args.out, **{name: getattr(args, name) for name in names})
 
@@ -128,6 +135,31 @@ def animate(
     report |= {'best_frame': animator.best[0] if len(animator.best) == 1 else animator.best, 'without_face': lost}
     report |= {'held_back': animator.limited, 'unfolded': animator.bend.folds, 'mouth': options['mouth']}
     return report | {'analysis_seconds': searched}
+
+
+def animate_by_run(args: argparse.Namespace) -> dict:
+    """Writes the picture moving as a trained run makes it; see `dfjax.inference.moving`."""
+    from dfjax.data.media.progress import bar
+    from dfjax.inference.frames import run_job
+    from dfjax.inference.moving import MovingJob, open_animator
+    from dfjax.inference.run import load_run
+
+    given = {'--drive': args.drive != ','.join(PARTS), '--gain': args.gain != 1, '--points': args.points}
+    given |= {'--mouth': args.mouth, '--person': args.person, '--save-motion': args.save_motion}
+    if wrong := [option for option, value in given.items() if value]:
+        raise InputError(f'{wrong[0]}: not with --run, whose net moves the picture as a whole')
+    options = _options(args.drive, args.gain, None, args.frame, args.size, None, args.force)
+    plan, what = _plan(args.image, args.driving, args.out, options, args.force)
+    if what not in ('image', 'video'):
+        raise InputError(f'{args.driving}: has no pictures; with --run give a video or a picture')
+    opened = load_run(args.run, can=('keypoints', 'animate'))
+    absolute = args.absolute or what == 'image'
+    animator = open_animator(
+        opened, args.image, args.driving, absolute=absolute, frame=options['frame'], whole=args.any, size=args.size
+    )
+    with bar(f'writing {Path(args.out).name}', True) as tick:
+        report = run_job(MovingJob(animator), plan, tick)
+    return report | {'best_frame': animator.best, 'absolute': absolute}
 
 
 def _options(drive: str, gain: float, mouth: str | None, frame: str | int, size: int | None, save, force: bool) -> dict:

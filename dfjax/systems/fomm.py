@@ -11,7 +11,7 @@ num_down_blocks, `scale` scale_factor, `occlusion` estimate_occlusion_map, `poin
 estimate_jacobian. `align_corners`: on which grid pictures are looked up, see `ops.motion`. `bias`: whether convolutions
 have one before a norm, as the original's have.
 
-Pictures are in [0, 1] inside. `keypoints` and `moved` are what inference uses.
+Pictures are in [0, 1] inside. `keypoints` and `animate` are what inference uses.
 """
 
 from collections.abc import Callable
@@ -32,12 +32,13 @@ from dfjax.models.fomm import Generator, KeypointDetector
 from dfjax.models.fomm_discriminator import MultiScaleDiscriminator, least
 from dfjax.ops.devices import mean_over_devices
 from dfjax.ops.jitter import jitter
-from dfjax.ops.motion import shrink
+from dfjax.ops.motion import sample, shrink, stretch
 from dfjax.ops.optimize import apply_grads, ema_update, learning_rate, optimizer
 from dfjax.systems.state import Net, State, arrays, common_config, compute_dtype, init_nets, optimizer_config
 from dfjax.weights.vgg import read_features
 
 BATCH = 'clips'
+ANIMATES = ('kp', 'g')  # the nets that inference uses
 LEAST_SCALE = 1 / 64  # the smallest that a net may see a picture at, a share of its side
 PAIR = ('kp_source_value', 'kp_source_jacobian', 'kp_driving_value', 'kp_driving_jacobian')
 
@@ -158,12 +159,28 @@ def keypoints(cfg: ConfigDict, params: dict, pictures: jax.Array) -> tuple[jax.A
     return nets(cfg)['kp'].module.apply(_variables(params, 'kp'), pictures / 2 + 0.5)
 
 
-def moved(
-    cfg: ConfigDict, params: dict, pictures: jax.Array, source: tuple[jax.Array, ...], driving: tuple[jax.Array, ...]
+def animate(
+    cfg: ConfigDict,
+    params: dict,
+    pictures: jax.Array,
+    source: tuple[jax.Array, ...],
+    driving: tuple[jax.Array, ...],
+    large: jax.Array | None = None,
 ) -> jax.Array:
-    """Pictures [B, S, S, 3] in [-1, 1] whose keypoints were `source`, with `driving`; each (value, jacobian)."""
-    made = nets(cfg)['g'].module.apply(_variables(params, 'g'), pictures / 2 + 0.5, *source, *driving)
-    return 2 * made[0] - 1
+    """Pictures [B, S, S, 3] in [-1, 1] whose keypoints were `source`, with `driving`; each (value, jacobian).
+
+    Args:
+        large: the same pictures with more pixels, [B, P, P, 3]. What is made has as many then: the net's motion moves
+            them too, and their detail is laid over what the net makes wherever nothing hides it.
+    """
+    inputs = (pictures / 2 + 0.5, *source, *driving)
+    made, moved, seen, _, grid = nets(cfg)['g'].module.apply(_variables(params, 'g'), *inputs)
+    if large is None:
+        return 2 * made - 1
+    side = large.shape[1]
+    made, moved, seen, grid = (stretch(x, side, side) for x in (made, moved, seen, grid))
+    detail = sample(large / 2 + 0.5, grid, cfg.model.align_corners) - moved
+    return 2 * jnp.clip(made + seen * detail, 0, 1) - 1
 
 
 def _variables(params: dict, name: str) -> dict:
@@ -276,5 +293,5 @@ def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:
     """For each example the source, the driving frame, and the source moved as that: [3B, S, S, 3]."""
     params = state.params | state.ema
     source, driving = (batch[side]['image'] / 127.5 - 1 for side in ('source', 'driving'))
-    made = moved(cfg, params, source, keypoints(cfg, params, source), keypoints(cfg, params, driving))
+    made = animate(cfg, params, source, keypoints(cfg, params, source), keypoints(cfg, params, driving))
     return jnp.stack([source, driving, made], 1).reshape(-1, *source.shape[1:])

@@ -23,6 +23,9 @@ What a trained system can do is a further function each; a verb asks for those t
     denoiser(cfg, params, labels, guidance) -> function     of noisy pictures and times, for `inference.solvers`
     translate(cfg, params, pictures, condition) -> pictures condition: CycleGAN's 'ab' or 'ba', StarGAN's [B, K], None
     paint(cfg, params, pictures) -> pictures                of any H and W
+    keypoints(cfg, params, pictures) -> points              animate(cfg, params, pictures, source, driving, large)
+                                                            -> pictures; by the nets ANIMATES
+    lipsync(cfg, params, mels, pictures, references) -> pictures
 """
 
 from collections.abc import Mapping
