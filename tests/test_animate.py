@@ -442,7 +442,7 @@ def test_of_several_faces_the_largest_is_moved_and_said(files, talker, monkeypat
     report = verb.animate(folder / 'head.gif', 'talk:1:0.1', folder / 'two.mp4', progress=False)
     assert '2 faces; the largest is moved' in capsys.readouterr().err
     assert report['frames'] == 2
-    picture, seen = verb._source(folder / 'head.gif', None, None, None)
+    picture, seen = verb.find_source(folder / 'head.gif', None, None, None)
     np.testing.assert_allclose(seen, landmarks, atol=1e-4)
     away = [np.abs(picture.astype(int) - talker[0].image[n]).mean() for n in (0, 9)]
     assert away[0] < away[1] / 2  # the first frame of a moving picture

@@ -31,6 +31,7 @@ BAD = {  # verb: arguments of an input that is not there
     'export': ['--run', '{none}', '-o', '{out}'],
     'translate': ['--run', '{none}', '{none}', '-o', '{out}.png'],
     'edit': ['--run', '{none}', '--vector', 'smile=1', '{none}', '-o', '{out}.png'],
+    'lipsync': ['--face', '{none}', '--audio', '{none}', '-o', '{out}.mp4'],
     'morph': ['--run', '{none}', '{none}', '{none}', '-o', '{out}.gif'],
     'sample': ['--run', '{none}', '-o', '{out}.png'],
     'stylize': ['{none}', '--style', 'pattern:mosaic', '-o', '{out}.png'],

@@ -109,7 +109,7 @@ def animate(
 
     options = _options(drive, gain, mouth, frame, size, save_motion, force)
     plan, what = _plan(image, driving, out, options, force)
-    picture, landmarks = _source(image, points, person, size)
+    picture, landmarks = find_source(image, points, person, size)
     start = time.monotonic()
     driver = _driver(driving, what, analysis, progress)
     searched = round(time.monotonic() - start, 2)
@@ -205,7 +205,7 @@ def _plan(image: Path | str, driving: Path | str, out: Path | str, options: dict
     return plan, what
 
 
-def _source(image: Path | str, points: str | None, person: Path | str | None, size: int | None):
+def find_source(image: Path | str, points: str | None, person: Path | str | None, size: int | None):
     """The picture uint8 [H, W, 3] and the landmarks [68, 2] of the face to move."""
     import cv2
     import numpy as np

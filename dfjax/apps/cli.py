@@ -20,6 +20,7 @@ VERBS = {
     'demo': 'make two rendered people and swap their faces: the whole pipeline, with a score',
     'swap': 'put the face of one person into a video of another: extract, train, convert',
     'animate': 'make a picture move like the face of a video, without any training',
+    'lipsync': 'make a video or a picture of a face say what a sound says, without any training',
     'extract': 'find, align and save the faces of videos and pictures as a face set',
     'sort': 'order the pictures of a face set: blur, yaw, pitch, brightness, identity, similarity',
     'check': 'say which pictures of a face set are unusable, and why',

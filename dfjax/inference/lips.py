@@ -16,6 +16,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from dfjax.data.media.output import atomic_path
+from dfjax.inference.ownspeech import OwnSpeech
 from dfjax.inference.run import Run, load_run
 from dfjax.ops.heard import SAMPLES, levelled, moment_times, pairs
 from dfjax.systems import lips as system
@@ -43,14 +44,17 @@ def load_lips() -> tuple[ConfigDict, dict]:
     return cfg, {'lips': params}
 
 
-def hear(sound: np.ndarray, times: np.ndarray, run: Run | None = None) -> np.ndarray:
+def hear(sound: np.ndarray, times: np.ndarray, run: Run | None = None, own: OwnSpeech | None = None) -> np.ndarray:
     """What the mouth does at `times` [T] in seconds: float64 [T, 4], closed where nothing is said.
 
     Args:
         sound: float [n] in [-1, 1] at 16 kHz; time 0 is its first sample.
         run: of the system that hears lips; by default the net of the package.
+        own: what is known of the speaker.
     """
-    made, loud = listen(sound, run)
+    made, loud, features = listen(sound, run)
+    if own is not None:
+        made[:, :2] += own.share * (own(features) - made[:, :2])
     said = speaking(loud)
     made = np.concatenate([made[:, :1] * said[:, None], made[:, 1:2], made[:, 2:]], 1)
     at = moment_times(len(made))
@@ -58,8 +62,9 @@ def hear(sound: np.ndarray, times: np.ndarray, run: Run | None = None) -> np.nda
     return np.stack(inside, -1)
 
 
-def listen(sound: np.ndarray, run: Run | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Opening, width, lips together and teeth on the lip at every moment [M, 4], and how loud it is [M] in [-4, 4]."""
+def listen(sound: np.ndarray, run: Run | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Opening, width, lips together and teeth on the lip at every moment [M, 4], how loud it is [M] in [-4, 4], and the
+    features [M, 161] that this was heard by."""
     cfg, params = (run.cfg, run.params) if run else load_lips()
     count = max(len(sound) // SAMPLES, 1)
     chunks = -(-count // CHUNK)
@@ -76,7 +81,7 @@ def listen(sound: np.ndarray, run: Run | None = None) -> tuple[np.ndarray, np.nd
     for n in range(chunks):
         part = features[None, n * CHUNK : (n + 1) * CHUNK + 2 * BESIDE]
         made.append(np.asarray(net(params, part))[0, BESIDE:-BESIDE])
-    return np.concatenate(made)[:count].astype(np.float64), picture.mean(-1)
+    return np.concatenate(made)[:count].astype(np.float64), picture.mean(-1), features[BESIDE : BESIDE + count]
 
 
 _pairs = jax.jit(pairs)
