@@ -180,7 +180,7 @@ def test_existing_output_is_refused_and_kept(work, capsys):
         ('b.mp4', 'a.mp4', 'x.png', 'is a video; name the output'),
         ('b.mp4', 'a.mp4', 'a.png/x.mp4', 'a.png is not a folder'),
         ('b.mp4', 'nobody.mp4', 'nobody_in.mp4', 'nobody.mp4: no face found in its 3 frames'),
-        ('out.mp4.run/faces_b', 'a.png', 'one.png', 'a.png: 1 face; training needs 2 or more of either'),
+        ('out.mp4.run/faces_b', 'a.png', 'one.png', 'a.png: 1 face at most; training needs 2 or more of either'),
     ],
 )
 def test_bad_files_get_one_line(work, capsys, face, into, out, said):
@@ -198,6 +198,10 @@ def test_bad_files_get_one_line(work, capsys, face, into, out, said):
         (['--minutes', 'inf'], '--minutes inf: give'),
         (['--steps', '0'], '--steps 0: give 1 or more'),
         (['--workdir', 'README.md'], 'README.md: is a file'),
+        (['--colour', 'lab'], "colour 'lab' is unknown: choose one of none, reinhard, mkl"),
+        (['--person', 'dfjax'], 'dfjax: give one picture of the person'),
+        (['--person', 'gone.jpg'], 'gone.jpg: no such file'),
+        (['--face', 'notebooks/demo.jpg'], 'demo.jpg: 1 face at most; training needs 2 or more'),
         (['--workdir', 'configs'], 'configs: holds other files'),
         (['--config', 'configs/faceswap.py:huge'], "there is no variant 'huge'"),
         (['--config', 'vae:smoke'], r"vae.py:smoke: of system 'vae', which cannot swap; can: faceswap"),
@@ -218,6 +222,8 @@ def test_too_few_minutes_say_how_many_are_needed(work, capsys):
     line = refused(work, capsys, *words)
     assert '--minutes 0.05: finding the faces and writing the video take longer; give at least' in line
     assert str(run) in line
+    line = refused(work, capsys, *words[:-4], '--minutes', 0.1)
+    assert 'give at least' in line and not (work.folder / 'late.mp4.run').exists()  # before any search
 
 
 def test_person_put_in_without_a_face_leaves_the_other_side(work, capsys):
@@ -239,12 +245,12 @@ def test_folder_of_a_job_that_found_nothing_can_be_taken_over(work):
             swap(
                 [work.b], work.folder / name, work.folder / 'z.mp4', workdir=run, steps=1, config=SMOKE, progress=False
             )
-    assert [file.name for file in run.iterdir()] == ['job.json']
+    assert {file.name for file in run.iterdir()} == {'job.json', 'faces_b'}
 
 
 def test_a_face_too_few_leaves_room_for_another(work):
     run, out = work.folder / 'few.run', work.folder / 'few.mp4'
-    with pytest.raises(InputError, match=r'/a\.png: 1 face; training needs 2 or more'):
+    with pytest.raises(InputError, match=r'/a\.png: 1 face at most; training needs 2 or more'):
         swap([work.folder / 'a.png'], work.a, out, workdir=run, steps=1, config=SMOKE, progress=False)
     assert swap([work.b], work.a, out, workdir=run, steps=1, config=SMOKE, progress=False)['steps'] == 1
 

@@ -81,6 +81,8 @@ def module_name(verb: str) -> str:
 def main(argv: list[str] | None = None) -> int:
     """Runs one verb. Exit status: 0 done, 1 the report says no (`ok` false), 2 bad input, 130 interrupted."""
     argv = sys.argv[1:] if argv is None else argv
+    if hasattr(sys.stdout, 'reconfigure'):
+        sys.stdout.reconfigure(errors='backslashreplace')  # names of files may hold what no terminal can show
     if not argv or argv[0] not in VERBS:
         build_parser().parse_args(argv or ['--help'])
     parser = build_parser(argv[0], argv[1:])

@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import json
 import math
 import shutil
 import sys
@@ -12,7 +11,6 @@ from pathlib import Path
 
 from dfjax.errors import InputError
 
-FEWEST = 2  # faces of either person
 EXAMPLE = 'dfjax swap --face bert.mp4 --into anna.mp4 -o out.mp4 --minutes 10'
 
 
@@ -92,43 +90,41 @@ def swap(
         InputError: as extraction, training and conversion do; a workdir of another job; a time too short.
     """
     from dfjax.apps.convert import convert
+    from dfjax.apps.job import check_inputs, check_minutes, claimed, seconds_to_convert
     from dfjax.config import build
     from dfjax.data.batches import make_data
-    from dfjax.data.faces.analyse import load_analysis
+    from dfjax.data.media.output import fitting
     from dfjax.inference.frames import plan_outputs
+    from dfjax.inference.swap import check_colour
     from dfjax.systems import load_system
     from dfjax.training.loop import steps_for, train
     from dfjax.training.workdir import last_step, read_config
 
-    began = time.monotonic()
+    began, out = time.monotonic(), Path(out)
     check_length(minutes, steps)
+    check_colour(colour)
     plan_outputs(into, out, force)
-    workdir = Path(workdir or f'{out}.run').resolve()  # the config says where the faces are, from any folder
+    # The config says where the faces are, from any folder
+    workdir = Path(workdir or out.with_name(fitting(f'{out.name}.run'))).resolve()
+    check_inputs(face, into, person, minutes, workdir)
     done = last_step(workdir)
     cfg = read_config(workdir) if done else _config(config, overrides, workdir, face)
     if done and (config is not None or overrides):
         _check_same(cfg, _config(config, overrides, workdir, face), workdir)
-    _claim(workdir, face, into, person)
-    found = _extract(cfg, workdir, face, into, person, progress)
-    analysis, extracted, deadline = load_analysis(workdir / 'into.jsonl'), time.monotonic(), None
-    if minutes is not None:
-        # What conversion will take is guessed: 20 frames a second, and a while to compile.
-        deadline = 60 * minutes - (extracted - began) - analysis.frames / 20 - 10
-        if deadline <= 0:
-            raise InputError(
-                f'--minutes {minutes:g}: finding the faces and writing the video take longer; give at least '
-                f'{(60 * minutes - deadline) / 60 + 1:.0f}. The faces are kept in {workdir}'
-            )
-    data = make_data(cfg, load_system(cfg.system).BATCH)
-    with contextlib.closing(data):
-        if steps is not None:
-            cfg = build(cfg, {'steps': steps})
-        elif deadline is not None and (not done or done >= cfg.steps):
-            cfg = build(cfg, {'steps': done + steps_for(cfg, data, deadline)})
-        left = None if deadline is None else max(deadline - (time.monotonic() - extracted), 1.0)
-        step = int(train(cfg, workdir, data=data, start_from=start_from, deadline=left, progress=progress).step)
-    trained = time.monotonic()
-    report = convert(workdir, into, out, analysis=analysis, colour=colour, force=force, progress=progress)
+    with claimed(workdir, face, into, person):
+        found, analysis = _extract(cfg, workdir, face, into, person, progress)
+        extracted, deadline = time.monotonic(), None
+        if minutes is not None:
+            deadline = check_minutes(minutes, extracted - began + seconds_to_convert(analysis.frames), workdir)
+        with contextlib.closing(make_data(cfg, load_system(cfg.system).BATCH)) as data:
+            if steps is not None:
+                cfg = build(cfg, {'steps': steps})
+            elif deadline is not None and (not done or done >= cfg.steps):
+                cfg = build(cfg, {'steps': done + steps_for(cfg, data, deadline)})
+            left = None if deadline is None else max(deadline - (time.monotonic() - extracted), 1.0)
+            step = int(train(cfg, workdir, data=data, start_from=start_from, deadline=left, progress=progress).step)
+        trained = time.monotonic()
+        report = convert(workdir, into, out, analysis=analysis, colour=colour, force=force, progress=progress)
     ends = {'extract': (began, extracted), 'train': (extracted, trained), 'convert': (trained, time.monotonic())}
     seconds = {part: round(end - start, 1) for part, (start, end) in ends.items()}
     seconds |= {'total': round(sum(seconds.values()), 1)}
@@ -190,51 +186,26 @@ def _check_same(cfg, wanted, workdir: Path) -> None:
         )
 
 
-def _claim(workdir: Path, face: Sequence, into: Path | str, person: Path | str | None) -> None:
-    """Makes `workdir` the folder of this job, or finds that it is."""
-    from dfjax.data.media.output import atomic_path
-    from dfjax.foreign import read_json
+def _extract(cfg, workdir: Path, face: Sequence, into: Path | str, person: Path | str | None, progress: bool) -> tuple:
+    """Makes the face sets that are not there yet; returns the number of faces of each side, and the analysis of `into`.
 
-    job = {'face': [str(Path(path).resolve()) for path in face], 'into': str(Path(into).resolve())}
-    job['person'] = str(Path(person).resolve()) if person else None
-    path = workdir / 'job.json'
-    if workdir.exists() and not workdir.is_dir():
-        raise InputError(f'{workdir}: is a file; give another --workdir')
-    there = {file.name for file in workdir.iterdir()} if workdir.exists() else set()
-    before = {}
-    if path.name in there:
-        before = read_json(path, f'delete {workdir}, or give another --workdir')
-    if before == job:
-        return
-    kept = {path.name}  # what another job may take over: nothing, or the faces of the same input
-    if all(before.get(key) == job[key] for key in ('into', 'person')):
-        kept |= {'into.jsonl', 'faces_a'}
-    if there - kept:
-        what = 'the work on other inputs; delete it or' if before else 'other files;'
-        raise InputError(f'{workdir}: holds {what} give another --workdir')
-    with atomic_path(path, force=True) as part:
-        part.write_text(json.dumps(job))
-
-
-def _extract(cfg, workdir: Path, face: Sequence, into: Path | str, person: Path | str | None, progress: bool) -> dict:
-    """Makes the face sets that are not there yet; returns the number of faces of each side."""
+    The person put in comes first: pictures are soon searched, and what is wrong with them is said before the long one.
+    """
     from dfjax.apps.extract import extract_faces
+    from dfjax.apps.job import FEWEST
     from dfjax.data.faces.analyse import analyse, load_analysis
     from dfjax.data.faces.faceset import load_faceset
     from dfjax.data.kinds import stored_size
     from dfjax.data.media.progress import bar
 
     look = {'face_type': cfg.data.face_type, 'size': stored_size(cfg.data), 'progress': progress}
-    if not (workdir / 'into.jsonl').is_file():
-        with bar(f'faces of {Path(into).name}', progress) as tick:
-            analyse(into, person=person, progress=tick).save(workdir / 'into.jsonl')
-    if not Path(cfg.data.a).is_dir():
-        extract_faces([into], cfg.data.a, analyses=[load_analysis(workdir / 'into.jsonl')], **look)
     made = not Path(cfg.data.b).is_dir()
     if made:
         extract_faces(face, cfg.data.b, **look)
-    found = {side: len(load_faceset(cfg.data[side])) for side in ('a', 'b')}
-    for side, names in (('a', [into]), ('b', face)):
+    found = {}
+
+    def count(side: str, names: Sequence) -> None:
+        found[side] = len(load_faceset(cfg.data[side]))
         if found[side] < FEWEST:
             if side == 'b' and made:
                 shutil.rmtree(cfg.data.b)  # so that the folder is free for another --face
@@ -242,6 +213,15 @@ def _extract(cfg, workdir: Path, face: Sequence, into: Path | str, person: Path 
                 f'{", ".join(map(str, names))}: {found[side]} face; training needs {FEWEST} or more of either person: '
                 'give a video, or more pictures'
             )
+
+    count('b', face)
+    if not (workdir / 'into.jsonl').is_file():
+        with bar(f'faces of {Path(into).name}', progress) as tick:
+            analyse(into, person=person, progress=tick).save(workdir / 'into.jsonl')
+    analysis = load_analysis(workdir / 'into.jsonl')
+    if not Path(cfg.data.a).is_dir():
+        extract_faces([into], cfg.data.a, analyses=[analysis], **look)
+    count('a', [into])
     if progress:
         print(f'faces: {found["a"]} to be replaced, {found["b"]} of the person put in', file=sys.stderr)
-    return found
+    return found, analysis

@@ -18,8 +18,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dfjax.data.media.inputs import ROWS
-from dfjax.data.media.video import VIDEO_SUFFIXES
+from dfjax.data.media.inputs import ROWS, file_kind
 from dfjax.data.sets.conditions import CONDITIONS, check_condition
 from dfjax.errors import InputError
 
@@ -63,7 +62,7 @@ class Stored:
         if not path.exists():
             raise InputError(f'{self}: no such folder or video')
         if path.is_file():
-            if path.suffix.lower() not in VIDEO_SUFFIXES:
+            if file_kind(path) != 'video':
                 raise InputError(f'{self}: neither a folder of pictures nor a video')
             return 'video'
         if (path / ROWS).is_file():

@@ -3,9 +3,9 @@
 A source is a picture, a video or a folder of them. A job turns the frames of each file into others; what comes out may
 differ from the source in kind, size, number of frames, rate and sound:
 
-    plan = plan_outputs('anna.jpg', 'out.mp4', kind='video')   # an output in the way is found before the long work
+    plan = plan_outputs('anna.jpg', 'out.png')   # an output in the way is found before the long work
     job = Job('repainted by a trained model', 'style', paint, batch=8)
-    with bar('writing out.mp4') as tick:
+    with bar('writing out.png') as tick:
         report = run_job(job, plan, tick)
 
 Files are decoded and encoded by threads of their own beside the job, memory does not grow with their length, and
@@ -31,7 +31,7 @@ from dfjax.data.media.encode import WRITTEN_SUFFIXES, VideoWriter
 from dfjax.data.media.image import IMAGE_SUFFIXES, write_image
 from dfjax.data.media.inputs import kind as kind_of
 from dfjax.data.media.inputs import media_files, open_media
-from dfjax.data.media.output import atomic_folder, check_output
+from dfjax.data.media.output import atomic_folder, check_output, fitting
 from dfjax.data.media.progress import Tick, say
 from dfjax.data.media.signed import signed_path
 from dfjax.data.media.threads import Behind
@@ -179,7 +179,7 @@ def _named(file: Path, kind: str | None) -> tuple[str, str]:
     if kind == 'images':
         return file.name, kind
     kept = ('.jpg', '.jpeg', '.png') if kind == 'image' else ('.mp4',)
-    return file.name if file.suffix.lower() in kept else f'{file.name}{kept[-1]}', kind
+    return fitting(file.name if file.suffix.lower() in kept else f'{file.name}{kept[-1]}'), kind
 
 
 # The pipeline
@@ -219,7 +219,7 @@ def run_job(job: Job, plan: Plan, tick: Tick | None = None) -> dict:
 
 def _write(job: Job, source: Path, target: Path, kind: str, plan: Plan, tick: Tick | None, before: int) -> int:
     """Writes what comes of one file, `before` frames of others being done; returns how many frames that is."""
-    waiting: deque[tuple[int, int]] = deque()  # pts and duration of frames that the job has taken and not given back
+    waiting: deque[Frame] = deque()  # frames that the job has taken and not given back
     count = 0
     with contextlib.ExitStack() as stack:
         info, frames = stack.enter_context(open_media(source))
@@ -230,7 +230,8 @@ def _write(job: Job, source: Path, target: Path, kind: str, plan: Plan, tick: Ti
 
         def taken() -> Iterator[Frame]:
             for frame in frames:
-                waiting.append((frame.pts, frame.duration))
+                if each:
+                    waiting.append(frame)
                 yield frame
 
         given = iter(job(info, taken()))
@@ -239,7 +240,7 @@ def _write(job: Job, source: Path, target: Path, kind: str, plan: Plan, tick: Ti
             check()
             if each and not waiting:
                 raise ValueError(f'{source}: more frames came out than went in')
-            behind.put((rgb, *(waiting.popleft() if each else (None, 0))))
+            behind.put((rgb, waiting.popleft() if each else None))
             if tick:
                 tick(before + count, job.total or (info.frames if each and not plan.many else None))
         if each and (waiting or next(frames, None)):
@@ -253,7 +254,8 @@ def _write(job: Job, source: Path, target: Path, kind: str, plan: Plan, tick: Ti
 def _open_writer(
     kind: str, target: Path, info: MediaInfo, output: Output, job: Job, force: bool
 ) -> Iterator[Callable[..., None]]:
-    """Yields a function of (uint8 RGB [H, W, 3], pts, duration); `target` is whole and signed when the block ends."""
+    """Yields a function of (uint8 RGB [H, W, 3], the frame it was made of or None); `target` is whole and signed when
+    the block ends."""
     credentials = {'description': job.description, 'composite': True, 'details': {'system': job.system}}
     if kind == 'images':
         numbers = itertools.count()
@@ -274,4 +276,4 @@ def _open_writer(
             like = replace(like, time_base=1 / Fraction(fps).limit_denominator(100_000))
         sound = (info.path if info.has_audio else None) if output.sound is SOURCE else output.sound
         with VideoWriter(part, fps, output.size or info.size, sound=sound, like=like) as writer:
-            yield writer.write
+            yield lambda rgb, of: writer.write(rgb, *((of.pts, of.duration, of) if of else ()))

@@ -1,6 +1,6 @@
 """A picture in the style of another, by optimisation (Gatys et al. 2016).
 
-    made, report = stylise(read_image('anna.jpg'), read_style('night.jpg'), size=256)
+    made, report = stylise(read_image('anna.jpg'), read_style('night.jpg', 256), size=256)
 
 The picture itself is what is optimised: its Gram matrices towards those of the style, its features towards what they
 were once it had the style's colours. Coarse first, so that large forms settle while they are cheap, by L-BFGS, which

@@ -55,8 +55,7 @@ class Swapper:
         gains: Sequence[float] | None = None,
         seamless: bool = False,
     ):
-        if colour not in COLOURS:
-            raise InputError(f'colour {colour!r} is unknown: choose one of {", ".join(COLOURS)}')
+        check_colour(colour)
         if batch_size is not None and batch_size < 1:
             raise InputError(f'batch size {batch_size}: give 1 or more')
         self.size, self.face_type = run.cfg.data.size, run.cfg.data.face_type
@@ -130,6 +129,12 @@ class Swapper:
             size = self.batch_size
             hint = f'try --batch-size {size // 2}' if size > 1 else 'no smaller batch would help'
             raise InputError(f'the device ran out of memory with --batch-size {size}; {hint}') from None
+
+
+def check_colour(colour: str) -> None:
+    """Raises InputError unless it is one of `colour.COLOURS`."""
+    if colour not in COLOURS:
+        raise InputError(f'colour {colour!r} is unknown: choose one of {", ".join(COLOURS)}')
 
 
 def apply_swap(

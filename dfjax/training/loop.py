@@ -25,6 +25,7 @@ from dfjax.ops.optimize import learning_rate
 from dfjax.systems import load_system
 from dfjax.systems.state import State
 from dfjax.training.checkpoint import Checkpoints
+from dfjax.training.lock import locked
 from dfjax.training.parallel import Devices, enable_compilation_cache, memory_errors, on_first_device
 from dfjax.training.processes import from_first, together
 from dfjax.training.report import Report
@@ -64,9 +65,9 @@ def train(
         The state, on all devices. Its `step` is below `cfg.steps` only if the deadline came first.
 
     Raises:
-        InputError: if the folder holds another run, cannot be written, or its checkpoints cannot be read; as the
-            system's `check`; if nothing of `start_from` fits; if a loss is not finite; if the device runs out of
-            memory. What was saved before stays. What fails in one process ends all.
+        InputError: if the folder holds another run, is another process's, cannot be written, or its checkpoints cannot
+            be read; as the system's `check`; if nothing of `start_from` fits; if a loss is not finite; if the device
+            runs out of memory. What was saved before stays. What fails in one process ends all.
     """
     until = math.inf if deadline is None else time.monotonic() + deadline
     try:
@@ -96,6 +97,8 @@ def _train(
                 stack.callback(data.close)
             devices = _devices(cfg, data)
             shapes = devices.abstract()  # before anything is written: data and config may be refused
+        with together():
+            stack.enter_context(locked(workdir))
         before = read_config(workdir).steps if last_step(workdir) else cfg.steps
         claim(workdir, cfg)
         checkpoints = stack.enter_context(Checkpoints(workdir, getattr(system, 'FIGURE', None)))

@@ -22,6 +22,9 @@ from dfjax.foreign import read_json
 from dfjax.systems import load_system
 from dfjax.training.processes import together
 
+# What is kept in a run's folder, and whether that is a folder.
+PLACES = {'config.json': False, 'metrics.jsonl': False, 'checkpoints': True, 'previews': True, 'tb': True}
+
 # What may change when a run goes on: it says how long and how to watch, and not what is learnt.
 FREE_KEYS = {'steps', 'log_every', 'preview_every', 'checkpoint_every', 'parallel'}
 
@@ -88,17 +91,28 @@ def claim(workdir: str | Path, cfg: ConfigDict) -> None:
     """Makes `workdir` the folder of the run of `cfg`: writes config.json, or finds that it fits.
 
     Raises:
-        InputError: as `check_fits`, or if the folder cannot be written; in all processes if in one.
+        InputError: as `check_fits`, or if the folder cannot be written or a file is in the way of what is kept there;
+            in all processes if in one.
     """
     workdir = folder_of(workdir)
     with together():
         check_fits(workdir, cfg)
+        _check_places(workdir)
         if jax.process_index() == 0:
             try:
                 workdir.mkdir(parents=True, exist_ok=True)
                 write_whole(workdir / 'config.json', json.dumps(cfg.to_dict(), indent=1, sort_keys=True))
             except OSError as error:
                 raise InputError(f'{workdir}: cannot be written: {error.strerror or error}') from None
+
+
+def _check_places(workdir: epath.Path) -> None:
+    """Raises InputError for a file where training keeps a folder, and for a folder where it keeps a file."""
+    for name, folder in PLACES.items():
+        path = workdir / name
+        if path.exists() and path.is_dir() != folder:
+            there, wanted = ('file', 'folder') if folder else ('folder', 'file')
+            raise InputError(f'{path}: is a {there}, where a run keeps a {wanted}; delete it, or move it elsewhere')
 
 
 def saved_steps(workdir: epath.Path) -> list[int]:

@@ -28,10 +28,11 @@ from dfjax.data.faces.face import Face, numbers
 from dfjax.data.faces.mask import rasterise
 from dfjax.data.media.image import encode_image, read_image, write_image
 from dfjax.data.media.inputs import ROWS, SHEET, picture_files
-from dfjax.data.media.output import atomic_folder
+from dfjax.data.media.output import atomic_folder, fitting
 from dfjax.errors import InputError
 
 LARGEST = 65536  # side of its pictures
+LONGEST_STEM = 200  # bytes of a source's name in those of its faces: ranks and numbers have to fit beside it
 _RANK = re.compile(r'^\d+@')
 
 
@@ -119,7 +120,8 @@ class FaceSetWriter:
             matrix: [2, 3], source pixels to picture pixels.
             polygon: [K, 2], the outline of the face in picture pixels.
         """
-        stem = f'{Path(face.source).stem}_{face.frame:06d}'.replace('@', '_')
+        source = fitting(Path(face.source).stem, LONGEST_STEM)
+        stem = f'{source}_{face.frame:06d}'.replace('@', '_')
         name, n = stem + self.suffix, 1
         while name in self.names:  # another face of the frame, or another source of that name
             name, n = f'{stem}_{n}{self.suffix}', n + 1

@@ -35,7 +35,7 @@ def write_animation(path: Path | str, frames: Iterable[np.ndarray], fps: int = 2
     import av
 
     gif = path.suffix.lower() == '.gif'
-    with atomic_path(path, force) as part, av.open(str(part), 'w', options={'loop': '0'}) as output:
+    with atomic_path(path, force) as part, av.open(str(part.absolute()), 'w', options={'loop': '0'}) as output:
         stream = output.add_stream('gif' if gif else 'libwebp_anim', rate=fps)
         stream.width, stream.height, stream.pix_fmt = width, height, 'pal8' if gif else 'yuv420p'
         if not gif:

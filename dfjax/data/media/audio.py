@@ -81,7 +81,7 @@ def write_sound(path: Path | str, samples: np.ndarray, rate: int) -> None:
         raise WriteError(path, 'a sound is written as .wav; change the name')
     samples = np.atleast_2d(np.asarray(samples, np.float32).T).T  # [T, C]
     whole = np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
-    with atomic_path(path, force=True) as part, av.open(str(part), 'w', 'wav') as output:
+    with atomic_path(path, force=True) as part, av.open(str(part.absolute()), 'w', 'wav') as output:
         layout = 'mono' if whole.shape[1] == 1 else 'stereo'
         stream = output.add_stream('pcm_s16le', rate=rate, layout=layout)
         for start in range(0, len(whole), rate):  # a second at a time

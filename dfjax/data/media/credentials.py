@@ -72,7 +72,7 @@ def sign(
     with atomic_path(path, force=True) as temporary:
         try:
             with open(path, 'rb') as source, open(temporary, 'w+b') as target:
-                c2pa.Builder(json.dumps(manifest), context=_context()).sign(_signer(), _mime(path), source, target)
+                c2pa.Builder(_json(manifest), context=_context()).sign(_signer(), _mime(path), source, target)
         except c2pa.C2paError as error:
             if shutil.disk_usage(path.parent).free < 1 << 16:  # the library's own words are not dependable
                 raise WriteError(path, 'the disk is full; content credentials could not be added') from error
@@ -140,6 +140,11 @@ def _checked(path: Path) -> Path:
 def _mime(path: Path) -> str:
     suffix = path.suffix.lower()
     return {'.m4v': 'video/mp4', '.webp': 'image/webp', '.wav': 'audio/wav'}.get(suffix) or mimetypes.types_map[suffix]
+
+
+def _json(manifest: dict) -> str:
+    """Names of files may hold bytes that are no UTF-8: these become question marks."""
+    return json.dumps(manifest, ensure_ascii=False).encode(errors='replace').decode()
 
 
 def _line(error: Exception) -> str:

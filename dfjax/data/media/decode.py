@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from dfjax.data.media.image import turned
+from dfjax.data.media.hdr import to_sdr
+from dfjax.data.media.image import over_white, turned
 from dfjax.data.media.limits import FRAME, check_pixels, most_pixels
+from dfjax.data.media.planes import FULL, LIMITED, MATRICES, UNSPECIFIED, guessed, is_hdr, is_stored_so
+from dfjax.data.media.sniff import stated_format
 from dfjax.errors import ReadError
 
-UNSPECIFIED = 2  # colour matrix, in H.264's numbering
 CLOCKWISE = {(True, False, True): 90, (False, True, True): 180, (True, True, False): 270}
 
 
@@ -27,6 +29,7 @@ class Frame:
         pts: in units of the file's time base, from the start of its clock.
         duration: in the same units, 0 where it is not known.
         time: `pts` in seconds.
+        stored: the decoder's frame, of which `rgb` is what is shown; None where planes cannot hold what it has.
     """
 
     index: int
@@ -34,6 +37,7 @@ class Frame:
     pts: int = 0
     duration: int = 0
     time: float = 0.0
+    stored: object = None
 
 
 @dataclass(frozen=True)
@@ -43,15 +47,19 @@ class MediaInfo:
     Attributes:
         path: the file.
         kind: 'image' or 'video'.
-        width, height: pixels, as it is shown.
+        width, height: pixels, as it is shown: upright and square.
         fps: the average; None for a picture.
         frames: None where the file does not say.
         duration: seconds.
         has_audio: whether it has a sound track.
         rotation: degrees clockwise by which stored frames are turned to be shown; already applied to those read.
+        turn: the same, with mirroring, as `image.turned` takes it.
         time_base: seconds a unit of `Frame.pts`.
         colour: matrix, primaries and transfer in H.264's numbering.
-        aspect: width of a pixel over its height.
+        full_range: whether luma has all values, and not 16 to 235.
+        depth: bits of a value, 8 or 10: what it has, and no more than is written.
+        aspect: width of a stored pixel over its height.
+        interlaced: 'tt' or 'bb': which field comes first; '' for whole frames.
     """
 
     path: Path
@@ -63,14 +71,34 @@ class MediaInfo:
     duration: float = 0.0
     has_audio: bool = False
     rotation: int = 0
+    turn: tuple[bool, bool, bool] = (False, False, False)
     time_base: Fraction = Fraction(1)
     colour: tuple[int, int, int] = (UNSPECIFIED, UNSPECIFIED, UNSPECIFIED)
+    full_range: bool = False
+    depth: int = 8
     aspect: Fraction = Fraction(1)
+    interlaced: str = ''
 
     @property
     def size(self) -> tuple[int, int]:
         """(width, height)."""
         return self.width, self.height
+
+    @property
+    def stored_size(self) -> tuple[int, int]:
+        """(width, height) of upright frames as they are stored, their pixels not square."""
+        if self.aspect == 1:
+            return self.size
+        return (
+            (round(self.width / self.aspect), self.height)
+            if self.aspect > 1
+            else (self.width, round(self.height * self.aspect))
+        )
+
+    @property
+    def hdr(self) -> bool:
+        """Whether it is of high dynamic range."""
+        return is_hdr(self.colour)
 
 
 class VideoReader:
@@ -126,22 +154,30 @@ class VideoReader:
         """The file's facts; the first frame is decoded for them, and its size, turn and colours hold for the file."""
         pts, first = next(self._decoded)
         self._decoded = itertools.chain([(pts, first)], self._raw)
-        self._turn = turn_of(first)
-        size = (first.width, first.height)[:: -1 if self._turn[0] else 1]
-        aspect = self.stream.sample_aspect_ratio or Fraction(1)
-        matrix = first.colorspace if first.colorspace in (1, 4, 5, 6, 7, 9) else UNSPECIFIED
+        turn = turn_of(first)
+        aspect = _aspect(self.stream.sample_aspect_ratio)
+        # Pixels become square by enlarging, so that nothing is lost
+        size = round(first.width * max(aspect, 1)), round(first.height / min(aspect, 1))
+        kept = is_stored_so(first)
+        matrix = first.colorspace if kept and first.colorspace in MATRICES else UNSPECIFIED
+        if not kept:  # RGB is written with a matrix, which is named
+            matrix = guessed(matrix, first.height)
         return MediaInfo(
             self.path,
             'video',
-            *size,
+            *size[:: -1 if turn[0] else 1],
             fps=self.rate,
             frames=self.stream.frames or None,
             duration=self.end or float((self.container.duration or 0) / 1e6),
             has_audio=bool(self.container.streams.audio),
-            rotation=CLOCKWISE.get(self._turn, 0),
+            rotation=CLOCKWISE.get(turn, 0),
+            turn=turn,
             time_base=self.stream.time_base,
             colour=(matrix, first.color_primaries, first.color_trc),
-            aspect=1 / aspect if self._turn[0] else aspect,
+            full_range=kept and (first.color_range == FULL or first.format.name.startswith('yuvj')),
+            depth=10 if kept and first.format.components[0].bits > 8 else 8,
+            aspect=1 / aspect if turn[0] else aspect,
+            interlaced=self._field_order(first) if not any(turn) else '',
         )
 
     def frames(self) -> Iterator[Frame]:
@@ -151,10 +187,16 @@ class VideoReader:
             ReadError: damaged, or it ends before it says it does; after the frames that could be read.
         """
         info = self.info
-        width, height = info.size[:: -1 if self._turn[0] else 1]
+        size = info.size[:: -1 if info.turn[0] else 1]
+        stored = info.stored_size[:: -1 if info.turn[0] else 1]
         for index, (pts, raw) in enumerate(self._decoded):
-            rgb = turned(raw.to_ndarray(format='rgb24', width=width, height=height), *self._turn)
-            yield Frame(index, rgb, pts, raw.duration or 0, float(pts * info.time_base))
+            rgb = turned(_shown(raw, size, info), *info.turn)
+            kept = raw if is_stored_so(raw) and (raw.width, raw.height) == stored else None
+            yield Frame(index, rgb, pts, raw.duration or 0, float(pts * info.time_base), kept)
+
+    def _field_order(self, frame) -> str:
+        order = getattr(self.stream.codec_context, 'field_order', 0)
+        return '' if not frame.interlaced_frame else 'bb' if order in (3, 5) else 'tt'
 
     def _decode(self) -> Iterator[tuple[int, object]]:
         """Yields (pts, PyAV frame), with a pts for every frame, always growing, from the start of the clock."""
@@ -195,7 +237,8 @@ def open_container(path: Path, what: str):
     try:
         if not path.stat().st_size:
             raise ReadError(path, 'the file is empty')
-        return av.open(str(path), metadata_errors='replace')  # tags in any encoding, which do not matter
+        # Absolute, for FFmpeg takes what stands before a colon for a protocol
+        return av.open(str(path.absolute()), format=stated_format(path), metadata_errors='replace')
     except PermissionError as error:
         raise ReadError(path, f'cannot be read ({error.strerror})') from error
     except av.error.FFmpegError as error:
@@ -209,6 +252,27 @@ def clock_start(container) -> float:
     """
     moves = container.format.name in ('mpegts', 'mpeg') and container.start_time
     return moves / 1e6 if moves else 0.0
+
+
+def _shown(frame, size: tuple[int, int], info: MediaInfo) -> np.ndarray:
+    """A decoded frame as uint8 RGB [H, W, 3] of a size (width, height): HDR tone-mapped, transparency over white."""
+    how = {'width': size[0], 'height': size[1]}
+    if is_stored_so(frame):
+        how |= {
+            'src_colorspace': guessed(frame.colorspace, frame.height),
+            'src_color_range': FULL if info.full_range else LIMITED,
+        }
+        if info.hdr:
+            return to_sdr(frame.to_ndarray(format='rgb48le', **how), info.colour[2])
+    elif any(part.is_alpha for part in frame.format.components):
+        rgba = frame.to_ndarray(format='rgba', **how)
+        return over_white(rgba[..., :3], rgba[..., 3])
+    return frame.to_ndarray(format='rgb24', **how)
+
+
+def _aspect(ratio: Fraction | None) -> Fraction:
+    """Width of a pixel over its height; what no camera has is a mistake of the file."""
+    return ratio if ratio and Fraction(1, 4) <= ratio <= 4 else Fraction(1)
 
 
 def turn_of(frame) -> tuple[bool, bool, bool]:

@@ -141,6 +141,14 @@ def squared(picture: np.ndarray, size: int, crop: int = 0) -> np.ndarray:
     return cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA if side > size else cv2.INTER_CUBIC)
 
 
+def resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A picture uint8 [H, W, ...] in another size (width, height), by averages where it shrinks."""
+    import cv2
+
+    larger = size[0] > picture.shape[1] or size[1] > picture.shape[0]
+    return cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC if larger else cv2.INTER_AREA)
+
+
 def turned(image: np.ndarray, transpose: bool, rows: bool, columns: bool) -> np.ndarray:
     """The picture [H, W, ...] with its axes swapped, then its rows and columns reversed, each where asked."""
     if transpose:

@@ -1,6 +1,7 @@
 """One way to read whatever a person names as WHO, VIDEO or SRC: a video, a picture, or a folder of them."""
 
 import contextlib
+import errno
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 
 from dfjax.data.media.decode import Frame, MediaInfo
 from dfjax.data.media.image import IMAGE_SUFFIXES, read_image
+from dfjax.data.media.sniff import sniff
 from dfjax.data.media.video import VIDEO_SUFFIXES, open_video
 from dfjax.errors import ReadError
 
@@ -18,16 +20,37 @@ PICTURES = ('.png', '.jpg', '.jpeg')  # pictures of a face set
 
 
 def kind(src) -> str:
-    """'video', 'image', 'folder' or 'faceset', by name alone; ReadError for what is none of them or is missing."""
+    """'video', 'image', 'folder' or 'faceset', by what it holds; a file that says nothing is what its name says.
+
+    Raises:
+        ReadError: neither, or missing.
+    """
     path = Path(src)
-    if path.is_dir():
-        return 'faceset' if (path / ROWS).is_file() else 'folder'
-    if not path.exists():
-        raise ReadError(path, 'no such file or folder')
+    try:
+        if path.is_dir():
+            return 'faceset' if (path / ROWS).is_file() else 'folder'
+        size = path.stat().st_size
+    except (OSError, ValueError) as error:  # a name with a zero byte is a ValueError
+        raise ReadError(path, _missing(error)) from error
+    if found := file_kind(path):
+        return found
+    if not size:
+        raise ReadError(path, 'the file is empty')
+    raise ReadError(path, 'holds neither a picture nor a video that is known here; convert it to .png or .mp4')
+
+
+def file_kind(path: Path) -> str | None:
+    """'video', 'image' or None, by what a file holds, and by its name where that says nothing."""
     suffix = path.suffix.lower()
-    if suffix in IMAGE_SUFFIXES or suffix in VIDEO_SUFFIXES:
-        return 'image' if suffix in IMAGE_SUFFIXES else 'video'
-    raise ReadError(path, 'neither a picture nor a video by its name; use for example .jpg, .png, .mp4 or .mov')
+    by_name = 'image' if suffix in IMAGE_SUFFIXES else 'video' if suffix in VIDEO_SUFFIXES else None
+    return sniff(path) or by_name
+
+
+def _missing(error: Exception) -> str:
+    """Why a name that was given leads to no file."""
+    if isinstance(error, OSError) and error.errno not in (errno.ENOENT, errno.ENOTDIR):
+        return f'cannot be read ({error.strerror})'
+    return 'no such file or folder'
 
 
 def media_files(folder) -> list[Path]:
@@ -35,10 +58,9 @@ def media_files(folder) -> list[Path]:
 
     Of a face set they are its faces.
     """
-    suffixes = (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)
     if kind(folder) == 'faceset':
         return picture_files(Path(folder))
-    files = [p for p in Path(folder).iterdir() if p.suffix.lower() in suffixes and not p.name.startswith('.')]
+    files = [p for p in Path(folder).iterdir() if p.name[0] != '.' and p.is_file() and file_kind(p)]
     if not files:
         raise ReadError(folder, 'holds no picture and no video')
     return sorted(files, key=lambda p: [(int(s), s) if s.isdecimal() else (-1, s) for s in re.split(r'(\d+)', p.name)])

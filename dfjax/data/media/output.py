@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import os
 import secrets
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 from dfjax.errors import FileError, WriteError
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+LONGEST = 255  # bytes of a name, on nearly every file system
 
 
 def check_output(path, force: bool = False) -> Path:
@@ -20,6 +22,7 @@ def check_output(path, force: bool = False) -> Path:
     holds nothing that could be lost and does not count as existing.
     """
     path = Path(path)
+    check_name(path)
     if path.is_dir():
         raise WriteError(path, 'is a folder; name the file to write')
     if path.exists() and path.stat().st_size and not force:
@@ -43,6 +46,7 @@ def atomic_path(path, force: bool = False) -> Iterator[Path]:
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary.touch(exist_ok=False)
             yield temporary
+            check_output(path, force)  # another process may have made it meanwhile
             os.replace(temporary, path)
     finally:
         with contextlib.suppress(OSError):
@@ -57,6 +61,7 @@ def atomic_folder(path, force: bool = False, marker: str | None = None) -> Itera
     holds a file named `marker`, which says that this program made it: a mistyped name must not delete other things.
     """
     path = Path(path)
+    check_name(path)
     filled = path.exists() and (not path.is_dir() or any(path.iterdir()))
     if filled and not force:
         raise WriteError(path, 'exists; choose another name or pass --force to replace it')
@@ -119,4 +124,26 @@ def _check_parent(path: Path) -> None:
 
 def hidden_name(path: Path) -> Path:
     """A new hidden name beside `path`, with its suffix."""
-    return path.with_name(f'.{path.stem[:80]}.{secrets.token_hex(4)}{path.suffix}')
+    return path.with_name(fitting(f'.{secrets.token_hex(4)}.{path.name}'))
+
+
+def check_name(path: Path) -> None:
+    """Raises WriteError for a name that no file can have."""
+    for part in path.parts:
+        if len(os.fsencode(part)) > LONGEST:
+            raise WriteError(path, f'a name of {len(os.fsencode(part))} bytes; no file can have more than {LONGEST}')
+        if '\0' in part:
+            raise WriteError(path, 'a name with a zero byte, which no file can have')
+
+
+def fitting(name: str, most: int = LONGEST) -> str:
+    """A file's name, cut where it has more bytes than it may: its beginning, a hash of the whole, and its suffix."""
+    raw = os.fsencode(name)
+    if len(raw) <= most:
+        return name
+    stem, dot, suffix = name.rpartition('.')
+    end = f'~{hashlib.sha256(raw).hexdigest()[:8]}' + (dot + suffix if stem and len(os.fsencode(suffix)) < 16 else '')
+    kept = len(name)
+    while len(os.fsencode(name[:kept] + end)) > most:
+        kept -= 1
+    return name[:kept] + end

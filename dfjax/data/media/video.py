@@ -8,6 +8,8 @@ import numpy as np
 
 from dfjax.data.media.decode import Frame, MediaInfo, VideoReader
 from dfjax.data.media.encode import VideoWriter
+from dfjax.data.media.moving import AnimatedPicture
+from dfjax.data.media.sniff import webp_moves
 from dfjax.data.media.threads import ahead
 
 __all__ = ['VIDEO_SUFFIXES', 'VideoWriter', 'frames_ahead', 'open_video', 'probe', 'read_frames']
@@ -36,7 +38,7 @@ def probe(path: Path | str) -> MediaInfo:
     Raises:
         ReadError: missing, empty, cut short before its first frame, not media, or without pictures.
     """
-    with VideoReader(path) as reader:
+    with _reader(path) as reader:
         return reader.info
 
 
@@ -49,7 +51,7 @@ def open_video(path: Path | str) -> Iterator[tuple[MediaInfo, Iterator[Frame]]]:
     Raises:
         ReadError: as `probe`; by the frames, after those that could be read, damaged or ending before it says it does.
     """
-    with VideoReader(path) as reader:
+    with _reader(path) as reader:
         info = reader.info
         with contextlib.closing(ahead(reader.frames(), frames_ahead(info.size))) as frames:
             yield info, frames
@@ -64,6 +66,10 @@ def read_frames(path: Path | str) -> Iterator[tuple[int, float, np.ndarray]]:
     with open_video(path) as (_, frames):
         for frame in frames:
             yield frame.index, frame.time, frame.rgb
+
+
+def _reader(path: Path | str) -> VideoReader | AnimatedPicture:
+    return AnimatedPicture(path) if webp_moves(path) else VideoReader(path)
 
 
 def frames_ahead(size: tuple[int, int]) -> int:

@@ -21,11 +21,12 @@ import numpy as np
 from dfjax.data import render
 from dfjax.data.media.audio import read_sound
 from dfjax.data.media.image import read_image, squared
+from dfjax.data.media.inputs import file_kind
 from dfjax.data.media.video import read_frames
 from dfjax.data.names import Joined, Name, Rendered, Stored
 from dfjax.data.render.speech import RATE, speak
 from dfjax.data.sets.cache import cached
-from dfjax.data.sets.images import KEPT_BYTES, check_header, is_video, media_paths
+from dfjax.data.sets.images import KEPT_BYTES, check_header, media_paths
 from dfjax.errors import InputError
 
 FPS = 25  # frames a second of every clip
@@ -73,7 +74,8 @@ def open_clips(name: Name, size: int, crop: int = 0) -> list[Clip]:
     if not isinstance(name, Stored) or name.kind() not in ('video', 'images'):
         raise InputError(f'{name}: no clips; name a video, a folder of videos, or one of folders of pictures')
     paths = media_paths(str(name))
-    videos, pictures = [p for p in paths if is_video(p)], [p for p in paths if not is_video(p)]
+    videos = [path for path in paths if file_kind(path) == 'video']
+    pictures = sorted(set(paths) - set(videos))
     clips, bad = [], []
     for folder in sorted({path.parent for path in pictures}):
         _keep(clips, bad, partial(_folder_clip, folder, [p for p in pictures if p.parent == folder], size, crop))

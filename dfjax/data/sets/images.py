@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dfjax.data.media.image import IMAGE_SUFFIXES, check_header, read_image
-from dfjax.data.media.video import VIDEO_SUFFIXES, read_frames
+from dfjax.data.media.image import check_header, read_image
+from dfjax.data.media.inputs import file_kind
+from dfjax.data.media.video import read_frames
 from dfjax.data.sets.dataset import Dataset
 from dfjax.data.sets.labels import find_csv, read_labels
 from dfjax.errors import InputError
@@ -28,13 +29,13 @@ def media_paths(name: Path | str) -> list[Path]:
     folder = Path(name)
     if folder.is_file():
         return [folder]
-    found = (p for p in folder.rglob('*') if p.suffix.lower() in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES) and p.is_file())
-    return sorted(p for p in found if not any(part[0] == '.' for part in p.relative_to(folder).parts))
+    shown = [p for p in folder.rglob('*') if not any(part[0] == '.' for part in p.relative_to(folder).parts)]
+    with ThreadPoolExecutor() as pool:
+        return sorted(p for p, kind in zip(shown, pool.map(_kind, shown)) if kind)
 
 
-def is_video(path: Path | str) -> bool:
-    """By name alone."""
-    return Path(path).suffix.lower() in VIDEO_SUFFIXES
+def _kind(path: Path) -> str | None:
+    return file_kind(path) if path.is_file() else None
 
 
 def spread_frames(video: Path, convert: Callable[[np.ndarray], dict], most: int, room: int) -> dict[int, dict]:
@@ -81,7 +82,8 @@ class ImageFolder(Dataset):
         self.all_paths, self.paths, self._files, self._frames = media_paths(name), [], [], {}
         if not self.all_paths:
             raise InputError(f'{name}: no picture and no video in this folder')
-        videos = sum(map(is_video, self.all_paths))
+        self._videos = {path for path in self.all_paths if file_kind(path) == 'video'}
+        videos = len(self._videos)
         what, bad = 'files' if videos else 'pictures', []
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for number, found in enumerate(pool.map(partial(self._open, share=max(videos, 1)), self.all_paths)):
@@ -117,14 +119,20 @@ class ImageFolder(Dataset):
 
     def stems(self, paths: list[Path]) -> list[str]:
         """What names of files, and of videos that frames are of, are without the folder and the suffix."""
-        parts = [path.relative_to(self.name).parts for path in paths]
-        plain = lambda part: Path(part).stem if is_video(part) else part
-        return ['/'.join([*map(plain, some[:-1]), *(Path(last).stem for last in some[-1:])]) for some in parts]
+
+        def stem(path: Path) -> str:
+            inside = path.relative_to(self.name)
+            folder = inside.parent
+            if path.parent in self._videos and folder.parts:
+                folder = folder.parent / folder.stem
+            return (folder / inside.stem).as_posix()
+
+        return list(map(stem, paths))
 
     def _open(self, path: Path, share: int) -> list[Path] | dict[Path, dict] | InputError:
         """A picture's path; the items of a video by their paths, its part of what is shared; or why there is none."""
         try:
-            if is_video(path):
+            if path in self._videos:
                 frames = spread_frames(path, self.convert, FRAMES // share, KEPT_BYTES // share)
                 return {path / f'{number:06d}.png': item for number, item in frames.items()}
             check_header(path)
