@@ -35,7 +35,10 @@ def expected(kind: str, b1: float, b2: float, eps: float, decay: float = 0.0, ra
             x = x - rate * m
             continue
         m = b1 * m + (1 - b1) * g
-        v = b2 * v + (1 - b2) * ((g - m) ** 2 if kind == 'adabelief' else g**2)
+        v = b2 * v + (1 - b2) * ((g - m) ** 2 if kind.startswith('adabelief') else g**2)
+        if kind == 'adabelief_uncorrected':
+            x = x - rate * m / (np.sqrt(v) + eps)
+            continue
         x = x - rate * (m / (1 - b1**t) / (np.sqrt(v / (1 - b2**t)) + eps) + decay * x)
     return x
 
@@ -54,7 +57,9 @@ def test_long_gradients_are_shortened_by_their_norm():
 
 
 def test_what_does_not_exist_is_one_line():
-    with pytest.raises(InputError, match="'sgd' does not exist; there are: adam, adamw, adabelief, rmsprop"):
+    with pytest.raises(
+        InputError, match="'sgd' does not exist; there are: adam, adamw, adabelief, adabelief_uncorrected"
+    ):
         optimizer(optimizer_config(kind='sgd'))
     with pytest.raises(InputError, match="weight_decay' is for kind 'adamw', not 'adam'"):
         optimizer(optimizer_config(weight_decay=0.1))

@@ -34,6 +34,22 @@ def dssim(x: jax.Array, y: jax.Array, *, size: int = 11, sigma: float = 1.5, spa
     return (1 - ssim_map(x, y, size=size, sigma=sigma, span=span)).mean((1, 2, 3)) / 2
 
 
+def total_variation(x: jax.Array) -> jax.Array:
+    """Sum of the squared differences of neighbours in [B, H, W, C], one value a picture: [B]."""
+    down, right = x[:, 1:] - x[:, :-1], x[:, :, 1:] - x[:, :, :-1]
+    return jnp.square(down).sum((1, 2, 3)) + jnp.square(right).sum((1, 2, 3))
+
+
+def colour_distance(x: jax.Array, y: jax.Array) -> jax.Array:
+    """Squared differences of the channels' means and spreads in [B, H, W, C], a mean over channels: [B]."""
+    means, spreads = ([f(z) for z in (x, y)] for f in (lambda z: z.mean((1, 2)), _spread))
+    return (jnp.square(means[0] - means[1]) + jnp.square(spreads[0] - spreads[1])).mean(-1)
+
+
+def _spread(x: jax.Array) -> jax.Array:
+    return jnp.sqrt(x.var((1, 2)) + 1e-5)
+
+
 def weighted_mean(x: jax.Array, weight: jax.Array) -> jax.Array:
     """Mean of x [B, H, W, C] over pixels and channels with weights [B, H, W, 1], one value a picture: [B]."""
     return (x * weight).sum((1, 2, 3)) / (weight.sum((1, 2, 3)) * x.shape[-1] + 1e-6)

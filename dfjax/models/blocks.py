@@ -27,27 +27,34 @@ def widths(size: int, patch: int, width: int, max_width: int, bottom: int = BOTT
     return [min(width * 2**i, max_width) for i in range(depth + 1)]
 
 
+def activation(x: jax.Array, slope: float, cosine: bool = False) -> jax.Array:
+    """Leaky ReLU, or x cos(x) in its place."""
+    return x * jnp.cos(x) if cosine else nn.leaky_relu(x, slope)
+
+
 class Upscale(nn.Module):
-    """Twice the side by pixel shuffle: conv 3x3 to 4 times the channels, leaky ReLU, depth to space."""
+    """Twice the side by pixel shuffle: conv 3x3 to 4 times the channels, activation, depth to space."""
 
     features: int
     dtype: jnp.dtype = jnp.float32
+    cosine: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         x = Conv(4 * self.features, 3, dtype=self.dtype)(x)
-        return pixel_shuffle(nn.leaky_relu(x, 0.1), 2)  # [B, 2H, 2W, features]
+        return pixel_shuffle(activation(x, 0.1, self.cosine), 2)  # [B, 2H, 2W, features]
 
 
 class Residual(nn.Module):
     """x + conv(act(conv(x))), then the activation."""
 
     dtype: jnp.dtype = jnp.float32
+    cosine: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        y = nn.leaky_relu(Conv(x.shape[-1], 3, dtype=self.dtype)(x), 0.2)
-        return nn.leaky_relu(x + Conv(x.shape[-1], 3, dtype=self.dtype)(y), 0.2)
+        y = activation(Conv(x.shape[-1], 3, dtype=self.dtype)(x), 0.2, self.cosine)
+        return activation(x + Conv(x.shape[-1], 3, dtype=self.dtype)(y), 0.2, self.cosine)
 
 
 class Block(nn.Module):

@@ -8,7 +8,7 @@
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ import optax
 from dfjax.errors import InputError
 from dfjax.ops.devices import mean_over_devices
 
-KINDS = ('adam', 'adamw', 'adabelief', 'rmsprop')
+KINDS = ('adam', 'adamw', 'adabelief', 'adabelief_uncorrected', 'rmsprop')
 SCHEDULES = ('constant', 'cosine', 'linear', 'milestones')
 
 
@@ -27,8 +27,9 @@ def optimizer(o: Mapping) -> optax.GradientTransformation:
     Gradients whose norm over all parameters is above `clip` are shortened to it first; 0 leaves them as they are.
 
     Kinds are 'adam' (Kingma & Ba 2015); 'adamw', with decoupled `weight_decay` (Loshchilov & Hutter 2019); 'adabelief'
-    (Zhuang et al. 2020); and 'rmsprop' (Hinton 2012), for which `b2` is the decay of the squares and `b1` a momentum, 0
-    for none.
+    (Zhuang et al. 2020); 'adabelief_uncorrected', without the correction of moments that begin at 0, so that the first
+    steps are long, as DeepFaceLab has it; and 'rmsprop' (Hinton 2012), for which `b2` is the decay of the squares and
+    `b1` a momentum, 0 for none.
 
     Raises:
         InputError: if there is no such kind, or one without decay has a `weight_decay`.
@@ -42,6 +43,8 @@ def optimizer(o: Mapping) -> optax.GradientTransformation:
         parts.append(optax.scale_by_adam(o['b1'], o['b2'], o['eps']))
     elif o['kind'] == 'adabelief':
         parts.append(optax.scale_by_belief(o['b1'], o['b2'], o['eps']))
+    elif o['kind'] == 'adabelief_uncorrected':
+        parts.append(_uncorrected_belief(o['b1'], o['b2'], o['eps']))
     else:
         parts.append(optax.scale_by_rms(o['b2'], o['eps'], eps_in_sqrt=False))
         if o['b1']:
@@ -49,6 +52,25 @@ def optimizer(o: Mapping) -> optax.GradientTransformation:
     if o['weight_decay']:
         parts.append(optax.add_decayed_weights(o['weight_decay']))
     return optax.chain(*parts, optax.scale(-1.0))
+
+
+class Belief(NamedTuple):
+    """Running means of gradients and of the squares by which they differed from it."""
+
+    mu: Any
+    nu: Any
+
+
+def _uncorrected_belief(b1: float, b2: float, eps: float) -> optax.GradientTransformation:
+    def init(params: Any) -> Belief:
+        return Belief(*(jax.tree.map(jnp.zeros_like, params) for _ in range(2)))
+
+    def update(grads: Any, state: Belief, params: Any = None) -> tuple[Any, Belief]:
+        mu = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, state.mu, grads)
+        nu = jax.tree.map(lambda v, m, g: b2 * v + (1 - b2) * jnp.square(g - m), state.nu, mu, grads)
+        return jax.tree.map(lambda m, v: m / (jnp.sqrt(v) + eps), mu, nu), Belief(mu, nu)
+
+    return optax.GradientTransformation(init, update)
 
 
 def learning_rate(o: Mapping, step: jax.Array, horizon: jax.Array) -> jax.Array:

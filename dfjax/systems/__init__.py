@@ -6,8 +6,8 @@ from types import ModuleType
 
 from dfjax.errors import InputError
 
-SYSTEMS = ('faceswap', 'vae', 'gan', 'diffusion', 'pix2pix', 'cyclegan', 'stargan', 'style', 'fomm', 'syncnet', 'lips')
-SYSTEMS += ('wav2lip',)
+SYSTEMS = ('faceswap', 'saehd', 'vae', 'gan', 'diffusion', 'pix2pix', 'cyclegan', 'stargan', 'style', 'fomm')
+SYSTEMS += ('syncnet', 'lips', 'wav2lip')
 
 
 def systems_with(functions: Sequence[str]) -> list[str]:
