@@ -44,11 +44,6 @@ def between(least: float, most: float, default: Any) -> Ranged:
     return Ranged(default, f'from {least} to {most}', lambda x: least <= x <= most)
 
 
-def at_least(least: float, default: Any) -> Ranged:
-    """Any finite number from `least`."""
-    return Ranged(default, f'{least} or more', lambda x: least <= x < math.inf)
-
-
 def positive(default: Any) -> Ranged:
     """Any finite number above 0: what is divided by."""
     return Ranged(default, 'above 0', lambda x: 0 < x < math.inf)

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
+from dfjax.data.kinds import WHOLE, open_streams
 from dfjax.data.media.image import write_image
 from dfjax.errors import InputError
 from dfjax.evaluation import classifier as module
-from dfjax.evaluation.classifier import accuracy, classifier_for, predict, train_classifier
+from dfjax.evaluation.classifier import classifier_for, predict, train_classifier
 
 pytestmark = pytest.mark.whole
 
@@ -36,9 +38,16 @@ def classifier(source):
     return train_classifier(source, ('top', 'bottom'), SIZE, STEPS, batch_size=16)
 
 
+def accuracy(classifier, source):
+    """The share of a source's pictures in which the classifier is right, by label [K]."""
+    section = ConfigDict(dict(source=source, labels=classifier.labels, size=classifier.size, resident_bytes=2**31))
+    rows = open_streams('labelled', section)[WHOLE].arrays()
+    right = (predict(classifier, rows['image']) > 0.5) == (rows['label'] > 0.5)
+    return (right * rows['known']).sum(0) / rows['known'].sum(0)
+
+
 def test_it_learns_what_tells_the_labels_apart(classifier, tmp_path):
-    other = dots(tmp_path, 1)
-    assert accuracy(classifier, other) == {'top': 1.0, 'bottom': 1.0}
+    assert accuracy(classifier, dots(tmp_path, 1)).tolist() == [1.0, 1.0]
 
 
 def test_predictions_are_the_same_for_bytes_and_floats_and_any_number(classifier):
@@ -76,4 +85,4 @@ def test_every_label_of_rendered_people_is_found_on_others():
     from dfjax.data.render.people import LABELS
 
     found = accuracy(train_classifier('render:people:100:2000', tuple(LABELS)), 'render:people:101:500')
-    assert min(found.values()) >= 0.95, found
+    assert found.min() >= 0.95, found

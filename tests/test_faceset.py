@@ -9,7 +9,7 @@ import pytest
 from fake_faces import COUNT, FACE, SIZE, edit_line, edit_row, picture, write_faces
 
 from dfjax.data.faces.face import Face
-from dfjax.data.faces.faceset import FaceSetWriter, contact_sheet, faceset_arrays, load_faceset
+from dfjax.data.faces.faceset import FaceSetWriter, contact_sheet, gather, load_faceset, read_face
 from dfjax.data.media.image import read_image, write_image
 from dfjax.data.media.inputs import ROWS, SHEET
 from dfjax.errors import InputError
@@ -71,6 +71,11 @@ def test_writer_refuses_what_is_there(faces):
     with pytest.raises(InputError, match=ROWS):
         write_faces(faces, force=True)
     assert len(list(faces.glob('one_*.png'))) == 2
+
+
+def faceset_arrays(folder, size):
+    rows, stored = load_faceset(folder).rows, load_faceset(folder).size
+    return gather(lambda n: read_face(rows[n], stored, size), len(rows))
 
 
 @pytest.mark.parametrize('size', [SIZE, 24, 96])

@@ -6,12 +6,13 @@ from fractions import Fraction
 import cv2
 import numpy as np
 import pytest
+from scipy.io import wavfile
 
 from dfjax.apps import cli
 from dfjax.apps.lipsync import lipsync
 from dfjax.data.faces.analyse import Analysis
 from dfjax.data.faces.face import Face
-from dfjax.data.media.audio import read_sound, write_sound
+from dfjax.data.media.audio import read_sound
 from dfjax.data.media.credentials import read_credentials
 from dfjax.data.media.image import write_image
 from dfjax.data.media.video import VideoWriter, probe, read_frames
@@ -30,6 +31,10 @@ from dfjax.inference.remouth import matte, remouth
 from dfjax.inference.sync import find_delay
 
 COUNT, SIZE = 36, 192
+
+
+def write_wave(path, samples):
+    wavfile.write(path, RATE, np.float32(samples))
 
 
 @pytest.fixture(scope='module')
@@ -210,7 +215,7 @@ def test_a_picture_speaks_from_its_own_landmarks():
 
 def test_a_video_says_what_a_sound_says(talker, tmp_path):
     _, analysis, path = talker
-    write_sound(tmp_path / 'said.wav', speak(21, 2.0).sound, RATE)
+    write_wave(tmp_path / 'said.wav', speak(21, 2.0).sound)
     out = tmp_path / 'out.mp4'
     report = lipsync(path, tmp_path / 'said.wav', out, analysis=analysis, progress=False)
     assert report['frames'] == 50 and report['without_face'] == 0 and report['sound_seconds'] == 2.0
@@ -224,7 +229,7 @@ def test_a_video_says_what_a_sound_says(talker, tmp_path):
 
 def test_a_short_sound_ends_the_video_unless_it_is_kept(talker, tmp_path):
     _, analysis, path = talker
-    write_sound(tmp_path / 'said.wav', speak(21, 0.8).sound, RATE)
+    write_wave(tmp_path / 'said.wav', speak(21, 0.8).sound)
     for keep, count in ((False, 20), (True, COUNT)):
         report = lipsync(
             path, tmp_path / 'said.wav', tmp_path / 'o.mp4', analysis=analysis, keep=keep, force=True, progress=False
@@ -234,9 +239,9 @@ def test_a_short_sound_ends_the_video_unless_it_is_kept(talker, tmp_path):
 
 def test_bad_input_is_said_in_one_line(talker, tmp_path, capsys):
     path = talker[2]
-    write_sound(tmp_path / 'said.wav', speak(21, 1.5).sound[RATE:], RATE)
-    write_sound(tmp_path / 'silent.wav', np.zeros(RATE), RATE)
-    write_sound(tmp_path / 'short.wav', np.ones(100), RATE)
+    write_wave(tmp_path / 'said.wav', speak(21, 1.5).sound[RATE:])
+    write_wave(tmp_path / 'silent.wav', np.zeros(RATE))
+    write_wave(tmp_path / 'short.wav', np.ones(100))
     write_image(tmp_path / 'grey.png', np.full((80, 80, 3), 128, np.uint8))
     with VideoWriter(tmp_path / 'mute.mp4', 25, (64, 64)) as writer:
         writer.write(np.zeros((64, 64, 3), np.uint8))
@@ -263,7 +268,7 @@ def test_bad_input_is_said_in_one_line(talker, tmp_path, capsys):
 
 def test_a_face_that_is_too_small_is_refused(talker, tmp_path):
     _, analysis, path = talker
-    write_sound(tmp_path / 'said.wav', speak(21, 1.5).sound[RATE:], RATE)
+    write_wave(tmp_path / 'said.wav', speak(21, 1.5).sound[RATE:])
     small = [Face(f.source, f.frame, f.time, f.box, 1.0, f.landmarks * 0.3, sharpness=1.0) for f in analysis.faces]
     tiny = Analysis(str(path), SIZE, SIZE, COUNT, small)
     with pytest.raises(InputError, match='pixels between the eyes are too few; 24 are needed'):

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageOps
 from scipy.io import wavfile
 
-from dfjax.data.media.audio import read_sound, write_sound
+from dfjax.data.media.audio import read_sound
 from dfjax.data.media.image import read_image, write_image
 from dfjax.data.media.inputs import iter_frames, kind
 from dfjax.data.media.output import atomic_folder, atomic_path, check_output
@@ -152,20 +152,10 @@ def test_sample_formats(tmp_path, kind_of, channels):
     np.testing.assert_allclose(got, want, atol=2 / 2 ** (min(bits, 22) - 1))
 
 
-def test_write_sound_is_read_by_scipy(tmp_path):
-    want = np.random.default_rng(0).uniform(-1.2, 1.2, (777, 2))
-    write_sound(tmp_path / 's.wav', want, 16000)
-    rate, got = wavfile.read(tmp_path / 's.wav')
-    assert rate == 16000 and got.dtype == np.int16
-    np.testing.assert_allclose(got / 32768, np.clip(want, -1, 1), atol=2 / 32768)
-    write_sound(tmp_path / 'mono.wav', want[:, 0], 8000)
-    assert wavfile.read(tmp_path / 'mono.wav')[1].shape == (777,)
-
-
 @pytest.mark.parametrize('name', ['missing', 'empty', 'text', 'cut short', 'no samples', 'no sound', 'folder'])
 def test_bad_sounds_are_refused_in_one_line(tmp_path, name):
     path, good = tmp_path / 'bad.wav', tmp_path / 'good.wav'
-    write_sound(good, np.zeros(1000), 16000)
+    wavfile.write(good, 16000, np.zeros(1000, np.int16))
     data = good.read_bytes()
     bad = {
         'empty': b'',

@@ -19,7 +19,6 @@ import optax
 from ml_collections import ConfigDict
 
 from dfjax.data.batches import make_data
-from dfjax.data.kinds import WHOLE, open_streams
 from dfjax.data.media.output import atomic_path
 from dfjax.errors import ReadError
 from dfjax.foreign import read_npz
@@ -113,14 +112,6 @@ def predict(classifier: TrainedClassifier, pictures: np.ndarray) -> np.ndarray:
         room = [(0, min(AT_A_TIME, len(pictures)) - len(some)), (0, 0), (0, 0), (0, 0)]  # so that one program does
         out.append(np.asarray(classify(classifier.params, np.pad(some, room)))[: len(some)])
     return np.concatenate(out)
-
-
-def accuracy(classifier: TrainedClassifier, source: str) -> dict[str, float]:
-    """The share of a source's pictures in which the classifier is right, by label."""
-    rows = open_streams('labelled', _section(source, classifier.labels, classifier.size))[WHOLE].arrays()
-    right = (predict(classifier, rows['image']) > 0.5) == (rows['label'] > 0.5)  # [N, K]
-    share = (right * rows['known']).sum(0) / rows['known'].sum(0)
-    return dict(zip(classifier.labels, share.tolist()))
 
 
 def classifier_for(

@@ -22,18 +22,16 @@ def to_uint8(x: jax.Array) -> jax.Array:
     return ((x.clip(-1, 1) + 1) * 127.5).round().astype(np.uint8)
 
 
-def pixel_shuffle(x: jax.Array, r: int, order: str = 'dcr') -> jax.Array:
+def pixel_shuffle(x: jax.Array, r: int) -> jax.Array:
     """Depth to space: [B, H, W, r*r*C] -> [B, r*H, r*W, C] (Shi et al. 2016).
 
-    `order` says how the channels are read: 'dcr' is (r, r, C), TensorFlow's and DeepFaceLab's; 'crd' is (C, r, r),
-    PyTorch's PixelShuffle.
+    Channels are read as (r, r, C), TensorFlow's and DeepFaceLab's order; PyTorch's PixelShuffle has (C, r, r).
     """
-    pattern = {'dcr': 'b h w (i j c) -> b (h i) (w j) c', 'crd': 'b h w (c i j) -> b (h i) (w j) c'}[order]
-    return rearrange(x, pattern, i=r, j=r)
+    return rearrange(x, 'b h w (i j c) -> b (h i) (w j) c', i=r, j=r)
 
 
 def space_to_depth(x: jax.Array, r: int) -> jax.Array:
-    """[B, r*H, r*W, C] -> [B, H, W, r*r*C], the inverse of `pixel_shuffle` in 'dcr' order."""
+    """[B, r*H, r*W, C] -> [B, H, W, r*r*C], the inverse of `pixel_shuffle`."""
     return rearrange(x, 'b (h i) (w j) c -> b h w (i j c)', i=r, j=r)
 
 
@@ -170,11 +168,6 @@ def affine_grid(m: jax.Array, size: int) -> jax.Array:
     x, y = jnp.meshgrid(i, i)  # [size, size]
     pixels = jnp.stack([x, y, jnp.ones_like(x)], -1)
     return einsum('bij,hwj->bhwi', m, pixels)
-
-
-def warp_affine(x: jax.Array, m: jax.Array, size: int) -> jax.Array:
-    """[B, H, W, C] -> [B, size, size, C], where m [B, 2, 3] takes output pixels to input pixels."""
-    return grid_sample(x, affine_grid(m, size))
 
 
 def resize(x: jax.Array, size: int) -> jax.Array:

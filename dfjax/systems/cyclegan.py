@@ -19,6 +19,7 @@ from dfjax.errors import InputError
 from dfjax.losses.adversarial import SEPARATE, d_fake, d_real, g_loss
 from dfjax.models import patchgan
 from dfjax.ops.devices import mean_over_devices, own_part, whole_batch
+from dfjax.ops.image import to_float
 from dfjax.ops.jitter import jitter
 from dfjax.ops.optimize import apply_grads, ema_update, learning_rate, optimizer
 from dfjax.systems import pix2pix
@@ -178,7 +179,7 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     # The data of this step
     draws = jax.vmap(lambda key: jax.random.split(key, 4))(batch['key'])  # [B, 4] keys
     real = {
-        side: jitter(draws[:, i], batch[side]['image'] / 127.5 - 1, cfg.jitter, cfg.flip) for i, side in enumerate('ab')
+        side: jitter(draws[:, i], to_float(batch[side]['image']), cfg.jitter, cfg.flip) for i, side in enumerate('ab')
     }
 
     # Generators
@@ -218,7 +219,7 @@ def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:
     """For each example a, a as b, and that as a again; then the same of b: [6B, S, S, 3]."""
     params, rows = state.params | state.ema, []
     for one, other in SIDES:
-        real = batch[one]['image'] / 127.5 - 1
+        real = to_float(batch[one]['image'])
         made = translate(cfg, params, real, one + other)
         rows += [real, made, translate(cfg, params, made, other + one)]
     return jnp.stack(rows, 1).reshape(-1, *real.shape[1:])

@@ -19,6 +19,7 @@ from dfjax import ranges as r
 from dfjax.losses import diffusion as losses
 from dfjax.models.denoiser import Denoiser
 from dfjax.ops.devices import mean_over_devices
+from dfjax.ops.image import to_float
 from dfjax.ops.jitter import flipped
 from dfjax.ops.optimize import apply_grads, ema_update, learning_rate, optimizer
 from dfjax.systems.state import (
@@ -149,7 +150,7 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
 
     # The data of this step
     draws = jax.vmap(lambda key: jax.random.split(key, 5))(batch['key'])  # [B, 5] keys
-    pictures = flipped(batch['image'].astype(jnp.float32) / 127.5 - 1, draws[:, 0], cfg.flip)
+    pictures = flipped(to_float(batch['image']), draws[:, 0], cfg.flip)
     t = jax.vmap(lambda key: jax.random.randint(key, (), 0, cfg.times))(draws[:, 1])
     noise = jax.vmap(lambda key: jax.random.normal(key, pictures.shape[1:]))(draws[:, 2])
     told = jax.vmap(lambda key: jax.random.bernoulli(key, 1 - cfg.drop.all))(draws[:, 3])[:, None]
@@ -180,7 +181,7 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
 
 def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:
     """For each example the picture, and what is guessed of it under more and more noise: [5B, S, S, 3]."""
-    real = batch['image'].astype(jnp.float32) / 127.5 - 1
+    real = to_float(batch['image'])
     count, levels = len(real), len(SHOWN)
     t = jnp.repeat(jnp.array([int(share * cfg.times) for share in SHOWN]), count)  # [4B]
     many = lambda v: jnp.tile(v, (levels, *[1] * (v.ndim - 1)))

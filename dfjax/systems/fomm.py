@@ -31,6 +31,7 @@ from dfjax.models.features import bank, octaves
 from dfjax.models.fomm import Generator, KeypointDetector
 from dfjax.models.fomm_discriminator import MultiScaleDiscriminator, least
 from dfjax.ops.devices import mean_over_devices
+from dfjax.ops.image import to_float
 from dfjax.ops.jitter import jitter
 from dfjax.ops.motion import sample, shrink, stretch
 from dfjax.ops.optimize import apply_grads, ema_update, learning_rate, optimizer
@@ -292,6 +293,6 @@ def discriminate(
 def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:
     """For each example the source, the driving frame, and the source moved as that: [3B, S, S, 3]."""
     params = state.params | state.ema
-    source, driving = (batch[side]['image'] / 127.5 - 1 for side in ('source', 'driving'))
+    source, driving = (to_float(batch[side]['image']) for side in ('source', 'driving'))
     made = animate(cfg, params, source, keypoints(cfg, params, source), keypoints(cfg, params, driving))
     return jnp.stack([source, driving, made], 1).reshape(-1, *source.shape[1:])

@@ -16,6 +16,7 @@ from dfjax.losses.adversarial import KINDS, d_loss, g_loss, r1_estimate, r1_pena
 from dfjax.models import gan as models
 from dfjax.ops.devices import mean_over_devices
 from dfjax.ops.diffaugment import diffaugment
+from dfjax.ops.image import to_float
 from dfjax.ops.jitter import flipped
 from dfjax.ops.optimize import apply_grads, ema_update, learning_rate, optimizer
 from dfjax.systems.state import (
@@ -123,7 +124,7 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
 
     # The data of this step
     draws = jax.vmap(lambda key: jax.random.split(key, 6))(batch['key'])  # [B, 6] keys
-    pictures = flipped(batch['image'].astype(jnp.float32) / 127.5 - 1, draws[:, 0], cfg.flip)
+    pictures = flipped(to_float(batch['image']), draws[:, 0], cfg.flip)
     noise = jax.vmap(lambda key: jax.random.normal(key, (2, cfg.model.latent)))(draws[:, 1])
     augmented = lambda x, i: diffaugment(x, draws[:, i], **cfg.augment)
     real = augmented(pictures, 2)

@@ -27,6 +27,7 @@ from dfjax.models.patchgan import PatchGAN
 from dfjax.models.resnet import ResNet
 from dfjax.models.unet import UNet
 from dfjax.ops.devices import mean_over_devices
+from dfjax.ops.image import to_float
 from dfjax.ops.jitter import jitter
 from dfjax.ops.optimize import apply_grads, ema_update, learning_rate, optimizer
 from dfjax.systems.state import (
@@ -139,7 +140,7 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     rate = learning_rate(cfg.optimizer, state.step, state.horizon)
 
     # The data of this step
-    a, b = (jitter(batch['key'], batch[side]['image'] / 127.5 - 1, cfg.jitter, cfg.flip) for side in 'ab')
+    a, b = (jitter(batch['key'], to_float(batch[side]['image']), cfg.jitter, cfg.flip) for side in 'ab')
     dropped = {'dropout': jax.random.fold_in(jax.random.key(cfg.seed), state.step)}  # one key for all devices
 
     def applied(name: str, p: dict, averages: dict, x: jax.Array) -> tuple[jax.Array, dict]:
@@ -185,6 +186,6 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
 
 def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:
     """For each example a, what is made of it, and b: [3B, S, S, 3]."""
-    a, b = (batch[side]['image'] / 127.5 - 1 for side in 'ab')
+    a, b = (to_float(batch[side]['image']) for side in 'ab')
     made = translate(cfg, state.params | state.ema, a)
     return jnp.stack([a, made, b], 1).reshape(-1, *a.shape[1:])

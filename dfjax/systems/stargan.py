@@ -31,6 +31,7 @@ from dfjax.losses.labels import grouped_cross_entropy
 from dfjax.models.stargan import GENERATORS, Discriminator, Generator
 from dfjax.ops import backend
 from dfjax.ops.devices import mean_over_devices, own_part, whole_batch
+from dfjax.ops.image import to_float
 from dfjax.ops.jitter import jitter
 from dfjax.ops.label_groups import check_exclusive, random_labels
 from dfjax.ops.optimize import apply_grads, ema_update, learning_rate, optimizer
@@ -174,7 +175,7 @@ def random_target(cfg: ConfigDict, batch: dict, coins: jax.Array, step: jax.Arra
 def examples(cfg: ConfigDict, batch: dict, step: jax.Array) -> dict:
     """Pictures, their labels and target labels: every leaf is [n_critic, B / n_critic, ...]."""
     draws = jax.vmap(lambda key: jax.random.split(key, 3))(batch['key'])  # [B, 3] keys
-    pictures = jitter(draws[:, 0], batch['image'] / 127.5 - 1, cfg.jitter, cfg.flip)
+    pictures = jitter(draws[:, 0], to_float(batch['image']), cfg.jitter, cfg.flip)
     alpha = jax.vmap(lambda key: jax.random.uniform(key, (1, 1, 1)))(draws[:, 1])
     coins = jax.vmap(lambda key: random_labels(key, batch['label'].shape[1], exclusive_slices(cfg)))(draws[:, 2])
     target = random_target(cfg, batch, coins, step)
@@ -247,7 +248,7 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
 
 def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:
     """For each example the picture, and it with each of its labels changed by itself: [(1 + K) B, S, S, 3]."""
-    real, params = batch['image'] / 127.5 - 1, state.params | state.ema
+    real, params = to_float(batch['image']), state.params | state.ema
     rows = [real]
     for k in range(batch['label'].shape[1]):
         rows.append(translate(cfg, params, real, condition_of(cfg, *flipped(cfg, batch['label'], k))))

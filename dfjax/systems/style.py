@@ -25,6 +25,7 @@ from dfjax.models.light import LightGenerator
 from dfjax.models.norm import NORMS, WHOLE
 from dfjax.models.resnet import ResNet
 from dfjax.ops.devices import mean_over_devices
+from dfjax.ops.image import to_float
 from dfjax.ops.jitter import flipped
 from dfjax.ops.optimize import apply_grads, ema_update, learning_rate, optimizer
 from dfjax.systems.state import (
@@ -103,7 +104,7 @@ def frozen(cfg: ConfigDict) -> dict:
         InputError: if the style or the features cannot be read.
     """
     weights = read_features(cfg.features) if cfg.features else {}
-    style = np.float32(style_picture(cfg)[None] / 127.5 - 1)
+    style = to_float(style_picture(cfg)[None])
 
     @jax.jit
     def references(weights: dict, style: jax.Array) -> dict:
@@ -170,7 +171,7 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
 
     # The data of this step
     draws = jax.vmap(lambda key: jax.random.split(key, 2))(batch['key'])  # [B, 2] keys
-    pictures = flipped(batch['image'].astype(jnp.float32) / 127.5 - 1, draws[:, 0], cfg.flip)
+    pictures = flipped(to_float(batch['image']), draws[:, 0], cfg.flip)
     others, moves = disturbed(draws[:, 1], pictures, cfg.noise)
     kept = extract(frozen['vgg'], recoloured(pictures, frozen['colours']), count)[1]
 
@@ -202,6 +203,6 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
 
 def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:
     """For each example the picture, and what is made of it: [2B, S, S, 3]."""
-    pictures = batch['image'].astype(jnp.float32) / 127.5 - 1
+    pictures = to_float(batch['image'])
     made = paint(cfg, state.ema, pictures)
     return jnp.stack([pictures, made], 1).reshape(-1, *pictures.shape[1:])

@@ -20,6 +20,7 @@ from dfjax.errors import InputError
 from dfjax.losses.sync import binary_cross_entropy, contrastive, cosine, likeness
 from dfjax.models.syncnet import SyncNet
 from dfjax.ops.devices import mean_over_devices, whole_batch
+from dfjax.ops.image import to_float
 from dfjax.ops.mel import BANDS
 from dfjax.ops.optimize import apply_grads, ema_update, learning_rate, optimizer
 from dfjax.ops.speech import mouths, window_mels, window_steps
@@ -178,7 +179,7 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
 
 def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:
     """Every example's middle frame, [B, S, S, 3], under a bar as long as its speech is like its mouth."""
-    pictures, sound = batch['frames']['image'][:, 0] / 127.5 - 1, batch['sound'][:, 0]
+    pictures, sound = to_float(batch['frames']['image'][:, 0]), batch['sound'][:, 0]
     alike = likeness(*embed(cfg, state.params | state.ema, sound, pictures))
     size = pictures.shape[-2]
     bar = jnp.where(jnp.arange(size) < size * alike[:, None], 1.0, -1.0)  # [B, S]

@@ -25,6 +25,7 @@ from dfjax.models import patchgan
 from dfjax.models import vae as models
 from dfjax.models.patchgan import PatchGAN
 from dfjax.ops.devices import mean_over_devices
+from dfjax.ops.image import to_float
 from dfjax.ops.jitter import flipped
 from dfjax.ops.optimize import apply_grads, ema_update, learning_rate, optimizer
 from dfjax.systems.state import (
@@ -148,7 +149,7 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
 
     # The data of this step
     draws = jax.vmap(lambda key: jax.random.split(key, 2))(batch['key'])  # [B, 2] keys
-    pictures = batch['image'].astype(jnp.float32) / 127.5 - 1
+    pictures = to_float(batch['image'])
     pictures = flipped(pictures, draws[:, 0], cfg.flip)
 
     # Encoder and decoder
@@ -197,7 +198,7 @@ def from_noise(cfg: ConfigDict, params: dict, noise: jax.Array, truncation: floa
 
 def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:
     """For each example the picture, its reconstruction, and a sample: [3B, S, S, 3]."""
-    real = batch['image'].astype(jnp.float32) / 127.5 - 1
+    real = to_float(batch['image'])
     again = decode(cfg, state.ema, encode(cfg, state.ema, real))
     noise = jax.random.normal(jax.random.key(cfg.seed), (len(real), cfg.model.latent))
     drawn = from_noise(cfg, state.ema, noise)

@@ -243,13 +243,6 @@ def example(picture: np.ndarray, landmarks: np.ndarray, polygon: np.ndarray, des
     }
 
 
-def faceset_arrays(faceset: FaceSet | Path | str, size: int) -> dict[str, np.ndarray]:
-    """All faces of a set, as `read_face` gives them, stacked [N, ...] in the order of rows."""
-    if not isinstance(faceset, FaceSet):
-        faceset = load_faceset(faceset)
-    return gather(lambda n: read_face(faceset.rows[n], faceset.size, size), len(faceset))
-
-
 def gather(read: Callable[[int], dict[str, np.ndarray]], count: int) -> dict[str, np.ndarray]:
     """read(0) ... read(count - 1), read by threads, in arrays [count, ...]."""
     first = read(0)

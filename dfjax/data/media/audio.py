@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from dfjax.data.media.decode import clock_start, open_container
-from dfjax.data.media.output import atomic_path
-from dfjax.errors import ReadError, WriteError
+from dfjax.errors import ReadError
 
 # By container, what it can hold and players play. Anything else (PCM, Vorbis, WMA, AMR...) is encoded anew as AAC.
 COPIED = {'mov': {'aac', 'mp3', 'mp2', 'ac3', 'eac3', 'alac'}}
@@ -67,28 +66,6 @@ def read_sound(path: Path | str, rate: int | None = None, mono: bool = False) ->
 
 def _seconds(parts: list) -> float:
     return sum(part.samples / part.sample_rate for part in parts)
-
-
-def write_sound(path: Path | str, samples: np.ndarray, rate: int) -> None:
-    """Writes [T] or [T, C] float samples in [-1, 1] as 16-bit WAVE, clipped; whole or not at all.
-
-    Raises:
-        WriteError: another suffix than .wav, or as `atomic_path`.
-    """
-    import av
-
-    if Path(path).suffix.lower() != '.wav':
-        raise WriteError(path, 'a sound is written as .wav; change the name')
-    samples = np.atleast_2d(np.asarray(samples, np.float32).T).T  # [T, C]
-    whole = np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
-    with atomic_path(path, force=True) as part, av.open(str(part.absolute()), 'w', 'wav') as output:
-        layout = 'mono' if whole.shape[1] == 1 else 'stereo'
-        stream = output.add_stream('pcm_s16le', rate=rate, layout=layout)
-        for start in range(0, len(whole), rate):  # a second at a time
-            frame = av.AudioFrame.from_ndarray(whole[start : start + rate].reshape(1, -1), format='s16', layout=layout)
-            frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
-            output.mux(stream.encode(frame))
-        output.mux(stream.encode(None))
 
 
 def _check_whole_wave(path: Path) -> None:
