@@ -33,12 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--points', metavar='XY7', help='seven points of the face in a picture, see dfjax animate')
     parser.add_argument('--keep', action='store_true', help='go on after a sound that is shorter than the video')
     parser.add_argument('--loop', action='store_true', help='begin a video again for a longer sound')
+    parser.add_argument('--run', metavar='RUN', help='a trained or imported run that paints the mouths, as of wav2lip')
     parser.add_argument('--force', action='store_true', help='replace an output that exists')
 
 
 def run(args: argparse.Namespace) -> dict:
     """Makes the video as the arguments say; returns the report."""
-    names = ('still', 'gain', 'sync', 'person', 'points', 'keep', 'loop', 'force')
+    names = ('still', 'gain', 'sync', 'person', 'points', 'keep', 'loop', 'run', 'force')
     return lipsync(args.face, args.audio, args.out, **{name: getattr(args, name) for name in names})
 
 
@@ -54,6 +55,7 @@ def lipsync(
     points: str | None = None,
     keep: bool = False,
     loop: bool = False,
+    run: Path | str | None = None,
     analysis=None,
     force: bool = False,
     progress: bool = True,
@@ -76,12 +78,13 @@ def lipsync(
         points: 'x,y ...', seven, of a picture, see `inference.clicked`.
         keep: go on after a sound that is shorter than the video.
         loop: begin a video again for a longer sound; else it runs forth and back.
+        run: the folder of a run of a system that can `lipsync`, which then paints the mouths.
         analysis: what `analyse` returned for `face`, where that is done already.
 
     Returns:
-        The report of `run_job`, with 'sound_seconds', 'mouths' (from the person's 'video', or 'drawn'), and of a video
-        the output's frames 'without_face' and 'profiles', which pass through, and 'delay', by how many seconds its own
-        sound is late, where it was found.
+        The report of `run_job`, with 'sound_seconds', 'mouths' (from the person's 'video', 'drawn', or by a 'run'), and
+        of a video the output's frames 'without_face' and 'profiles', which pass through, and 'delay', by how many
+        seconds its own sound is late, where it was found.
 
     Raises:
         InputError: no face, one too small, no sound, a silent one, an output of another kind.
@@ -91,6 +94,9 @@ def lipsync(
     from dfjax.inference.frames import plan_outputs, run_job
 
     delay = check_options(gain, sync)
+    if run is not None and (gain != 1 or sync != 'auto'):
+        raise InputError('--gain and --sync: not with --run, whose net has learnt how mouths move')
+    opened = open_lips(run) if run is not None else None
     if (what := kind(face)) not in ('image', 'video'):
         raise InputError(f'{face}: is a {what}; give one video or picture of a face')
     if points is not None and what == 'video':
@@ -99,9 +105,9 @@ def lipsync(
     sound = read_speech(audio)
     start = time.monotonic()
     if what == 'image':
-        job, report = still_job(face, sound, audio, points, person, gain, still)
+        job, report = still_job(face, sound, audio, points, person, gain, still, opened)
     else:
-        options = {'gain': gain, 'sync': delay, 'keep': keep, 'loop': loop}
+        options = {'run': opened, 'gain': gain, 'sync': delay, 'keep': keep, 'loop': loop}
         job, report = video_job(face, sound, audio, person, analysis, progress, **options)
     report |= {'sound_seconds': round(len(sound) / RATE, 2), 'analysis_seconds': round(time.monotonic() - start, 2)}
     with bar(f'writing {Path(out).name}', progress) as tick:
@@ -137,7 +143,17 @@ def read_speech(audio: Path | str):
     return sound
 
 
-def still_job(face, sound, audio, points, person, gain: float, still: bool):
+def open_lips(path):
+    """The run that paints mouths."""
+    from dfjax.inference.run import load_run
+
+    opened = load_run(path, can='lipsync')
+    if 'g' not in opened.params:
+        raise InputError(f'{path}: has no generator g; import that too')
+    return opened
+
+
+def still_job(face, sound, audio, points, person, gain: float, still: bool, run):
     """The job for a picture, and what to report."""
     import numpy as np
 
@@ -150,10 +166,19 @@ def still_job(face, sound, audio, points, person, gain: float, still: bool):
     heard = hear(sound, np.arange(max(1, round(len(sound) / RATE * FPS))) / FPS)
     driver = speaker(landmarks, heard, gain, still)
     animator = Animator(picture, landmarks, driver, mouth='drawn', frame=len(heard))
+    if run is not None:
+        from dfjax.inference.lipnet import Mouths, MouthsJob
+
+        count, points = len(heard), animator.points[:, :68]
+        rows, alike = np.arange(count), np.zeros(count + 1, int)
+        mouths = Mouths(run, points, np.ones(count + 1, bool), alike, rows, rows / FPS, sound)
+        mouths.references[0] = count
+        mouths.show(0, picture)
+        return MouthsJob(mouths, audio, still=map(animator, rows)), {'mouths': 'run'}
     return StillJob(animator, audio), {'mouths': 'drawn'}
 
 
-def video_job(face, sound, audio, person, analysis, progress: bool, *, gain: float, sync, keep: bool, loop: bool):
+def video_job(face, sound, audio, person, analysis, progress: bool, *, run, gain: float, sync, keep: bool, loop: bool):
     """The job for a video, and what to report."""
     from dfjax.data.faces.analyse import analyse
     from dfjax.data.media.progress import bar, say
@@ -171,6 +196,11 @@ def video_job(face, sound, audio, person, analysis, progress: bool, *, gain: flo
     length = fit_length(driver.times, info.fps, len(sound) / RATE, keep, loop)
     if len(sound) / RATE > driver.times[-1] - driver.times[0] + 1 and length.fps:
         say(f'{face}: is shorter than the sound, and {"begins again" if loop else "runs forth and back"}')
+    if run is not None:
+        from dfjax.inference.lipnet import MouthsJob, VideoMouths
+
+        mouths = VideoMouths(run, face, driver, length, sound)
+        return MouthsJob(mouths, audio, length), {'mouths': 'run', **mouths.counts}
     pool = gather_pool(face, driver, analysis)
     shape = shape_of(driver.motion[driver.known])
     own, learnt = (None, {}) if sync == 'off' or not info.has_audio else own_speech(face, driver, shape, sync)

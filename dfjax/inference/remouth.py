@@ -43,7 +43,7 @@ def remouth(
     under = frame[y0:y1, x0:x1].astype(np.float32)
     at = field(wanted[LOWER], theirs[LOWER] - corner, (x0, y0, x1, y1), max(1, round(eyes / STEPS)))
     made = cv2.remap(patch, at, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
-    made += _difference(under, made, soft, eyes)
+    made += rim_difference(under, made, soft, eyes)
     lips = wanted - (x0, y0)
     shown = np.clip(np.rint(made), 0, 255).astype(np.uint8)
     inside = mouths.between_lips(lips, eyes, shown.shape)
@@ -82,7 +82,7 @@ def field(points: np.ndarray, goals: np.ndarray, window: tuple[int, int, int, in
     return shift + np.stack([x + x0, y + y0], -1)
 
 
-def _difference(under: np.ndarray, made: np.ndarray, soft: np.ndarray, eyes: float) -> np.ndarray:
+def rim_difference(under: np.ndarray, made: np.ndarray, soft: np.ndarray, eyes: float) -> np.ndarray:
     """What has to be added to `made` [h, w, 3] to have the frame's colours at the rim, smooth within."""
     rim = (4 * soft * (1 - soft))[..., None]
     shrink = max(1, round(eyes / 24))  # what is smooth is computed on fewer pixels

@@ -6,7 +6,7 @@ A window's sound begins MARGIN samples before its first frame, at 16 kHz and 25 
 import jax
 import jax.numpy as jnp
 
-from dfjax.ops.mel import COLUMNS, HOP, STEPS, mel
+from dfjax.ops.mel import COLUMNS, HOP, RATE, STEPS, mel, mel_windows
 
 FPS = 25
 MARGIN = 4000  # samples of sound before the first frame, and after the last one's end
@@ -32,6 +32,12 @@ def frame_mels(sound: jax.Array, frames: int, early: int = 0) -> jax.Array:
     picture = mel(sound)
     first = [FIRST + (n - early) * COLUMNS // FPS for n in range(frames)]
     return jnp.stack([picture[..., i : i + STEPS] for i in first], 1)[..., None]
+
+
+def mels_at(sound: jax.Array, seconds: jax.Array, early: int = 0) -> jax.Array:
+    """What is heard from times [N] on, as `frame_mels` has it, of a whole sound [n]: [N, 80, 16, 1]."""
+    padded = jnp.pad(jnp.asarray(sound), (2 * MARGIN, 2 * MARGIN))
+    return mel_windows(mel(padded), seconds + 2 * MARGIN / RATE - early / FPS)[..., None]
 
 
 def mouths(pictures: jax.Array, bgr: bool = False) -> jax.Array:

@@ -25,7 +25,8 @@ What a trained system can do is a further function each; a verb asks for those t
     paint(cfg, params, pictures) -> pictures                of any H and W
     keypoints(cfg, params, pictures) -> points              animate(cfg, params, pictures, source, driving, large)
                                                             -> pictures; by the nets ANIMATES
-    lipsync(cfg, params, mels, pictures, references) -> pictures
+    lipsync(cfg, params, mels, pictures, references) -> pictures, of `cfg.room` round a face; its mels are those of
+                                                            `ops.speech.mels_at(sound, seconds, cfg.model.early)`
 """
 
 from collections.abc import Mapping

@@ -76,6 +76,7 @@ def default_config() -> ConfigDict:
         0.02
     )  # share of windows without sound, for which the person's mouth is closed, where it is known
     cfg.choose = True  # whether references are chosen, a head held alike with another mouth, where landmarks are known
+    cfg.room = r.between(1, 4, 2.0)  # sides of the box of a face's landmarks that pictures of it have, at use
     cfg.loss = dict(
         kind=r.choice('contrastive', syncnet.LOSSES),
         temperature=r.positive(1 / 13),  # at first
@@ -112,8 +113,7 @@ def nets(cfg: ConfigDict) -> dict[str, Net]:
 
 def sync_config(cfg: ConfigDict) -> ConfigDict:
     """The same as SyncNet's functions read it."""
-    m = cfg.model
-    own = {'model': dict(m.sync, frames=m.frames, bgr=m.bgr, bias=m.bias)}
+    own = {'model': dict(cfg.model.sync, **{key: cfg.model[key] for key in ('frames', 'bgr', 'bias')})}
     return ConfigDict({key: cfg[key] for key in ('data', 'loss', 'dtype', 'flip', 'hiss')} | own)
 
 

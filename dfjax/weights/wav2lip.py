@@ -129,7 +129,8 @@ def config(found: Mapping[str, Any], what: str) -> dict[str, Any]:
     model = {key: value for key, value in found.items() if key != 'size'} | {'early': 1, 'bgr': True, 'bias': True}
     data = {'frames': found['frames']} if 'frames' in found else {}
     data |= {'size': found['size']} if 'size' in found else {}
-    return {'model': {**model, 'sync.relu': True}, 'data': data, 'loss': {'kind': 'bce', 'adversarial': 'vanilla'}}
+    loss = {'kind': 'bce', 'adversarial': 'vanilla'}
+    return {'model': {**model, 'sync.relu': True}, 'data': data, 'loss': loss, 'room': 1.2}  # a detector's box
 
 
 NETS = {
