@@ -19,6 +19,7 @@ from dfjax.data.media.video import VideoWriter, probe, read_frames
 from dfjax.data.render import animate, random_identity, render
 from dfjax.data.render.speech import RATE, speak
 from dfjax.errors import InputError
+from dfjax.evaluation.lipsync import compare as figures
 from dfjax.inference import head as heads
 from dfjax.inference.driving import driver_of
 from dfjax.inference.length import fit_length, frames_in_order
@@ -294,3 +295,20 @@ def test_half_a_minute_of_a_person_says_how_that_mouth_moves():
     error = [np.abs(x[:, 1] - seen[~early, 1]).mean() for x in (blended, plain)]
     assert error[0] < 0.6 * error[1]
     assert learn(features[:100], seen[:30], times[:30]) is None
+
+
+def test_figures_say_how_well_lips_follow_a_sound(talker):
+    """Of the renderer's own landmarks: in sync, and late by 0.2 s."""
+    seen = talker[0]
+    voice, times = speak(11, 5.0), np.arange(125) / 25
+    points = np.repeat(seen.landmarks[:1], 125, 0).astype(np.float64)
+    mouth = voice.mouth(times)
+    points[:, 55:60, 1] += 12 * mouth[:, :1]
+    points[:, 65:68, 1] += 12 * mouth[:, :1]
+    good = figures('x', points, times, voice.sound)
+    assert good['opening'] > 0.8 and abs(good['delay']) <= 0.04 and good['frames'] == 125
+    late = figures('x', points, times, np.concatenate([np.zeros(3200), voice.sound]))
+    assert abs(late['delay'] - 0.2) <= 0.04 and late['opening'] < good['opening'] - 0.2
+    assert late['likeness'] == pytest.approx(good['likeness'], abs=0.05)
+    with pytest.raises(InputError, match='no face'):
+        figures('x', np.full((30, 68, 2), np.nan), times[:30], voice.sound)

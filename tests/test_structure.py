@@ -204,6 +204,7 @@ def test_files_found_by_a_systems_name_are_of_systems():
             'classifier',
             'frechet',
             'held_out',
+            'lipsync',
             'measure',
             'metrics',
             'reference',

@@ -26,6 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     animation.add_argument('--animation', metavar='OUT', help='what `dfjax animate` made')
     animation.add_argument('--driving', metavar='VIDEO', help='the video that drives it')
     animation.add_argument('--image', metavar='PICTURE', help='the picture that it was made from')
+    lips = parser.add_argument_group('of a video whose lips follow a sound')
+    lips.add_argument('--lipsync', metavar='OUT', help='what `dfjax lipsync` made, or any video of a speaker')
+    lips.add_argument('--audio', metavar='SOUND', help='the sound; default its own')
     run = parser.add_argument_group('of a run')
     run.add_argument('--run', metavar='W', help='the folder of a trained run')
     run.add_argument('--data', metavar='NAME', help='pictures it has not learnt from; default: rendered, other seeds')
@@ -40,12 +43,16 @@ def run(args: argparse.Namespace) -> dict:
     if args.run:
         options = {name: getattr(args, name) for name in OPTIONS}
         return evaluate_run(args.run, **{name: value for name, value in options.items() if value is not None})
+    if args.lipsync:
+        from dfjax.evaluation.lipsync import evaluate_lipsync
+
+        return evaluate_lipsync(args.lipsync, args.audio)
     what = ('animation', 'driving', 'image') if args.animation else ('swap', 'input', 'face')
     for name in what:
         if not getattr(args, name):
             raise InputError(
                 f'--{name} is missing: a swap is measured by --swap, --input and --face, an animated picture by '
-                '--animation, --driving and --image, a run by --run'
+                '--animation, --driving and --image, lips by --lipsync, a run by --run'
             )
     if args.every < 1:
         raise InputError(f'--every {args.every}: give 1 (every frame) or more')

@@ -13,6 +13,7 @@ from dfjax.inference.lips import listen
 from dfjax.inference.run import Run
 from dfjax.ops.heard import moment_times
 
+RATE = 16_000  # samples a second
 FURTHEST = 1.0  # seconds that a sound may be late or early
 FINE = 0.005  # seconds between the delays that are tried
 SLOW = 0.7  # seconds: what changes more slowly than that says nothing
