@@ -178,7 +178,7 @@ def test_a_held_out_mouth_is_like_the_true_one(talker):
         ratios.append(10 * np.log10(255**2 / error.mean()))
         edges = [cv2.Laplacian(x.astype(np.float32).mean(-1), cv2.CV_32F)[inside].std() for x in (made, seen.image[n])]
         kept.append(edges[0] / edges[1])
-    assert np.mean(ratios) > 28 and np.mean(kept) > 0.8, (ratios, kept)
+    assert np.mean(ratios) > 28 and np.mean(kept) > 0.7, (ratios, kept)
 
 
 def test_silence_closes_the_mouth_and_faces_that_are_not_seen_pass_through(talker):

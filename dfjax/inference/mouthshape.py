@@ -13,7 +13,9 @@ from dfjax.inference.retarget import face_shapes
 
 USUAL = 0.16  # gap of a wide open mouth in distances between the eyes, where it is not known of the person
 LEAST, MOST = 0.09, 0.3  # what it may be
-SAID = 0.7  # opening that is heard of a wide open mouth
+SAID = 0.7  # opening that is heard of a wide open mouth, usually
+FAINTEST, LOUDEST = 0.4, 0.8  # what it may be in one sound: some mumble
+SPOKEN = 0.05  # opening that is heard of one who speaks
 SPREAD = 0.12  # change of the width from rest to lips spread or rounded, in distances between the eyes
 JAW = range(2, 15)  # landmarks that follow the lower lip
 JAW_SHARE = 0.6  # how far they do: less than the renderer's, whose chin hangs on the lip
@@ -33,10 +35,13 @@ class MouthShape:
     wide_open: float
 
     def targets(self, heard: np.ndarray, gain: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-        """Gap and change of width [T] in distances between the eyes, of what is heard [T, 4]."""
+        """Gap and change of width [T] in distances between the eyes, of what is heard [T, 4] in a whole sound: who
+        speaks in it opens the mouth as wide as this person does."""
         opening, width, closed, teeth = heard.T
-        gap = gain * opening.clip(0) / SAID * self.wide_open
-        gap = np.minimum(gap, MOST) * (1 - smoothstep(0.35, 0.65, closed)) * (1 - 0.6 * smoothstep(0.4, 0.7, teeth))
+        spoken = opening[opening > SPOKEN]
+        said = np.clip(np.quantile(spoken, 0.95), FAINTEST, LOUDEST) if len(spoken) else SAID
+        gap = gain * opening.clip(0) / said * self.wide_open
+        gap = np.minimum(gap, MOST) * (1 - smoothstep(0.25, 0.5, closed)) * (1 - 0.6 * smoothstep(0.4, 0.7, teeth))
         return gap, gain * SPREAD * width.clip(-1, 1)
 
     def seen(self, motion: Motion) -> np.ndarray:
