@@ -6,6 +6,7 @@
     render:person:WHO:SEED:COUNT        the person WHO, moments drawn by SEED
     render:people:SEED:COUNT            each another person, with labels
     render:talk:SEED:COUNT:FRAMES       clips of people who talk, with sound: for 'clips' and 'speech' alone
+    render:figure:SEED:COUNT:FRAMES     clips of flat figures that walk and wave: for 'clips' alone
     render:voices:SEED:COUNT:FRAMES     synthesised voices whose mouths are known: for 'voices' alone
     render:...:CONDITION                rendered pictures as a condition of `sets.conditions` shows them
     pair:CONDITION:NAME                 pairs: what a condition makes of a picture, and the picture
@@ -28,6 +29,7 @@ FORMS = {  # rendered names by their form: the numbers, and an example
     'person': ('WHO:SEED:COUNT', '1:0:256'),
     'people': ('SEED:COUNT', '1:2000'),
     'talk': ('SEED:COUNT:FRAMES', '1:16:50'),
+    'figure': ('SEED:COUNT:FRAMES', '1:16:50'),
     'voices': ('SEED:COUNT:FRAMES', '1:16:250'),
 }
 

@@ -5,6 +5,7 @@ A name of clips is
     a folder                    each video in it is a clip, and each folder in it that holds pictures: its pictures, in
                                 order of name, 25 a second, with the sound file beside them if there is one
     render:talk:SEED:COUNT:FRAMES   people who talk, with landmarks, and what moves them as truth
+    render:figure:SEED:COUNT:FRAMES flat figures that walk and wave, with joints as truth, see `render.figure`
 
 Memory: pictures of a folder stay on the disk and are decoded when they are drawn. Frames of videos cannot be reached
 one by one; they are decoded once, at the size asked for, and of all videos KEPT_BYTES stay, an equal share of each from
@@ -24,6 +25,7 @@ from dfjax.data.media.image import read_image, squared
 from dfjax.data.media.inputs import file_kind
 from dfjax.data.media.video import read_frames
 from dfjax.data.names import Joined, Name, Rendered, Stored
+from dfjax.data.render import figure
 from dfjax.data.render.speech import RATE, speak
 from dfjax.data.sets.cache import cached
 from dfjax.data.sets.images import KEPT_BYTES, check_header, media_paths
@@ -31,6 +33,7 @@ from dfjax.errors import InputError
 
 FPS = 25  # frames a second of every clip
 SOUNDS = ('.wav', '.flac', '.mp3', '.m4a', '.ogg')
+FIGURES = 1_000_000  # seeds of figures that a set has
 DRAWN = 64  # pixels a side that the renderer draws at least
 
 
@@ -45,6 +48,7 @@ class Clip:
         sound: float32 [n] at 16 kHz, sample 0 at the time of frame 0; None where there is none.
         motion: parameters of the renderer by frame, name to [T], and 'voice_open' and 'voice_width', what the voice
             does with the lips (see `render.speech`); None of what is not rendered.
+        joints: float32 [T, 12, 2] of a figure, see `render.figure`; None of everything else.
     """
 
     def __init__(self, name: str, frame: Callable[[int], np.ndarray], count: int, **known):
@@ -52,6 +56,7 @@ class Clip:
         self.landmarks = known.get('landmarks')
         self.sound = known.get('sound')
         self.motion = known.get('motion')
+        self.joints = known.get('joints')
 
 
 def open_clips(name: Name, size: int, crop: int = 0) -> list[Clip]:
@@ -68,6 +73,8 @@ def open_clips(name: Name, size: int, crop: int = 0) -> list[Clip]:
     if isinstance(name, Joined):
         return [clip for part in name.parts for clip in open_clips(part, size, crop)]
     if isinstance(name, Rendered):
+        if name.form == 'figure' and not name.condition:
+            return figure_clips(name, size)
         if name.form != 'talk' or name.condition:
             raise InputError(f'{name}: pictures, where clips are needed; write render:talk:SEED:COUNT:FRAMES')
         return rendered_clips(name, size)
@@ -158,6 +165,17 @@ def rendered_clips(name: Rendered, size: int) -> list[Clip]:
         motion = {k.removeprefix('motion/'): v[n] for k, v in arrays.items() if k.startswith('motion/')}
         known = {'landmarks': arrays['landmarks'][n], 'sound': arrays['sound'][n], 'motion': motion}
         clips.append(Clip(f'{name}: clip {n}', arrays['image'][n].__getitem__, frames, **known))
+    return clips
+
+
+def figure_clips(name: Rendered, size: int) -> list[Clip]:
+    """Figures that walk and wave, each another one."""
+    clips = []
+    for n in range(name.count):
+        who = figure.random_figure(name.drawn * FIGURES + n)
+        places = figure.joints(who, name.frames)
+        pictures = figure.draw(who, places, size)
+        clips.append(Clip(f'{name}: clip {n}', pictures.__getitem__, name.frames, joints=places))
     return clips
 
 

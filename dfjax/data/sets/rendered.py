@@ -63,7 +63,7 @@ def _moments(name: Rendered) -> tuple[dict, dict, dict[str, np.ndarray]]:
 
     seed, count = name.drawn, name.count
     if name.frames:
-        what = 'clips' if name.form == 'talk' else 'sounds'
+        what = 'sounds' if name.form == 'voices' else 'clips'
         raise InputError(f'{name}: {what}, where pictures are needed; write render:people:SEED:COUNT')
     if name.form == 'people':
         return render.random_people(seed, count)
