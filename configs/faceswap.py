@@ -20,6 +20,7 @@ GPU = {
     'input_size': 128,
     'model.encoder': {'patch': 2, 'widths': [64, 128, 256, 512], 'latent': 512, 'bottleneck_grid': [16, 256]},
     'model.decoder': {'widths': [256, 128], 'residuals': 1, 'shuffle': 4},
+    'references.size': 512,
     'loss.gan': 0.05,
     'loss.window': 11,
 }
@@ -38,6 +39,7 @@ VARIANTS = {
         'input_size': 32,
         'model.encoder': {'patch': 4, 'widths': [8, 12], 'latent': 16, 'bottleneck_grid': [4, 8]},
         'model.decoder': {'widths': [8], 'shuffle': 4},
+        'references': {'count': 4, 'size': 64},
         'loss.window': 5,
     },
     # Ten minutes and more on two CPU cores: the default.
@@ -56,6 +58,7 @@ VARIANTS = {
         'input_size': 64,
         'model.encoder': ORIGINAL['encoder'],
         'model.decoder': ORIGINAL['decoder'],
+        'references.count': 0,
         'augment.warp': 5 / 256,
         'augment.flip': 0.5,
         'loss.dssim': 0.0,

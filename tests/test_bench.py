@@ -125,10 +125,10 @@ def test_loss_and_gradients_equal_pytorch(variant, hasty, monkeypatch):
     cfg = small(variant)
     monkeypatch.setattr(bench_faceswap, 'FACES', 4)
     pair = bench_faceswap.augmented_pair(cfg, bench_faceswap.synthetic_faces(cfg))
-    params = jax.jit(lambda: faceswap.init(cfg, jax.random.key(0)).params)()
-    stats = {side: faceswap.init_stats(cfg) for side in 'ab'}
+    state = jax.jit(lambda: faceswap.init(cfg, jax.random.key(0)))()
+    params, stats = state.params, state.ema['stats']
     loss, grads = jax.jit(
-        jax.value_and_grad(lambda p: sum(faceswap.generate(cfg, p, stats, pair)[0].values())),
+        jax.value_and_grad(lambda p: sum(faceswap.generate(cfg, p, state, stats, pair)[0].values())),
     )(params)
 
     net = bench_torch.Swapper(cfg)

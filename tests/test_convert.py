@@ -52,7 +52,8 @@ def face_at(frame, x=60.0, y=40.0, side=110.0, source='in.mp4') -> Face:
 def tiny() -> Run:
     cfg = get_config('smoke')
     state = faceswap.init(cfg, jax.random.key(0))
-    return Run(Path('none'), cfg, faceswap, {**state.params, **state.ema}, 0)
+    moved = jax.tree.map(lambda x: x + 0.1 * jax.random.normal(jax.random.key(1), x.shape), state.ema['decoder_b'])
+    return Run(Path('none'), cfg, faceswap, {**state.aux, **state.params, **state.ema, 'decoder_b': moved}, 0)
 
 
 def test_results_do_not_depend_on_the_batch_size(tiny):
@@ -269,7 +270,7 @@ def test_a_run_opens_with_its_averages(workdir):
     faces, masks = run.system.swap(
         run.cfg, run.params, run.frozen, jnp.zeros((1, size, size, 3)), jnp.full((1, 68, 2), 0.5)
     )
-    assert faces.shape == (1, size, size, 3) and masks.shape == (1, size, size, 1)
+    assert faces.shape == (1, 2 * size, 2 * size, 3) and masks.shape == (1, size, size, 1)
 
 
 def test_gains_are_measured_once_and_kept_with_the_run(workdir, monkeypatch):

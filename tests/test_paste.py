@@ -213,3 +213,19 @@ def test_bands_add_up_and_gains_restore_their_energy():
     assert (np.abs(after / wanted - 1) < 0.2).all() and before[0] / wanted[0] < 0.6
     assert detail.measure_gains(rest, weight, sharp, weight)[0] == detail.MOST  # capped
     assert detail.measure_gains(sharp, weight, soft, weight)[0] == 1.0  # never softened
+
+
+@pytest.mark.parametrize('scale', [0.3, 1.0, 2.6])
+def test_a_face_larger_than_its_mask_is_pasted_at_the_same_place(scale):
+    """The mask's matrix says where both go, whatever the face's size."""
+    frame = np.full((200, 240, 3), 90, np.uint8)
+    small = cv2.GaussianBlur(smooth_frame(3, 48, 48), (0, 0), 4).astype(np.float32)
+    large = cv2.resize(small, (144, 144), interpolation=cv2.INTER_CUBIC)
+    mask = np.zeros((48, 48), np.float32)
+    mask[6:-6, 6:-6] = 1
+    matrix = np.array([[scale, 0.05, -20 * scale], [-0.05, scale, -15 * scale]])
+    one, other = frame.copy(), frame.copy()
+    paste.paste(one, small, mask, matrix)
+    paste.paste(other, large, mask, matrix)
+    assert np.abs(one.astype(int) - other).max() <= 8 and (one != frame).any()
+    np.testing.assert_array_equal((one == frame).all(-1).sum(), (other == frame).all(-1).sum())

@@ -53,7 +53,7 @@ def test_a_large_face_swap(variant, size):
     for function, *arguments in (
         (functools.partial(module.step, cfg), state, batch),
         (functools.partial(module.preview, cfg), state, batch),
-        (swap, state.params | state.ema, state.frozen, pictures(size), points),
+        (swap, state.aux | state.params | state.ema, state.frozen, pictures(size), points),
     ):
         assert characters(function, *arguments) < LARGEST
 

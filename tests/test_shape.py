@@ -53,6 +53,16 @@ def test_bend_undoes_to_canonical(shape, goals):
     assert float(jnp.abs(canonical - faces)[:, middle, middle].mean()) > 5 * float(error.mean())  # it was bent
 
 
+def test_a_larger_picture_is_bent_by_the_same_map(shape, goals):
+    noise = gaussian_blur(jax.random.uniform(jax.random.key(0), (1, 3 * SIZE, 3 * SIZE, 2)), 12.0)
+    picture = (noise - noise.min()) / (noise.max() - noise.min())
+    bases = [thinplate.spline_basis(shape, side) for side in (SIZE, 3 * SIZE)]
+    one, other = (jax.jit(thinplate.bend)(picture, basis, goals[:1]) for basis in bases)
+    middle = slice(SIZE // 2, -SIZE // 2)
+    assert float(jnp.abs(one - other)[:, middle, middle].max()) < 0.02
+    assert float(jnp.abs(one - picture)[:, middle, middle].max()) > 0.1
+
+
 def test_bend_solves_no_linear_system(shape, goals):
     """Two of jaxlib's batched decompositions at once block a CPU of two cores for ever."""
     arguments = jnp.zeros((3, SIZE, SIZE, 2)), thinplate.spline_basis(shape, SIZE), goals

@@ -122,6 +122,21 @@ def test_run_again_goes_on_without_extracting(work, monkeypatch):
     assert len(frames(again)) == FRAMES
 
 
+def test_an_instant_swap_can_be_trained_on(work):
+    out = work.folder / 'instant.mp4'
+    report = swap([work.b], work.a, out, steps=0, config=SMOKE, progress=False)
+    assert (report['steps'], report['swapped']) == (0, FRAMES)
+    made = frames(out).astype(float)
+    inside = work.masks[0] > 128
+    assert np.abs(made - frames(work.a))[:, inside].mean() > 8
+    again = swap([work.b], work.a, out, steps=2, config=SMOKE, force=True, progress=False)
+    assert again['steps'] == 2
+    assert swap([work.b], work.a, out, steps=0, force=True, progress=False)['steps'] == 2  # is used as it is
+    with pytest.raises(InputError, match=r'--instant: a run without references'):
+        words = ['--config.references.count=0']
+        swap([work.b], work.a, work.folder / 'blank.mp4', steps=0, config=SMOKE, overrides=words, progress=False)
+
+
 def test_another_run_is_where_a_new_one_begins(work, monkeypatch, capsys):
     """The training is told of it; what it makes of that is tested with the training."""
     given = {}
@@ -196,7 +211,7 @@ def test_bad_files_get_one_line(work, capsys, face, into, out, said):
         (['--minutes', '0'], '--minutes 0: give'),
         (['--minutes', 'nan'], '--minutes nan: give'),
         (['--minutes', 'inf'], '--minutes inf: give'),
-        (['--steps', '0'], '--steps 0: give 1 or more'),
+        (['--steps', '-1'], '--steps -1: give 1 or more, or 0 for --instant'),
         (['--workdir', 'README.md'], 'README.md: is a file'),
         (['--colour', 'lab'], "colour 'lab' is unknown: choose one of none, reinhard, mkl"),
         (['--person', 'dfjax'], 'dfjax: give one picture of the person'),

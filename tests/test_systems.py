@@ -40,7 +40,10 @@ class Smoke:
         self.batch = jax.jit(lambda feed: self.data.sample(feed, jax.numpy.int32(0), 0))(self.data.feed(1))
         start = jax.jit(lambda key: strip_weak_types(self.module.init(self.cfg, key)))(jax.random.key(0))
         frozen = self.module.frozen(self.cfg) if hasattr(self.module, 'frozen') else {}
-        self.start = start.replace(horizon=jnp.int32(self.cfg.steps), frozen=jax.tree.map(jnp.asarray, frozen))
+        start = start.replace(horizon=jnp.int32(self.cfg.steps), frozen=frozen)
+        if hasattr(self.module, 'begin'):
+            start = self.module.begin(self.cfg, start, self.data)
+        self.start = jax.tree.map(jnp.asarray, start)
         self.traces = 0
         self.step = jax.jit(self._step)
         self.path = []  # (state, metrics) of each step on the fixed batch

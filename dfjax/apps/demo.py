@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict:
     """Renders, swaps and measures; returns the figures."""
-    return demo(args.out, minutes=None if args.steps else args.minutes, steps=args.steps, force=args.force)
+    return demo(args.out, minutes=args.minutes if args.steps is None else None, steps=args.steps, force=args.force)
 
 
 def demo(out: Path | str, *, minutes: float | None = 2.5, steps: int | None = None, force: bool = False) -> dict:

@@ -28,7 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('-o', '--out', required=True, metavar='OUT', help='what to write, of the same kind')
     how_long = parser.add_mutually_exclusive_group()
     how_long.add_argument('--minutes', type=float, metavar='M', help='for everything, conversion included')
-    how_long.add_argument('--steps', type=int, metavar='N', help="of training; default: the config's")
+    how_long.add_argument('--steps', type=int, metavar='N', help="of training; default: the config's; 0 is --instant")
+    how_long.add_argument('--instant', action='store_true', help='no training: the references alone, in seconds')
     parser.add_argument('--workdir', metavar='W', help='where faces and training are kept; default OUT.run')
     parser.add_argument(
         '--config',
@@ -43,6 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict:
     """Swaps as the arguments say; returns the report."""
+    if args.instant:
+        args.steps = 0
     names = ('minutes', 'steps', 'workdir', 'config', 'overrides', 'start_from', 'person', 'colour', 'force')
     return swap(args.face, args.into, args.out, **{name: getattr(args, name) for name in names})
 
@@ -73,7 +76,8 @@ def swap(
         out: of the same kind.
         minutes: for everything; the training gets what extraction and conversion leave. A run that is gone on with
             gets so many minutes again: up to the steps that it was planned with, or beyond them if it has done those.
-        steps: of training instead; by default the config's.
+        steps: of training instead; by default the config's. With 0 nothing is trained: the references alone are mixed,
+            or a run that is there already is used as it is.
         workdir: where faces and training are kept, and found again; by default `out` + '.run'.
         config: see `config_name`.
         overrides: changes to it, as '--config.batch_size=8'.
@@ -91,13 +95,9 @@ def swap(
     """
     from dfjax.apps.convert import convert
     from dfjax.apps.job import check_inputs, check_minutes, claimed, seconds_to_convert
-    from dfjax.config import build
-    from dfjax.data.batches import make_data
     from dfjax.data.media.output import fitting
     from dfjax.inference.frames import plan_outputs
     from dfjax.inference.swap import check_colour
-    from dfjax.systems import load_system
-    from dfjax.training.loop import steps_for, train
     from dfjax.training.workdir import last_step, read_config
 
     began, out = time.monotonic(), Path(out)
@@ -111,18 +111,16 @@ def swap(
     cfg = read_config(workdir) if done else _config(config, overrides, workdir, face)
     if done and (config is not None or overrides):
         _check_same(cfg, _config(config, overrides, workdir, face), workdir)
+    if steps == 0 and not cfg.get('references', {}).get('count'):
+        raise InputError('--instant: a run without references knows nobody before it is trained; give --steps')
     with claimed(workdir, face, into, person):
         found, analysis = _extract(cfg, workdir, face, into, person, progress)
         extracted, deadline = time.monotonic(), None
         if minutes is not None:
             deadline = check_minutes(minutes, extracted - began + seconds_to_convert(analysis.frames), workdir)
-        with contextlib.closing(make_data(cfg, load_system(cfg.system).BATCH)) as data:
-            if steps is not None:
-                cfg = build(cfg, {'steps': steps})
-            elif deadline is not None and (not done or done >= cfg.steps):
-                cfg = build(cfg, {'steps': done + steps_for(cfg, data, deadline)})
-            left = None if deadline is None else max(deadline - (time.monotonic() - extracted), 1.0)
-            step = int(train(cfg, workdir, data=data, start_from=start_from, deadline=left, progress=progress).step)
+        step = done
+        if not done or steps != 0:
+            step = _train(cfg, workdir, done or 0, steps, deadline, start_from, progress)
         trained = time.monotonic()
         report = convert(workdir, into, out, analysis=analysis, colour=colour, force=force, progress=progress)
     ends = {'extract': (began, extracted), 'train': (extracted, trained), 'convert': (trained, time.monotonic())}
@@ -132,12 +130,38 @@ def swap(
     return {name: value for name, value in report.items() if name != 'analysis_seconds'} | own
 
 
+def _train(
+    cfg,
+    workdir: Path,
+    done: int,
+    steps: int | None,
+    seconds: float | None,
+    start_from: Path | str | None,
+    progress: bool,
+) -> int:
+    """Trains for so many steps or seconds, or as the config says; returns the run's step."""
+    from dfjax.config import build
+    from dfjax.data.batches import make_data
+    from dfjax.systems import load_system
+    from dfjax.training.loop import steps_for, train
+
+    until = None if seconds is None else time.monotonic() + seconds
+    cfg = build(cfg, {'steps': steps}) if steps else cfg
+    # For an instant swap some faces will do: streamed ones are read when they are asked for.
+    data = make_data(build(cfg, {'data.resident_bytes': 0}) if steps == 0 else cfg, load_system(cfg.system).BATCH)
+    with contextlib.closing(data):
+        if until is not None and (not done or done >= cfg.steps):
+            cfg = build(cfg, {'steps': done + steps_for(cfg, data, seconds)})
+        left = 0.0 if steps == 0 else until and max(until - time.monotonic(), 1.0)
+        return int(train(cfg, workdir, data=data, start_from=start_from, deadline=left, progress=progress).step)
+
+
 def check_length(minutes: float | None, steps: int | None) -> None:
-    """Raises InputError unless the length of a run is above 0."""
+    """Raises InputError unless there can be a run of that length."""
     if minutes is not None and not 0 < minutes < math.inf:
         raise InputError(f'--minutes {minutes:g}: give a number above 0')
-    if steps is not None and steps < 1:
-        raise InputError(f'--steps {steps}: give 1 or more')
+    if steps is not None and steps < 0:
+        raise InputError(f'--steps {steps}: give 1 or more, or 0 for --instant')
 
 
 def config_name(name: str | None = None) -> str:

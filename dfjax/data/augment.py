@@ -35,6 +35,15 @@ def default_config() -> ConfigDict:
     )
 
 
+def training_pair(
+    cfg: ConfigDict, keys: jax.Array, faces: dict, side_in: int, side_out: int, features: np.ndarray | None = None
+) -> dict:
+    """One side's pair of pictures: `canonical_pair` where `features` are given, else `warped_pair`."""
+    if features is None:
+        return warped_pair(cfg, keys, faces, side_in, side_out)
+    return canonical_pair(cfg, keys, faces, side_in, jnp.asarray(features))
+
+
 def warped_pair(cfg: ConfigDict, keys: jax.Array, faces: dict, side_in: int, side_out: int) -> dict:
     """The autoencoder's training pair: a face warped by a random 5x5 grid, and the same face without the warp.
 

@@ -132,6 +132,14 @@ class Resident:
             batch[name] = self._datasets[name].take(feed['arrays'][name], index, seeds)
         return batch.pop(WHOLE, {}) | batch | {'key': example_keys(self.seed, step, example)}
 
+    def some(self, most: int) -> dict:
+        """Of each stream, by its name, up to `most` items spread evenly over it: their indices, and them [N, ...]."""
+        chosen = {name: _spread(jax.tree.leaves(rows)[0].shape[0], most) for name, rows in self.arrays.items()}
+        return {
+            name: (chosen[name], jax.tree.map(lambda x, at=chosen[name]: np.asarray(x)[at], rows))
+            for name, rows in self.arrays.items()
+        }
+
     def get_state(self) -> dict:
         """Nothing: the batch follows from the step."""
         return {}
@@ -193,6 +201,14 @@ class Streamed:
         """The feed of step 0, wherever reading is: for previews, of the same examples each time."""
         return self._joined([self._chunks[n] for n in range(self._chunks.in_batch)], 1)
 
+    def some(self, most: int) -> dict:
+        """As `Resident.some`; read one by one."""
+        found = {}
+        for name, source in self._chunks.datasets.items():
+            at = _spread(len(source), most)
+            found[name] = at, jax.tree.map(lambda *rows: np.stack(rows), *(source[int(n)] for n in at))
+        return found
+
     def _joined(self, chunks: list[dict], steps: int) -> dict:
         shape = steps, len(self._chunks.example)
         batch = jax.tree.map(lambda *rows: np.concatenate(rows).reshape(*shape, *rows[0].shape[1:]), *chunks)
@@ -210,7 +226,7 @@ class Streamed:
     def set_state(self, state: dict) -> None:
         """Goes on from a position of `get_state`, of any number of processes."""
         self.close()
-        self._step = state['step']
+        self._step = state.get('step', 0)  # a resident set, which the state may be of, has none
 
     def close(self) -> None:
         """Stops the reading threads; a feed would start them again."""
@@ -260,6 +276,11 @@ def _draws(datasets: Mapping[str, Dataset], seed: int) -> dict[str, Draw]:
     """How each stream is shuffled: each by itself."""
     names = enumerate(sorted(datasets))
     return {name: Draw(len(datasets[name]), seed, salt, datasets[name].weights) for salt, name in names}
+
+
+def _spread(count: int, most: int) -> np.ndarray:
+    """Up to `most` indices spread evenly over `count` items."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
 
 
 def _examples(batch_size: int, part: Any, parts: int, xp: Any = jnp) -> Any:

@@ -36,21 +36,23 @@ def paste(frame: np.ndarray, face: np.ndarray, mask: np.ndarray, matrix: np.ndar
 
     Args:
         frame: uint8 [H, W, 3], changed.
-        face: float32 [S, S, 3], 0..255.
-        mask: float32 [S, S] in [0, 1].
-        matrix: [2, 3], frame pixels to face pixels.
+        face: float32 [T, T, 3], 0..255.
+        mask: float32 [S, S] in [0, 1], of the same square.
+        matrix: [2, 3], frame pixels to the mask's pixels.
         seamless: adapt the face's gradients to the frame's colours round it (Pérez et al. 2003) before blending.
     """
-    face, mask, matrix = _shrunk(face, mask, np.asarray(matrix, np.float64))
-    window = _window(mask, matrix, frame.shape)
+    matrix = np.asarray(matrix, np.float64)
+    face, to_face = _shrunk(face, _scaled(matrix, len(face) / len(mask)))
+    mask, to_mask = _shrunk(mask, matrix)
+    window = _window(mask, to_mask, frame.shape)
     if window is None:
         return
     x0, y0, x1, y1 = window
-    to_face = matrix.copy()
-    to_face[:, 2] += matrix[:, :2] @ (x0, y0)
+    for to in (to_face, to_mask):
+        to[:, 2] += to[:, :2] @ (x0, y0)
     size, back = (x1 - x0, y1 - y0), cv2.WARP_INVERSE_MAP
     face = cv2.warpAffine(face, to_face, size, flags=cv2.INTER_CUBIC | back, borderMode=cv2.BORDER_REPLICATE)
-    mask = cv2.warpAffine(mask, to_face, size, flags=cv2.INTER_LINEAR | back)[..., None]  # 0 outside the face
+    mask = cv2.warpAffine(mask, to_mask, size, flags=cv2.INTER_LINEAR | back)[..., None]  # 0 outside the face
     under = frame[y0:y1, x0:x1]
     if seamless:
         face = clone(under, face, mask[..., 0])
@@ -71,17 +73,21 @@ def clone(under: np.ndarray, face: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return cloned.astype(np.float32)
 
 
-def _shrunk(face: np.ndarray, mask: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Face and mask averaged down where the frame shows them at less than half their size, so that nothing aliases."""
-    factor = int(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))  # face pixels per frame pixel, rounded down
-    if factor < 2:
-        return face, mask, matrix
-    size = max(2, face.shape[0] // factor)
-    scale = size / face.shape[0]
+def _scaled(matrix: np.ndarray, scale: float) -> np.ndarray:
+    """The matrix [2, 3] to a picture, to the same picture at another size; pixel centres at integers."""
     matrix = matrix * scale
-    matrix[:, 2] += (scale - 1) / 2  # pixel centres at integers
-    face = cv2.resize(face, (size, size), interpolation=cv2.INTER_AREA)
-    return face, cv2.resize(mask, (size, size), interpolation=cv2.INTER_AREA), matrix
+    matrix[:, 2] += (scale - 1) / 2
+    return matrix
+
+
+def _shrunk(picture: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A picture averaged down where the frame shows it at less than half its size, so that nothing aliases."""
+    factor = int(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))  # picture pixels per frame pixel, rounded down
+    if factor < 2:
+        return picture, matrix.copy()
+    size = max(2, len(picture) // factor)
+    small = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
+    return small, _scaled(matrix, size / len(picture))
 
 
 def _window(mask: np.ndarray, matrix: np.ndarray, shape: tuple) -> tuple[int, int, int, int] | None:

@@ -23,7 +23,8 @@ class Run:
         path: the run's folder.
         cfg: its config, complete.
         system: the module of its system.
-        params: by net name, averaged over the last steps where the system averages them.
+        params: by net name, averaged over the last steps where the system averages them; and what else its functions
+            take, by its name.
         step: of the checkpoint that they are from; 0 if imported.
         stats: the running averages of batch normalisation, by the names of the nets that have them.
     """
@@ -71,7 +72,7 @@ def load_run(workdir: Path | str, can: str | Sequence[str] = ()) -> Run:
         stats = {name: tree['batch_stats'] for name, tree in nets.items() if 'batch_stats' in tree}
         return Run(workdir, cfg, module, params | ({'batch_stats': stats} if stats else {}), 0, stats)
     state = load_params(workdir)
-    params = {**state.params, **state.ema}
+    params = {**(state.aux if hasattr(module, 'begin') else {}), **state.params, **state.ema}
     return Run(workdir, cfg, module, params, int(state.step), params.get('batch_stats', {}))
 
 

@@ -17,7 +17,7 @@ from dfjax.data.sets.open import open_dataset
 from dfjax.errors import InputError
 from dfjax.foreign import numbers, read_json
 from dfjax.inference.run import Run
-from dfjax.ops.image import gaussian_blur, to_float
+from dfjax.ops.image import gaussian_blur, pooled, to_float
 from dfjax.ops.skin import extended
 
 SIGMAS = (0.8, 1.6, 3.2)  # pixels; a band lies between two of the blurs
@@ -82,6 +82,7 @@ def run_gains(run: Run, side: str = 'b') -> tuple[float, ...] | None:
         real = 2 * np.asarray(jax.jit(extended)((real + 1) / 2, real_where)) - 1
     swap = jax.jit(lambda *arrays: run.system.swap(run.cfg, *arrays, side))
     made, _ = swap(run.params, run.frozen, seen, points)
+    made = pooled(made, run.cfg.data.size)
     gains = tuple(round(1 + SHARE * (g - 1), 3) for g in measure_gains(made, where, real, real_where))
     with contextlib.suppress(InputError), atomic_path(kept, force=True) as part:  # a run that cannot be written serves
         part.write_text(json.dumps({'gains': gains}))

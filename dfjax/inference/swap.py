@@ -20,6 +20,7 @@ from dfjax.inference.run import Run
 from dfjax.inference.sharpen import amplify
 from dfjax.ops import backend
 from dfjax.ops.geometry import to_unit
+from dfjax.ops.image import pooled, resize
 from dfjax.ops.skin import skin
 
 # How much of the frame's skin tone a face takes over. The rest is the person's own: all of it makes a pale person
@@ -83,7 +84,7 @@ class Swapper:
         return self._pasted(frames, where, matrices, parts)
 
     def _dispatch(self, frames: list, where: list[tuple[int, Face]], matrices: np.ndarray) -> list[tuple]:
-        """Begins up to a batch of faces: [(how many of the group are faces, faces [group, S, S, 3] in 0..255, masks
+        """Begins up to a batch of faces: [(how many of the group are faces, faces [group, T, T, 3] in 0..255, masks
         [group, S, S])], on the device."""
         room = -(-self.batch_size // self.group) * self.group  # what is left over stays black
         crops = np.zeros((room, self.size, self.size, 3), np.uint8)
@@ -149,12 +150,15 @@ def apply_swap(
     points: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
     """The device's part: uint8 crops [B, S, S, 3], hulls [B, S, S, 1] and landmarks [B, 68, 2] in units of the side to
-    faces in 0..255 and soft masks [B, S, S]."""
+    faces [B, T, T, 3] in 0..255, as large as the system makes them, and soft masks [B, S, S]."""
     pictures, hulls = crops.astype(jnp.float32) / 255, hulls.astype(jnp.float32) / 255
     faces, masks = run.system.swap(run.cfg, params, frozen, 2 * pictures - 1, points, side)
     faces = (faces + 1) / 2
+    small = made = pooled(faces, crops.shape[1])
     if gains is not None:
-        faces = jnp.clip(amplify(faces, gains), 0, 1)
+        made = jnp.clip(amplify(made, gains), 0, 1)
     shown = jnp.minimum(hulls, masks)
-    faces = match_colour(colour, faces, pictures, skin(faces, shown), skin(pictures, shown), TONE)
-    return faces * 255, soft_mask(shown)[..., 0]
+    made = match_colour(colour, made, pictures, skin(made, shown), skin(pictures, shown), TONE)
+    if small is not faces:  # what colours and gains change is no finer than a crop
+        made = jnp.clip(faces + resize(made - small, faces.shape[1]), 0, 1)
+    return made * 255, soft_mask(shown)[..., 0]

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+from ml_collections import ConfigDict
 
 from dfjax.ops.image import gaussian_blur
 
@@ -72,3 +73,25 @@ def face_weight(mask: jax.Array, landmarks: jax.Array, outside: float, features:
         y = jnp.exp(-0.5 * ((at - middle[:, 1:]) / height) ** 2)
         total += features * y[:, :, None] * x[:, None, :]
     return total[..., None]
+
+
+def reconstruction(cfg: ConfigDict, picture: jax.Array, mask: jax.Array, pair: dict, landmarks: jax.Array) -> dict:
+    """The terms of a face that should be its target.
+
+    Args:
+        cfg: weights 'l1', 'dssim' and 'mask', the side 'window', and 'outside' and 'features' of `face_weight`.
+        picture: [B, S, S, 3] in [-1, 1].
+        mask: [B, S, S, 1] in [0, 1].
+        pair: 'target' and 'mask' likewise.
+        landmarks: [B, 68, 2] of the targets in unit coordinates, or [1, 68, 2] of all.
+    """
+    weight = face_weight(pair['mask'], landmarks, cfg.outside, cfg.features)
+    terms = {'l1': cfg.l1 * weighted_mean(jnp.abs(picture - pair['target']), weight).mean()}
+    if cfg.dssim:
+        grey = [x.mean(-1, keepdims=True) for x in (picture, pair['target'])]  # structure is in the brightness
+        similar = ssim_map(*grey, size=cfg.window, sigma=cfg.window / 4.7)
+        edge = cfg.window // 2  # the map is that much smaller on every side
+        terms['dssim'] = cfg.dssim * weighted_mean((1 - similar) / 2, weight[:, edge:-edge, edge:-edge]).mean()
+    if cfg.mask:
+        terms['mask'] = cfg.mask * jnp.abs(mask - pair['mask']).mean()
+    return terms

@@ -93,9 +93,11 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """[B, s, s, C] -> picture and mask.
+    """[B, s, s, C] -> picture and mask, and, where there are references, how they are mixed.
 
-    The picture is [B, S, S, 3] in [-1, 1], the mask [B, S, S, 1] in [0, 1] (ones without a mask head).
+    The picture is [B, S, S, 3] in [-1, 1], the mask [B, S, S, 1] in [0, 1] (ones without a mask head). With R
+    references the picture is what is in none of them, to be added to their mixture, and the logits [B, S/shuffle,
+    S/shuffle, R] are what is added to those of the mixture: a decoder begins with both 0. See `ops.references`.
 
     Attributes:
         widths: channels after each Upscale.
@@ -103,6 +105,7 @@ class Decoder(nn.Module):
         shuffle: the last convolution writes pixels by depth to space of this factor.
         kernel: size of the last convolution.
         mask: whether a mask is predicted too.
+        references: R.
     """
 
     widths: list[int]
@@ -110,6 +113,7 @@ class Decoder(nn.Module):
     shuffle: int
     kernel: int
     mask: bool
+    references: int = 0
     dtype: jnp.dtype = jnp.float32
 
     def side(self, code: int) -> int:
@@ -117,11 +121,17 @@ class Decoder(nn.Module):
         return code * 2 ** len(self.widths) * self.shuffle
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def __call__(self, x: jax.Array) -> tuple[jax.Array, ...]:
         for width in self.widths:
             x = Upscale(width, self.dtype)(x)
             for _ in range(self.residuals):
                 x = Residual(self.dtype)(x)
+        if self.references:
+            init = nn.initializers.zeros
+            logits = Conv(self.references, 1, dtype=self.dtype, kernel_init=init, name='mixture')(x)
+            y = Conv(3 * self.shuffle**2, self.kernel, dtype=self.dtype, kernel_init=init, name='rest')(x)
+            y = pixel_shuffle(y, self.shuffle).astype(jnp.float32)  # [B, S, S, 3]
+            return y, jnp.ones_like(y[..., :1]), logits.astype(jnp.float32)
         channels = 4 if self.mask else 3
         x = Conv(channels * self.shuffle**2, self.kernel, dtype=self.dtype)(x)
         x = pixel_shuffle(x, self.shuffle) if self.shuffle > 1 else x  # [B, S, S, 3 or 4]

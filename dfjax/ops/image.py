@@ -162,6 +162,12 @@ def smaller(x: jax.Array, size: int) -> jax.Array:
     return sample_smaller(x, jnp.broadcast_to(jnp.stack(jnp.meshgrid(at, at), -1), (len(x), size, size, 2)))
 
 
+def pooled(x: jax.Array, size: int) -> jax.Array:
+    """Pictures [B, n * size, n * size, C] averaged over n x n pixels: [B, size, size, C]."""
+    n = x.shape[1] // size
+    return x.reshape(len(x), size, n, size, n, x.shape[-1]).mean((2, 4)) if n > 1 else x
+
+
 def affine_grid(m: jax.Array, size: int) -> jax.Array:
     """The positions [B, size, size, 2] to which the maps m [B, 2, 3] take the pixels of a square picture."""
     i = jnp.arange(size, dtype=jnp.float32)

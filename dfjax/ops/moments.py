@@ -15,9 +15,14 @@ def init(means: dict) -> dict:
     return {key: {'mean': mean, 'square': mean**2 + 1} for key, mean in means.items()}
 
 
+def measured(batch: dict) -> dict:
+    """Of some arrays [N, ...], by name."""
+    return {key: {'mean': x.mean(0), 'square': (x**2).mean(0)} for key, x in batch.items()}
+
+
 def update(moments: dict, batch: dict, rate: jax.Array) -> dict:
     """The moments, `rate` nearer to those of a batch on all devices: it has some of the names, [B, ...] each."""
-    own = mean_over_devices({key: {'mean': x.mean(0), 'square': (x**2).mean(0)} for key, x in batch.items()})
+    own = mean_over_devices(measured(batch))
     nearer = lambda old, new: old + rate * (new - old)
     return moments | {key: jax.tree.map(nearer, moments[key], new) for key, new in own.items()}
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dfjax.ops.exact import einsum
-from dfjax.ops.image import grid_sample
+from dfjax.ops.image import grid_sample, resize
 
 STIFFNESS = 1e-3  # regularisation: added to the diagonal, so that close points cannot ask for a strong bend
 NODES = 32  # nodes a side of the grid that Newton's method starts from
@@ -40,17 +40,19 @@ def spline_basis(points: np.ndarray, size: int) -> np.ndarray:
 
 
 def bend(pictures: jax.Array, basis: jax.Array, goals: jax.Array) -> jax.Array:
-    """Pictures [B, S, S, C], bent: what lies at the basis's points [K, 2] comes to lie at `goals` [B, K, 2].
+    """Pictures [B, T, T, C], bent: what lies at the basis's points [K, 2] comes to lie at `goals` [B, K, 2].
 
-    The inverse of sampling a picture at `basis @ goals`.
+    The inverse of sampling a picture at `basis @ goals`. Pictures larger than the basis are bent by its map, which is
+    smooth, and sampled bilinearly: they have detail to spare.
 
     Args:
-        basis: [S, S, K], `spline_basis(points, S)`. It is an argument, because it is large (7 MB at 160 pixels): as a
-            constant it would be compiled into every program.
+        basis: [S, S, K], `spline_basis(points, S)`, S at most T. It is an argument, because it is large (7 MB at 160
+            pixels): as a constant it would be compiled into every program.
     """
-    size = pictures.shape[1]
-    there = einsum('hwk,bkd->bhwd', basis, goals)
-    return grid_sample(pictures, inverse(there) * size - 0.5, cubic=True)
+    size, side = pictures.shape[1], basis.shape[0]
+    at = inverse(einsum('hwk,bkd->bhwd', basis, goals))
+    at = at if size == side else resize(at, size)
+    return grid_sample(pictures, at * size - 0.5, cubic=size == side)
 
 
 def inverse(there: jax.Array) -> jax.Array:

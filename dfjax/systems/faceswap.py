@@ -13,9 +13,14 @@ face it is hardly enters, so that decoder b finds in the code of a's face what i
 b's usual is brought nearer, code and offsets: a decoder knows little further out, and paints stains there. Past its
 outline a face is plain skin to the decoders: they paint no hair, and serve every outline. A patch discriminator on side
 `b` is optional.
+
+A decoder begins with what is known: reference pictures of its person, chosen when the run starts and mixed place by
+place by how near their landmarks lie. It learns where and how much of each, and paints what is in none of them; before
+the first step the swap is that mixture. See `ops.references`.
 """
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,31 +30,27 @@ from dfjax import ranges as r
 from dfjax.data import augment
 from dfjax.data.faces.align import FACE_TYPES
 from dfjax.data.faces.canonical import mean_features, mean_shape
+from dfjax.data.faces.references import references_of, resized
+from dfjax.data.sets.open import open_dataset
 from dfjax.errors import InputError
 from dfjax.losses.adversarial import d_loss, g_loss
-from dfjax.losses.image import face_weight, ssim_map, weighted_mean
+from dfjax.losses.image import reconstruction
 from dfjax.models import autoencoder, patchgan
 from dfjax.models.patchgan import PatchGAN
-from dfjax.ops import moments
+from dfjax.ops import moments, references
 from dfjax.ops.devices import mean_over_devices
 from dfjax.ops.exact import einsum
 from dfjax.ops.expression import limited, transfer_expression
-from dfjax.ops.image import resize, sample_smaller, smaller
+from dfjax.ops.image import pooled, resize, sample_smaller, smaller, to_float
 from dfjax.ops.optimize import apply_grads, ema_update, learning_rate, optimizer
 from dfjax.ops.skin import COARSER
 from dfjax.ops.thinplate import bend, spline_basis
-from dfjax.systems.state import (
-    Net,
-    State,
-    arrays,
-    common_config,
-    compute_dtype,
-    init_nets,
-    optimizer_config,
-)
+from dfjax.systems.state import Net, State, arrays, common_config, compute_dtype, init_nets, optimizer_config
 
 BATCH = 'faces_ab'
 SIDES = ('a', 'b')
+SEEN = 400  # faces of each person that references are chosen from
+KNOWN = 64  # batches that the moments of these faces count for
 REACH = 1.1  # standard deviations of a person's own from the mean, which codes and landmarks hardly leave in a swap
 
 
@@ -69,6 +70,10 @@ def default_config() -> ConfigDict:
     )
     cfg.input_size = r.size(64)  # side of the picture that the encoder sees
     cfg.model = autoencoder.default_config()
+    cfg.references = dict(
+        count=r.between(0, 64, 16),  # pictures of each person; 0 for none
+        size=r.between(1, 1024, 320),  # their side in pixels, and that of converted faces; a multiple of data.size
+    )
     cfg.discriminator = patchgan.default_config(norm='instance')
     cfg.augment = augment.default_config()
     cfg.augment.flip = 0.0
@@ -91,9 +96,11 @@ def nets(cfg: ConfigDict) -> dict[str, Net]:
     """The nets by name; a discriminator only where `loss.gan` asks for one."""
     dtype, size = compute_dtype(cfg), cfg.input_size
     encoder = autoencoder.Encoder(**cfg.model.encoder, dtype=dtype)
-    decoder = autoencoder.Decoder(**cfg.model.decoder, dtype=dtype)
+    count = cfg.references.count
+    decoder = autoencoder.Decoder(**cfg.model.decoder, references=count, dtype=dtype)
     offsets = {'offsets': arrays(1, 68, 2)} if cfg.data.canonical else {}
-    decoder = Net(decoder, {'code': arrays(1, *encoder.code_shape())}, ('y', 'mask'))
+    outputs = ('y', 'mask', 'mixture') if count else ('y', 'mask')
+    decoder = Net(decoder, {'code': arrays(1, *encoder.code_shape())}, outputs)
     found = {
         'encoder': Net(encoder, {'x': arrays(1, size, size, 3)} | offsets, ('code',)),
         'decoder_a': decoder,
@@ -107,7 +114,7 @@ def nets(cfg: ConfigDict) -> dict[str, Net]:
 
 def check(cfg: ConfigDict) -> None:
     """Raises InputError if `input_size` does not suit the encoder; if `data.size` is not what the decoder makes, or
-    does not suit `ops.skin.extended`; if `loss.window` does not suit it."""
+    does not suit `ops.skin.extended`; if `loss.window` does not suit it; if there cannot be such references."""
     size, window, net = cfg.data.size, cfg.loss.window, nets(cfg)
     jax.eval_shape(net['encoder'].module.init, jax.random.key(0), *net['encoder'].inputs.values())
     if not 3 <= window <= size or window % 2 == 0:
@@ -117,31 +124,43 @@ def check(cfg: ConfigDict) -> None:
         raise InputError(f'config key data.size is {decoded} with this model.decoder, not {size}')
     if cfg.data.canonical and size % COARSER:
         raise InputError(f'config key data.size is a multiple of {COARSER} for canonical faces, not {size}')
+    count, large = cfg.references.count, cfg.references.size
+    if count and (not cfg.data.canonical or large % size):
+        raise InputError(
+            f'config key references.size is a multiple of {size}; count is 0 where faces are not canonical'
+        )
 
 
 def init(cfg: ConfigDict, rng: jax.Array) -> State:
-    """Fresh parameters; both decoders start alike, so that a code means the same to both.
-
-    Raises:
-        InputError: as `check`.
-    """
+    """Fresh parameters; both decoders start alike, so that a code means the same to both; raises as `check`."""
     check(cfg)
-    net = nets(cfg)
+    net, count = nets(cfg), cfg.references.count
     params, _ = init_nets({name: net[name] for name in net if name != 'decoder_b'}, rng)
     generator = {name: params[name] for name in ('encoder', 'decoder_a')}
     generator['decoder_b'] = jax.tree.map(jnp.copy, params['decoder_a'])
     opt = {'nets': optimizer(cfg.optimizer).init(generator)}
     if cfg.loss.gan:
         opt['discriminator'] = optimizer(cfg.optimizer).init(params['discriminator'])
-    ema = jax.tree.map(jnp.copy, generator) | {'stats': {side: init_stats(cfg) for side in SIDES}}
-    return State(step=jnp.zeros((), jnp.int32), params=params | generator, opt=opt, ema=ema)
+    seen, code = (net['encoder'].inputs['x'].shape[1:], net['encoder'].module.code_shape())
+    blank = {'landmarks': jnp.full((68, 2), 0.5), 'picture': jnp.zeros(seen), 'code': jnp.zeros(code)}
+    ema = jax.tree.map(jnp.copy, generator) | {'stats': {side: moments.init(blank) for side in SIDES}}
+    known = {side: references.blank(count, cfg.data.size, cfg.references.size) for side in SIDES}
+    aux = {'references': known} if count else {}
+    return State(step=jnp.zeros((), jnp.int32), params=params | generator, opt=opt, ema=ema, aux=aux)
 
 
-def init_stats(cfg: ConfigDict) -> dict:
-    """A person's running moments before any picture, see `ops.moments`."""
-    encoder = nets(cfg)['encoder']
-    picture, code = jnp.zeros(encoder.inputs['x'].shape[1:]), jnp.zeros(encoder.module.code_shape())
-    return moments.init({'landmarks': jnp.full((68, 2), 0.5), 'picture': picture, 'code': code})
+def begin(cfg: ConfigDict, state: State, data: Any) -> State:
+    """The state at the start of a run: with references, and the moments of some of both people's faces."""
+    if not cfg.references.count:
+        return state
+    known, stats = {}, state.ema['stats']
+    for side, (index, faces) in data.some(SEEN).items():
+        source = open_dataset(cfg.data[side], cfg.references.size, cfg.data.face_type)
+        again = lambda n, source=source, index=index: source[int(index[n])]
+        known[side] = references_of(faces, again, cfg.data.face_type, cfg.references.size, cfg.references.count)
+        seen = {'landmarks': faces['landmarks'], 'picture': to_float(resized(faces['image'], cfg.input_size))}
+        stats = stats | {side: stats[side] | moments.measured(seen)}
+    return state.replace(aux={'references': known}, ema=state.ema | {'stats': stats})
 
 
 def frozen(cfg: ConfigDict) -> dict:
@@ -150,7 +169,10 @@ def frozen(cfg: ConfigDict) -> dict:
     if not cfg.data.canonical:
         return {}
     shape = mean_shape(cfg.data.face_type)
-    return {'input': spline_basis(shape, cfg.input_size), 'output': spline_basis(shape, cfg.data.size)}
+    bases = {'input': spline_basis(shape, cfg.input_size), 'output': spline_basis(shape, cfg.data.size)}
+    if not cfg.references.count:
+        return bases
+    return bases | {'shares': references.landmark_shares(shape, cfg.data.size // cfg.model.decoder.shuffle)}
 
 
 def swap(
@@ -165,15 +187,15 @@ def swap(
     """The face of person `side` with the pose and expression of `pictures`.
 
     Args:
-        params: `state.ema`, or `state.params` with its 'stats'.
+        params: `state.ema`, or `state.params` with its 'stats'; and 'references' of `state.aux`, where there are any.
         frozen: what the function of that name gives.
         pictures: [B, S, S, 3] aligned faces in [-1, 1]; S is `cfg.data.size`.
         landmarks: [B, 68, 2] of the pictures, in units of the side.
         person: the one in the pictures, as one of `params['stats']`; by default that of the other side.
 
     Returns:
-        Faces [B, S, S, 3] in [-1, 1] and where they may be pasted, [B, S, S, 1] in [0, 1]: the decoder's masks, and
-        everywhere for faces without shape, whose skin goes on past their outline.
+        Faces [B, T, T, 3] in [-1, 1], T the side of references, or S; and where they may be pasted, [B, S, S, 1] in
+        [0, 1]: the decoder's masks, and everywhere for faces without shape, whose skin goes on past their outline.
     """
     encode = functools.partial(nets(cfg)['encoder'].module.apply, {'params': params['encoder']})
     decode = functools.partial(nets(cfg)['decoder_b'].module.apply, {'params': params[f'decoder_{side}']})
@@ -185,40 +207,17 @@ def swap(
     mean, known = person['landmarks']['mean'], other['code']
     code = encode(moments.differences(person, seen), landmarks - mean)
     code = known['mean'] + limited(code - known['mean'], REACH * moments.spread(known))
-    face, _ = decode(code)
     # Who hardly moves in a few pictures may do so half as much as the one in the video.
     reach = REACH * jnp.maximum(moments.spread(other['landmarks']), moments.spread(person['landmarks']) / 2)
     points = transfer_expression(landmarks, mean, other['landmarks']['mean'], reach)
-    bent = bend(face, frozen['output'], points)  # [B, S, S, 3]
-    return jnp.clip(bent, -1, 1), jnp.ones_like(bent[..., :1])
+    face, _, *mixture = decode(code)
+    if mixture:
+        face = references.paint(params['references'][side], frozen['shares'], points, face, *mixture, large=True)
+    bent = bend(face, frozen['output'], points)  # [B, T, T, 3]
+    return jnp.clip(bent, -1, 1), jnp.ones_like(pictures[..., :1])
 
 
-def augmented(cfg: ConfigDict, keys: jax.Array, faces: dict) -> dict:
-    """One side's training pair, as `augment.warped_pair` returns it."""
-    if cfg.data.canonical:
-        features = jnp.asarray(mean_features(cfg.data.face_type, cfg.data.size))
-        return augment.canonical_pair(cfg.augment, keys, faces, cfg.input_size, features)
-    return augment.warped_pair(cfg.augment, keys, faces, cfg.input_size, cfg.data.size)
-
-
-def reconstruction(cfg: ConfigDict, picture: jax.Array, mask: jax.Array, pair: dict) -> dict:
-    """Loss terms of one side's reconstruction."""
-    w = cfg.loss
-    canonical = cfg.data.canonical
-    points = mean_shape(cfg.data.face_type).astype(jnp.float32)[None] if canonical else pair['landmarks']
-    weight = face_weight(pair['mask'], points, w.outside, w.features)
-    terms = {'l1': w.l1 * weighted_mean(jnp.abs(picture - pair['target']), weight).mean()}
-    if w.dssim:
-        grey = [x.mean(-1, keepdims=True) for x in (picture, pair['target'])]  # structure is in the brightness
-        similar = ssim_map(*grey, size=w.window, sigma=w.window / 4.7)
-        edge = w.window // 2  # the map is that much smaller on every side
-        terms['dssim'] = w.dssim * weighted_mean((1 - similar) / 2, weight[:, edge:-edge, edge:-edge]).mean()
-    if w.mask:
-        terms['mask'] = w.mask * jnp.abs(mask - pair['mask']).mean()
-    return terms
-
-
-def generate(cfg: ConfigDict, params: dict, stats: dict, pair: dict) -> tuple[dict, jax.Array, dict]:
+def generate(cfg: ConfigDict, params: dict, state: State, stats: dict, pair: dict) -> tuple[dict, jax.Array, dict]:
     """The loss terms of both reconstructions, side b's pictures [B, S, S, 3], and both sides' codes."""
     net = nets(cfg)
     pictures, offsets = [pair[side]['input'] for side in SIDES], None
@@ -228,23 +227,29 @@ def generate(cfg: ConfigDict, params: dict, stats: dict, pair: dict) -> tuple[di
     inputs = jnp.concatenate(pictures)  # [2B, s, s, 3]
     codes = jnp.split(net['encoder'].module.apply({'params': params['encoder']}, inputs, offsets), 2)
     codes, terms = dict(zip(SIDES, codes)), {}
+    shape = mean_shape(cfg.data.face_type).astype(jnp.float32)[None] if cfg.data.canonical else None
     for side, code in codes.items():
-        picture, mask = net[f'decoder_{side}'].module.apply({'params': params[f'decoder_{side}']}, code)
-        terms |= {f'{side}/{k}': v for k, v in reconstruction(cfg, picture, mask, pair[side]).items()}
+        decoder, points = net[f'decoder_{side}'].module, pair[side]['landmarks']
+        picture, mask, *mixture = decoder.apply({'params': params[f'decoder_{side}']}, code)
+        if mixture:
+            picture = references.paint(state.aux['references'][side], state.frozen['shares'], points, picture, *mixture)
+        found = reconstruction(cfg.loss, picture, mask, pair[side], points if shape is None else shape)
+        terms |= {f'{side}/{name}': value for name, value in found.items()}
     return terms, picture, codes
 
 
 def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     """One update of everything, augmentation included. `batch` is 'faces_ab' of `dfjax.data.batches`."""
-
     # The data of this step
-    pair = {}
+    pair, sides = {}, (cfg.input_size, cfg.data.size)
+    features = mean_features(cfg.data.face_type, cfg.data.size) if cfg.data.canonical else None
     for i, side in enumerate(SIDES):
         keys = jax.vmap(lambda key, i=i: jax.random.fold_in(key, i))(batch['key'])
-        pair[side] = augmented(cfg, keys, batch[side])
+        pair[side] = augment.training_pair(cfg.augment, keys, batch[side], *sides, features)
     pace = jnp.maximum(1 / (1 + state.step), 0.005)  # the plain mean at first, then over some 200 steps
+    onward = jnp.minimum(pace, 1 / KNOWN) if cfg.references.count else pace
     seen = {side: {'landmarks': pair[side]['landmarks'], 'picture': pair[side]['input']} for side in SIDES}
-    stats = {side: moments.update(state.ema['stats'][side], seen[side], pace) for side in SIDES}
+    stats = {side: moments.update(state.ema['stats'][side], seen[side], onward) for side in SIDES}
 
     # Encoder and decoders
     params, opt = dict(state.params), dict(state.opt)
@@ -252,7 +257,7 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     discriminate = lambda p, x: nets(cfg)['discriminator'].module.apply({'params': p}, x)
 
     def generator_loss(params: dict) -> tuple[jax.Array, tuple[dict, jax.Array, dict]]:
-        terms, faces, codes = generate(cfg, params, stats, pair)
+        terms, faces, codes = generate(cfg, params, state, stats, pair)
         if cfg.loss.gan:
             terms['g/adv'] = cfg.loss.gan * g_loss('hinge', discriminate(discriminator, faces))
         return sum(terms.values()), (terms, faces, codes)
@@ -279,7 +284,7 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
 
 def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:
     """For each example a, a again, a as b, b, b again, b as a: [6B, S, S, 3]."""
-    size = cfg.data.size
+    size, params = cfg.data.size, state.ema | state.aux
     rows = []
     for side, other in (('a', 'b'), ('b', 'a')):
         landmarks = batch[side]['landmarks']
@@ -289,6 +294,7 @@ def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:
             whole = jnp.clip(bend(whole, state.frozen['output'], landmarks), 0, 1)
         real, mask = 2 * whole[..., :3] - 1, whole[..., 3:]
         person = state.ema['stats'][side]
-        made = [swap(cfg, state.ema, state.frozen, real, landmarks, to, person)[0] for to in (side, other)]
+        made = [swap(cfg, params, state.frozen, real, landmarks, to, person)[0] for to in (side, other)]
+        made = [pooled(face, size) for face in made]
         rows += [real, *(real + mask * (face - real) for face in made)]
     return jnp.stack(rows, 1).reshape(-1, size, size, 3)

@@ -7,6 +7,7 @@ A system is a plain module:
     nets(cfg) -> {name: Net}                    every net by its name in `State.params`
     init(cfg, rng) -> State                     fresh parameters and optimiser states; `frozen` stays empty
     frozen(cfg) -> tree of host arrays          optional: pretrained nets, references, large tables; read outside jit
+    begin(cfg, state, data) -> State            optional: a fresh state with what depends on the data, host arrays
     step(cfg, state, batch) -> (State, dict)    pure: every update of one step, augmentation included
     preview(cfg, state, batch) -> [N, H, W, 3]  pictures in [-1, 1] for a person to look at
     check(cfg)                                  optional: InputError where a file that training needs cannot be read
@@ -15,7 +16,8 @@ Metrics are scalars: every term of the loss, their sum as 'total', and the learn
 'rate/d' where there are several. Nothing in a step depends on `cfg.steps`: rates follow `State.horizon`.
 
 What a trained system can do is a further function each; a verb asks for those that it calls. `params` are
-`State.params` with `State.ema` over them, pictures [B, S, S, 3] in [-1, 1]:
+`State.params` with `State.ema` over them, and `State.aux` under them where the system has a `begin`; pictures are
+[B, S, S, 3] in [-1, 1]:
 
     swap(cfg, params, frozen, pictures, landmarks, side, person) -> (faces, masks)
     encode(cfg, params, pictures) -> codes                  decode(cfg, params, codes) -> pictures

@@ -26,8 +26,9 @@ from dfjax.systems import load_system
 from dfjax.systems.state import State
 from dfjax.training.checkpoint import Checkpoints
 from dfjax.training.lock import locked
-from dfjax.training.parallel import Devices, enable_compilation_cache, memory_errors, on_first_device
+from dfjax.training.parallel import Devices, enable_compilation_cache, finite, memory_errors, on_first_device
 from dfjax.training.processes import from_first, together
+from dfjax.training.references import begin_with, without_deleted
 from dfjax.training.report import Report
 from dfjax.training.restore import start_from as started_from
 from dfjax.training.stop import Stop
@@ -105,6 +106,7 @@ def _train(
         state, step = _first_state(devices, checkpoints, shapes, before, start_from)
         with together():
             report = stack.enter_context(Report(workdir, cfg, step, progress))
+        begin_with(checkpoints, state, data.get_state())
         run = _Run(cfg, devices, checkpoints, report, step)
         state = run.steps(state, stop)
     if run.step < cfg.steps:
@@ -158,6 +160,8 @@ def _first_state(
         state = devices.init()
         return (started_from(start_from, state) if start_from else state), 0
     state, position = restored
+    with together():
+        state = without_deleted(checkpoints.workdir, state, devices.replicate)
     devices.data.set_state(position)
     step = int(np.asarray(state.step.addressable_data(0)))
     say(f'going on from step {step} of {devices.cfg.steps}')
@@ -190,10 +194,11 @@ class _Run:
     def steps(self, state: State, stop: Stop) -> State:
         """Updates `state` until the run is complete or told to stop, and saves it."""
         cfg, devices = self.cfg, self.devices
-        metrics = empty = devices.zeros()
-        timed = None  # when the first dispatch was done, and its step
         alone, stopping = jax.process_count() == 1, False
-        each = 1  # steps of a dispatch
+        if alone and stop.wanted():
+            return state
+        metrics = empty = devices.zeros()
+        timed, each = None, 1  # when the first dispatch was done, and its step; steps of a dispatch
         while self.step < cfg.steps and not stopping:
             goal = min(cfg.steps, *(self._next(n) for n in (cfg.log_every, cfg.checkpoint_every, cfg.preview_every)))
             wanted = stop.wanted()
@@ -278,7 +283,7 @@ class _Run:
     def _save(self, state: Any, sums: dict[str, float]) -> None:
         if self.step == self.saved:
             return
-        if not _finite(on_first_device(state.params)):  # a bad gradient shows in the loss only at the next step
+        if not finite(on_first_device(state.params)):  # a bad gradient shows in the loss only at the next step
             self._check(self.step)
         count, name = self.step - self.logged, (self.checkpoints.figure or ('',))[0]
         figure = sums[name] / count if count and name in sums else self.figure
@@ -293,8 +298,3 @@ class _Run:
             n = len(pictures)
             columns = n // examples if n > examples and n % examples == 0 else math.ceil(n**0.5)
             self.report.preview(self.step, pictures, columns)
-
-
-@jax.jit
-def _finite(tree: Any) -> jax.Array:
-    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()

@@ -83,6 +83,12 @@ def on_first_device(tree: Any) -> Any:
     return jax.tree.map(lambda x: x.addressable_data(0), tree)
 
 
+@jax.jit
+def finite(tree: Any) -> jax.Array:
+    """Whether all numbers of a tree are finite."""
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()
+
+
 class Devices:
     """All devices of all processes, and the step of a system over them.
 
@@ -153,17 +159,21 @@ class Devices:
         return strip_weak_types(new), {'sum': total, 'nonfinite': nonfinite}
 
     def init(self) -> State:
-        """A fresh state, from `cfg.seed`."""
-        return self.completed(self._init(jax.random.key(self.cfg.seed)))
+        """A fresh state, from `cfg.seed`, and from the data where the system has a `begin`."""
+        state = self._init(jax.random.key(self.cfg.seed))
+        if hasattr(self.system, 'begin'):
+            begun = self.system.begin(self.cfg, state, self.data)
+            state = jax.tree.map(lambda old, new: old if new is old else self.replicate(new), state, begun)
+        return self.completed(state)
 
     @functools.cached_property
     def frozen(self) -> Any:
         """What the system's `frozen` gives, on all devices: read once, and never a constant of a program."""
-        return jax.tree.map(self._replicate, self.system.frozen(self.cfg) if hasattr(self.system, 'frozen') else {})
+        return jax.tree.map(self.replicate, self.system.frozen(self.cfg) if hasattr(self.system, 'frozen') else {})
 
     def completed(self, state: State) -> State:
         """The state with what is not saved: `frozen`, and the horizon, which thus no program depends on."""
-        return state.replace(frozen=self.frozen, horizon=self._replicate(np.int32(self.cfg.steps)))
+        return state.replace(frozen=self.frozen, horizon=self.replicate(np.int32(self.cfg.steps)))
 
     def abstract(self) -> State:
         """The state's shapes, types and shardings; `frozen` as it is."""
@@ -176,14 +186,14 @@ class Devices:
         if not self.data.resident:
             return self._split(self.data.feed(steps))
         if self._resident is None:
-            self._resident = jax.tree.map(self._replicate, self.data.feed(steps))
+            self._resident = jax.tree.map(self.replicate, self.data.feed(steps))
         return self._resident
 
     def _split(self, feed: Any) -> Any:  # [n, B / processes, ...]
         split = NamedSharding(self.mesh, self._feed_spec)
         return jax.tree.map(lambda x: jax.make_array_from_process_local_data(split, x), feed)
 
-    def _replicate(self, x: Any) -> jax.Array:
+    def replicate(self, x: Any) -> jax.Array:
         """A host array that every process holds, as one array on all devices."""
         x = np.asarray(x)
         return jax.make_array_from_callback(x.shape, self.replicated, lambda index: x[index])
@@ -216,7 +226,7 @@ class Devices:
             self.first,
         )
         zeros = {'sum': dict.fromkeys(values, np.float32(0)), 'nonfinite': np.int32(-1), 'stop': np.int32(0)}
-        return jax.tree.map(self._replicate, zeros)
+        return jax.tree.map(self.replicate, zeros)
 
     def sample_first(self, feed: Any) -> dict:
         """The batch of step 0 from `first`: of a streamed one, the first device's part."""

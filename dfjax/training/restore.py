@@ -23,6 +23,7 @@ from dfjax.foreign import read_json, read_npz, said
 from dfjax.systems import load_system
 from dfjax.systems.state import State
 from dfjax.training.processes import any_text, from_first, together
+from dfjax.training.references import without_deleted
 from dfjax.training.workdir import folder_of, read_config, saved_steps, say
 
 SAVED = ('step', 'params', 'opt', 'ema', 'aux')
@@ -36,7 +37,7 @@ def load_params(workdir: str | Path) -> State:
     """The newest good state of a run for inference, on this process's first device: `step`, `params`, `ema` and `aux`.
 
     Raises:
-        InputError: if there is none.
+        InputError: if there is none; as `without_deleted`.
     """
     cfg = read_config(workdir)
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
@@ -47,7 +48,7 @@ def load_params(workdir: str | Path) -> State:
         raise InputError(f'{workdir}: the run has no checkpoint yet; train it first')
     for path, fault in damaged:
         say(f'{path} {fault}; using step {found[0]}')
-    return found[1]
+    return without_deleted(workdir, found[1])
 
 
 def newest_state(

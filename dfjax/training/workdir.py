@@ -2,7 +2,7 @@
 
 W/config.json       every key of the run, its system among them
 W/checkpoints/N/    see `checkpoint.py`
-W/metrics.jsonl, W/tb, W/previews: see `report.py`
+W/metrics.jsonl, W/tb, W/previews: see `report.py`; W/references, of some systems: see `references.py`
 
 W may be a folder, or a place that `etils.epath` can write to, as gs://bucket/W.
 """
@@ -23,7 +23,14 @@ from dfjax.systems import load_system
 from dfjax.training.processes import together
 
 # What is kept in a run's folder, and whether that is a folder.
-PLACES = {'config.json': False, 'metrics.jsonl': False, 'checkpoints': True, 'previews': True, 'tb': True}
+PLACES = {
+    'config.json': False,
+    'metrics.jsonl': False,
+    'checkpoints': True,
+    'previews': True,
+    'tb': True,
+    'references': True,
+}
 
 # What may change when a run goes on: it says how long and how to watch, and not what is learnt.
 FREE_KEYS = {'steps', 'log_every', 'preview_every', 'checkpoint_every', 'parallel'}
@@ -76,15 +83,19 @@ def check_fits(workdir: str | Path, cfg: ConfigDict) -> None:
             raise InputError(
                 f'{workdir}: a run of system {stored["system"]!r}, not {asked["system"]!r}; give another folder'
             )
-        differing = [k for k in sorted(stored | asked) if k not in FREE_KEYS and stored.get(k) != asked.get(k)]
+        differing = _differing(stored, asked)
         if differing:
             changes = ', '.join(f'{k} ({stored.get(k)!r}, now {asked.get(k)!r})' for k in differing)
             raise InputError(f'{workdir}: a run with another config: {changes}; use that config, or another folder')
 
 
-def last_step(workdir: str | Path) -> int:
-    """The step of the newest checkpoint in a run's folder; 0 if there is none."""
-    return max(saved_steps(folder_of(workdir)), default=0)
+def _differing(stored: dict, asked: dict) -> list[str]:
+    return [k for k in sorted(stored | asked) if k not in FREE_KEYS and stored.get(k) != asked.get(k)]
+
+
+def last_step(workdir: str | Path) -> int | None:
+    """The step of the newest checkpoint in a run's folder; None if there is none."""
+    return max(saved_steps(folder_of(workdir)), default=None)
 
 
 def claim(workdir: str | Path, cfg: ConfigDict) -> None:
@@ -101,9 +112,18 @@ def claim(workdir: str | Path, cfg: ConfigDict) -> None:
         if jax.process_index() == 0:
             try:
                 workdir.mkdir(parents=True, exist_ok=True)
+                _drop_beginning(workdir, cfg)
                 write_whole(workdir / 'config.json', json.dumps(cfg.to_dict(), indent=1, sort_keys=True))
             except OSError as error:
                 raise InputError(f'{workdir}: cannot be written: {error.strerror or error}') from None
+
+
+def _drop_beginning(workdir: epath.Path, cfg: ConfigDict) -> None:
+    """Removes a checkpoint before the first step, where it is all there is, and of another config."""
+    if saved_steps(workdir) == [0]:
+        stored = dict(flatten(read_config(workdir)))
+        if _differing(stored, dict(flatten(cfg))):
+            (workdir / 'checkpoints' / '0').rmtree()
 
 
 def _check_places(workdir: epath.Path) -> None:

@@ -36,7 +36,7 @@ def run(src: Path | str | None = None, frames: int = 300, repeats: int = 3) -> d
     system = load_system(cfg.system)
     with tempfile.TemporaryDirectory() as folder:
         state = system.init(cfg, jax.random.key(0))
-        model = Run(Path(folder), cfg, system, {**state.params, **state.ema}, 0)
+        model = Run(Path(folder), cfg, system, {**state.aux, **state.params, **state.ema}, 0)
         video, out = src or _rendered(Path(folder, 'in.mp4'), frames), Path(folder, 'out.mp4')
         start = time.perf_counter()
         analysis = analyse(video)

@@ -60,11 +60,12 @@ def run(variant: str | None = None, rounds: int = sides.ROUNDS) -> dict:
 
 
 def config(variant: str, device: str) -> 'ConfigDict':
-    """The named run, without a discriminator; at most 16 a side on a CPU."""
+    """The named run, without a discriminator and references; at most 16 a side on a CPU."""
     from dfjax.config import build, load_named
 
     cfg = load_named(f'faceswap:{variant}')
-    return build(cfg, {'loss.gan': 0.0, 'batch_size': min(cfg.batch_size, 16) if device == 'cpu' else cfg.batch_size})
+    size = min(cfg.batch_size, 16) if device == 'cpu' else cfg.batch_size
+    return build(cfg, {'loss.gan': 0.0, 'references.count': 0, 'batch_size': size})
 
 
 def synthetic_faces(cfg: 'ConfigDict') -> dict:
@@ -100,7 +101,7 @@ def bare_steps(cfg: 'ConfigDict', faces: dict, device: str) -> tuple[Callable, C
     stats = state.ema.pop('stats')
 
     def step(params: dict, opt: Any, ema: dict, pair: dict) -> tuple:
-        loss = lambda params: sum(faceswap.generate(cfg, params, stats, pair)[0].values())
+        loss = lambda params: sum(faceswap.generate(cfg, params, state, stats, pair)[0].values())
         value, grads = jax.value_and_grad(loss)(params)
         rate = learning_rate(cfg.optimizer, optax.tree_utils.tree_get(opt, 'count'), jnp.int32(cfg.steps))
         params, opt = apply_grads(cfg.optimizer, rate, params, grads, opt)
@@ -125,18 +126,20 @@ def bare_steps(cfg: 'ConfigDict', faces: dict, device: str) -> tuple[Callable, C
 
 
 def augmented_pair(cfg: 'ConfigDict', faces: dict) -> dict:
-    """One batch as `faceswap.loss_terms` takes it, on the device."""
+    """One batch as `faceswap.generate` takes it, on the device."""
     import jax
     import jax.numpy as jnp
 
+    from dfjax.data.augment import training_pair
     from dfjax.data.batches import Resident
-    from dfjax.systems import faceswap
+    from dfjax.data.faces.canonical import mean_features
 
-    data = Resident(faces, cfg.seed, cfg.batch_size)
+    data, sides = Resident(faces, cfg.seed, cfg.batch_size), (cfg.input_size, cfg.data.size)
+    features = mean_features(cfg.data.face_type, cfg.data.size) if cfg.data.canonical else None
 
     def pair(feed: dict) -> dict:
         batch = data.sample(feed, jnp.int32(0), 0)
-        return {side: faceswap.augmented(cfg, batch['key'], batch[side]) for side in ('a', 'b')}
+        return {side: training_pair(cfg.augment, batch['key'], batch[side], *sides, features) for side in ('a', 'b')}
 
     return jax.jit(pair)(data.feed(1))
 
