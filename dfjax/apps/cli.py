@@ -69,6 +69,8 @@ def build_parser(verb: str | None = None, words: Sequence[str] = ()) -> argparse
         metavar='N',
         help='read pictures and frames up to this size; default 100 for pictures, 36 for videos',
     )
+    parser.add_argument('--allow-cut', action='store_true', help='take videos that end too soon as far as they go')
+    parser.add_argument('--sdr', action='store_true', help='write HDR videos as ordinary ones, tone-mapped')
     parser.set_defaults(verb=module.run)
     return parser
 
@@ -91,6 +93,9 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(f'unrecognized arguments: {" ".join(strange)}')
     if args.max_megapixels:
         os.environ['DFJAX_MAX_MEGAPIXELS'] = args.max_megapixels  # processes that it starts have it too
+    for name in ('allow_cut', 'sdr'):
+        if getattr(args, name):
+            os.environ[f'DFJAX_{name.upper()}'] = '1'
     interrupts.watch()  # SIGTERM's default action would leave half-written outputs behind
     try:
         report = args.verb(args)

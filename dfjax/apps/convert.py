@@ -69,7 +69,8 @@ def convert(
         found: detector, detector_model, person and workers of `analyse`.
 
     Returns:
-        The report of `run_job`, with 'swapped' and 'passed_through' (frames), 'detail' (gains or None) and
+        The report of `run_job`, with 'swapped' and 'passed_through' (frames), 'passed_at' (when, see
+        `inference.frames.stretches`), 'detail' (gains or None) and
         'analysis_seconds'; 'seconds' and 'fps' are of the conversion alone.
 
     Raises:
@@ -79,7 +80,7 @@ def convert(
     from dfjax.data.faces.table import as_faces
     from dfjax.data.media.progress import bar
     from dfjax.errors import InputError
-    from dfjax.inference.frames import FaceJob, plan_outputs, run_job
+    from dfjax.inference.frames import FaceJob, plan_outputs, run_job, stretches
     from dfjax.inference.run import load_run
     from dfjax.inference.sharpen import run_gains
     from dfjax.inference.swap import Swapper
@@ -104,4 +105,6 @@ def convert(
         report = run_job(job, plan, tick)
     swapped = job.counts['changed']
     report |= {'swapped': swapped, 'passed_through': report['frames'] - swapped}
+    if job.passed:
+        report |= {'passed_at': stretches(job.passed, plan.many)}
     return report | {'detail': gains, 'analysis_seconds': searched}

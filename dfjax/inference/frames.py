@@ -17,7 +17,7 @@ import itertools
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -25,25 +25,26 @@ import numpy as np
 
 from dfjax.data.faces.face import Face
 from dfjax.data.faces.table import as_faces
+from dfjax.data.media.animation import MOVING_SUFFIXES
 from dfjax.data.media.credentials import SIGNED_SUFFIXES
 from dfjax.data.media.decode import Frame, MediaInfo
-from dfjax.data.media.encode import WRITTEN_SUFFIXES, VideoWriter
-from dfjax.data.media.image import IMAGE_SUFFIXES, write_image
+from dfjax.data.media.encode import WRITTEN_SUFFIXES
+from dfjax.data.media.image import IMAGE_SUFFIXES
 from dfjax.data.media.inputs import kind as kind_of
 from dfjax.data.media.inputs import media_files, open_media
 from dfjax.data.media.output import atomic_folder, check_output, fitting
 from dfjax.data.media.progress import Tick, say
-from dfjax.data.media.signed import signed_path
 from dfjax.data.media.threads import Behind
-from dfjax.data.media.video import frames_ahead
+from dfjax.data.media.video import VIDEO_SUFFIXES, frames_ahead
 from dfjax.errors import ReadError, WriteError
+from dfjax.inference.writers import open_writer
 from dfjax.interrupts import check, deferred
 
 KINDS = ('image', 'images', 'video')  # 'images' is a folder of numbered ones
 NAMES = {'image': 'picture', 'video': 'video'}
 SUFFIXES = {
     'image': tuple(s for s in IMAGE_SUFFIXES if s in SIGNED_SUFFIXES),
-    'video': tuple(s for s in WRITTEN_SUFFIXES if s in SIGNED_SUFFIXES),
+    'video': (*WRITTEN_SUFFIXES, *MOVING_SUFFIXES),
 }
 SOURCE = object()  # the source's own sound
 
@@ -110,17 +111,39 @@ class FaceJob(Job):
 
     Attributes:
         counts: 'changed': frames with a face.
+        passed: of videos, the stretches without one: [file, seconds of the first such frame and of the last].
     """
 
     def __init__(self, description: str, system: str, change: Callable, faces: Iterable[Face], batch: int = 1):
         super().__init__(description, system, change, batch)
         self._faces = as_faces(faces)
+        self.passed: list[list] = []
+        self._before = ('', -2)  # file and number of the last frame that passed
 
     def process(self, info: MediaInfo, group: list[Frame]) -> Iterable[np.ndarray]:
         where = [self._faces.at(info.path.name, frame.index) for frame in group]
         faces = [[self._faces[n] for n in numbers] for numbers in where]
         self.counts['changed'] += sum(map(bool, faces))
+        if info.kind == 'video':
+            for frame in itertools.compress(group, (not found for found in faces)):
+                self._note(info.path.name, frame)
         return self.change([frame.rgb for frame in group], faces)
+
+    def _note(self, name: str, frame: Frame) -> None:
+        if self._before != (name, frame.index - 1):
+            self.passed.append([name, frame.time, frame.time])
+        self.passed[-1][2] = frame.time
+        self._before = name, frame.index
+
+
+def stretches(passed: list[list], named: bool, most: int = 100) -> list[str]:
+    """Stretches of `FaceJob.passed` to read, as '0:01.20-0:01.80', after their file's name where that is not plain."""
+    clock = lambda seconds: f'{int(seconds // 60)}:{seconds % 60:05.2f}'
+    said = [
+        (f'{name} ' if named else '') + clock(first) + (f'-{clock(last)}' if last > first else '')
+        for name, first, last in passed[:most]
+    ]
+    return said + ([f'and {len(passed) - most} more'] if len(passed) > most else [])
 
 
 # What is written
@@ -169,6 +192,9 @@ def plan_outputs(source: Path | str, out: Path | str, force: bool = False, kind:
     if out.suffix.lower() not in SUFFIXES[made]:
         known = ', '.join('*' + s for s in SUFFIXES[made])
         said = f'{source} is a {NAMES[what]}' if kind is None else f'a {NAMES[made]} is made'
+        if made == 'video' and out.suffix.lower() in VIDEO_SUFFIXES:
+            said = f'a {out.suffix} cannot hold content credentials; name it *.mp4 and repack that, or'
+            raise WriteError(out, f'{said} name it {known}')
         raise WriteError(out, f'{said}; name the output {known}')
     return Plan(out, False, force, {source: (out.name, made)})
 
@@ -225,7 +251,10 @@ def _write(job: Job, source: Path, target: Path, kind: str, plan: Plan, tick: Ti
         info, frames = stack.enter_context(open_media(source))
         output = job.output(info)
         each = kind == 'video' and output.fps is None
-        write = stack.enter_context(_open_writer(kind, target, info, output, job, plan.force))
+        sound = (info.path if info.has_audio else None) if output.sound is SOURCE else output.sound
+        how = {'size': output.size or info.size, 'fps': output.fps, 'sound': sound, 'force': plan.force}
+        credentials = {'description': job.description, 'composite': True, 'details': {'system': job.system}}
+        write = stack.enter_context(open_writer(kind, target, info, credentials=credentials, **how))
         behind = stack.enter_context(Behind(lambda item: write(*item), frames_ahead(output.size or info.size)))
 
         def taken() -> Iterator[Frame]:
@@ -248,32 +277,3 @@ def _write(job: Job, source: Path, target: Path, kind: str, plan: Plan, tick: Ti
         if kind == 'image' and count != 1:
             raise ValueError(f'{source}: {count} frames came out for one picture')
     return count
-
-
-@contextlib.contextmanager
-def _open_writer(
-    kind: str, target: Path, info: MediaInfo, output: Output, job: Job, force: bool
-) -> Iterator[Callable[..., None]]:
-    """Yields a function of (uint8 RGB [H, W, 3], the frame it was made of or None); `target` is whole and signed when
-    the block ends."""
-    credentials = {'description': job.description, 'composite': True, 'details': {'system': job.system}}
-    if kind == 'images':
-        numbers = itertools.count()
-        with atomic_folder(target) as folder:
-
-            def write(rgb: np.ndarray, *_) -> None:
-                with signed_path(folder / f'{next(numbers):06d}.png', **credentials) as part:
-                    write_image(part, rgb)
-
-            yield write
-        return
-    with signed_path(target, force=force, **credentials) as part:
-        if kind == 'image':
-            yield lambda rgb, *_: write_image(part, rgb)
-            return
-        fps, like = output.fps or info.fps, info if info.kind == 'video' else None
-        if like and output.fps is not None:
-            like = replace(like, time_base=1 / Fraction(fps).limit_denominator(100_000))
-        sound = (info.path if info.has_audio else None) if output.sound is SOURCE else output.sound
-        with VideoWriter(part, fps, output.size or info.size, sound=sound, like=like) as writer:
-            yield lambda rgb, of: writer.write(rgb, *((of.pts, of.duration, of) if of else ()))

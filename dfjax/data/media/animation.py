@@ -1,5 +1,6 @@
 """Moving pictures without sound: GIF with a palette of its own, WebP, or H.264, by the name."""
 
+import contextlib
 import itertools
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -11,56 +12,106 @@ from dfjax.data.media.encode import WRITTEN_SUFFIXES, VideoWriter
 from dfjax.data.media.output import atomic_path
 from dfjax.errors import WriteError
 
-ANIMATION_SUFFIXES = ('.gif', '.webp', *WRITTEN_SUFFIXES)
+MOVING_SUFFIXES = ('.gif', '.webp')
+ANIMATION_SUFFIXES = (*MOVING_SUFFIXES, *WRITTEN_SUFFIXES)
+TICK = {'.gif': Fraction(1, 100), '.webp': Fraction(1, 1000)}  # seconds, in which times are counted
+
+
+class AnimationWriter:
+    """Writes a GIF or an animated WebP that plays for ever; a context manager, and the file is whole or absent.
+
+    A GIF's palette is that of all frames, so that they wait until the last is seen.
+
+    Args:
+        fps: frames a second, of frames that are given no time.
+        size: (width, height) in pixels.
+
+    Raises:
+        WriteError: as `atomic_path`.
+    """
+
+    def __init__(self, path: Path | str, fps: Fraction | float, size: tuple[int, int], force: bool = False):
+        self.path, self.size, self.force = Path(path), size, force
+        self._each = 1 / Fraction(fps).limit_denominator(100_000)
+        self._tick = TICK[self.path.suffix.lower()]
+
+    def __enter__(self) -> 'AnimationWriter':
+        import av
+
+        gif = self.path.suffix.lower() == '.gif'
+        with contextlib.ExitStack() as stack:
+            part = stack.enter_context(atomic_path(self.path, self.force))
+            self._output = av.open(str(part.absolute()), 'w', options={'loop': '0'})
+            stack.callback(self._output.close)
+            self._stream = self._output.add_stream('gif' if gif else 'libwebp_anim', rate=1 / self._tick)
+            self._stream.width, self._stream.height = self.size
+            self._stream.pix_fmt = 'pal8' if gif else 'yuv420p'
+            if not gif:
+                self._stream.options = {'quality': '90'}
+            self._palette = _Palette(*self.size, self._tick) if gif else None
+            self._times: list[int] = []  # in ticks
+            self._stack = stack.pop_all()
+        return self
+
+    def write(self, rgb: np.ndarray, time: float | None = None) -> None:
+        """Appends uint8 RGB [H, W, 3], shown from `time` in seconds on; by default after the frame before."""
+        import av
+
+        at = round((len(self._times) * self._each if time is None else time) / self._tick)
+        self._times.append(max(at, self._times[-1] + 1 if self._times else 0))
+        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format='rgb24')
+        picture.pts, picture.time_base = self._times[-1], self._tick
+        if self._palette:
+            self._palette.push(picture)
+        else:
+            self._output.mux(self._stream.encode(picture))
+
+    def __exit__(self, *error) -> None:
+        if error[0] is not None:
+            self._stack.__exit__(*error)
+            return
+        with self._stack:
+            if self._palette:
+                for picture in self._palette.pull(len(self._times)):
+                    self._output.mux(self._stream.encode(picture))
+            self._output.mux(self._stream.encode(None))
 
 
 def write_animation(path: Path | str, frames: Iterable[np.ndarray], fps: int = 25, force: bool = False) -> None:
-    """Writes uint8 RGB frames, all [H, W, 3], whole or not at all; GIF and WebP play for ever.
-
-    Frames are taken one by one. A GIF's palette is that of all of them, so that they wait until the last is seen.
+    """Writes uint8 RGB frames, all [H, W, 3], whole or not at all, one by one; GIF and WebP play for ever.
 
     Raises:
         WriteError: another suffix, or as `atomic_path`.
     """
     path, frames = Path(path), iter(frames)
-    first = next(frames)
-    (height, width), frames = first.shape[:2], itertools.chain([first], frames)
-    if path.suffix.lower() in WRITTEN_SUFFIXES:
-        with VideoWriter(path, fps, (width, height), force=force) as writer:
-            for frame in frames:
-                writer.write(frame)
-        return
     if path.suffix.lower() not in ANIMATION_SUFFIXES:
         raise WriteError(path, f'an animation is written as {", ".join(ANIMATION_SUFFIXES)}; change the name')
-    import av
-
-    gif = path.suffix.lower() == '.gif'
-    with atomic_path(path, force) as part, av.open(str(part.absolute()), 'w', options={'loop': '0'}) as output:
-        stream = output.add_stream('gif' if gif else 'libwebp_anim', rate=fps)
-        stream.width, stream.height, stream.pix_fmt = width, height, 'pal8' if gif else 'yuv420p'
-        if not gif:
-            stream.options = {'quality': '90'}
-        pictures = (av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format='rgb24') for frame in frames)
-        for picture in _with_palette(pictures, width, height, fps) if gif else pictures:
-            output.mux(stream.encode(picture))
-        output.mux(stream.encode(None))
+    first = next(frames)
+    moving = path.suffix.lower() in MOVING_SUFFIXES
+    with (AnimationWriter if moving else VideoWriter)(path, fps, first.shape[1::-1], force=force) as writer:
+        for frame in itertools.chain([first], frames):
+            writer.write(frame)
 
 
-def _with_palette(pictures: Iterable, width: int, height: int, fps: int) -> Iterator:
-    """The pictures in the 256 colours that suit them all best."""
-    import av
+class _Palette:
+    """Frames in the 256 colours that suit them all best: all in, then all out."""
 
-    graph = av.filter.Graph()
-    source = graph.add_buffer(width=width, height=height, format='rgb24', time_base=Fraction(1, fps))
-    split, make, use = graph.add('split'), graph.add('palettegen'), graph.add('paletteuse')
-    sink = graph.add('buffersink')
-    for one, other, *pads in ((source, split), (split, make, 0, 0), (split, use, 1, 0), (make, use, 0, 1), (use, sink)):
-        one.link_to(other, *pads)
-    graph.configure()
-    count = 0
-    for count, picture in enumerate(pictures, 1):
-        picture.pts, picture.time_base = count - 1, Fraction(1, fps)
-        source.push(picture)
-    source.push(None)
-    for _ in range(count):
-        yield sink.pull()
+    def __init__(self, width: int, height: int, tick: Fraction):
+        import av
+
+        graph = self._graph = av.filter.Graph()
+        self._source = graph.add_buffer(width=width, height=height, format='rgb24', time_base=tick)
+        split, make, use = graph.add('split'), graph.add('palettegen'), graph.add('paletteuse')
+        self._sink = graph.add('buffersink')
+        links = (self._source, split), (split, make, 0, 0), (split, use, 1, 0), (make, use, 0, 1), (use, self._sink)
+        for one, other, *pads in links:
+            one.link_to(other, *pads)
+        graph.configure()
+
+    def push(self, picture) -> None:
+        self._source.push(picture)
+
+    def pull(self, count: int) -> Iterator:
+        self._source.push(None)
+        for _ in range(count):
+            yield self._sink.pull()

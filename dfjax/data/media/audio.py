@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dfjax.data.media.choices import allow_cut
 from dfjax.data.media.decode import clock_start, open_container
 from dfjax.errors import ReadError
 
@@ -55,7 +56,7 @@ def read_sound(path: Path | str, rate: int | None = None, mono: bool = False) ->
             raise ReadError(path, f'its sound is damaged after {_seconds(parts):.1f} s; repair or trim it') from error
     if not parts:
         raise ReadError(path, 'holds no sound')
-    if _seconds(parts) < end - max(0.1, 0.02 * end):
+    if _seconds(parts) < end - max(0.1, 0.02 * end) and not allow_cut():
         raise ReadError(path, f'cut short: it ends after {_seconds(parts):.1f} s of {end:.1f} s; fetch it again')
     rate, channels = parts[0].sample_rate, parts[0].layout.nb_channels
     samples = np.concatenate([part.to_ndarray().reshape(-1, channels) for part in parts])
@@ -110,6 +111,9 @@ def _copy(container, output) -> Packets:
             tracks[stream.index] = output.add_stream_from_template(stream), False
         else:
             tracks[stream.index] = _aac(output, stream.rate, codec.channels, stream.layout.name), True
+        made = tracks[stream.index][0]
+        made.metadata.update({key: stream.metadata[key] for key in ('language', 'title') if key in stream.metadata})
+        made.disposition = stream.disposition
     return _read(container, tracks, clock_start(container))
 
 
@@ -124,7 +128,7 @@ def _aac(output, rate: int, channels: int, layout: str):
 def _read(container, tracks: dict, start: float) -> Packets:
     if not tracks:
         return
-    for packet in container.demux([container.streams[index] for index in tracks]):
+    for packet in _packets(container, [container.streams[index] for index in tracks]):
         out, encoded = tracks[packet.stream.index]
         time = 0.0 if packet.dts is None else float(packet.dts * packet.time_base) - start
         if encoded:  # the last packet is empty and makes the decoder give what it holds
@@ -139,6 +143,17 @@ def _read(container, tracks: dict, start: float) -> Packets:
     for out, encoded in tracks.values():
         if encoded:
             yield 0.0, out.encode(None)
+
+
+def _packets(container, streams: list) -> Iterator:
+    """The packets of streams; of a file that is cut short those before its end, where that is allowed."""
+    import av
+
+    try:
+        yield from (packet for packet in container.demux(streams) if not (packet.is_corrupt and allow_cut()))
+    except av.error.FFmpegError:
+        if not allow_cut():
+            raise
 
 
 def _encode(samples: np.ndarray, rate: int, output) -> Packets:

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from dfjax.data.media.choices import allow_cut
 from dfjax.data.media.hdr import to_sdr
 from dfjax.data.media.image import over_white, turned
 from dfjax.data.media.limits import FRAME, check_pixels, most_pixels
 from dfjax.data.media.planes import FULL, LIMITED, MATRICES, UNSPECIFIED, guessed, is_hdr, is_stored_so
+from dfjax.data.media.progress import say
 from dfjax.data.media.sniff import stated_format
 from dfjax.errors import ReadError
 
@@ -212,16 +214,23 @@ class VideoReader:
                 end, count = float((pts + shift + (frame.duration or step)) * base), count + 1
                 yield pts, frame
         except av.error.FFmpegError as error:
-            raise ReadError(self.path, f'damaged after {count} frames ({end:.1f} s); repair or trim it') from error
+            self._cut(count, f'damaged after {count} frames ({end:.1f} s); repair or trim it', error)
         if not count:
             raise ReadError(self.path, 'holds no picture, or none of them can be decoded')
         missing = (self.end or 0) - end
         if missing > max(float(2 / self.rate), min(1.0, 0.1 * self.end if self.end else 0)):
-            raise ReadError(
-                self.path,
+            self._cut(
+                count,
                 f'cut short: it ends after {count} frames ({end:.1f} s) of {self.end:.1f} s; '
                 'fetch it again, or trim it to what is there',
             )
+
+    def _cut(self, count: int, fault: str, cause: Exception | None = None) -> None:
+        """A file that ends too soon: refused, unless what is there is to be taken."""
+        if not count or not allow_cut():
+            way = ', or pass --allow-cut to take what is there' if count else ''
+            raise ReadError(self.path, fault + way) from cause
+        say(f'{self.path}: {fault.partition(";")[0]}; what is there is taken')
 
 
 def open_container(path: Path, what: str):

@@ -1,0 +1,86 @@
+"""What the frame pipeline writes into: a picture, a folder of them, a video or an animation, signed."""
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from dfjax.data.media.animation import MOVING_SUFFIXES, AnimationWriter
+from dfjax.data.media.choices import sdr
+from dfjax.data.media.decode import Frame, MediaInfo
+from dfjax.data.media.encode import VideoWriter
+from dfjax.data.media.image import write_image
+from dfjax.data.media.output import atomic_folder
+from dfjax.data.media.planes import BT709
+from dfjax.data.media.progress import say
+from dfjax.data.media.signed import signed_path
+
+Write = Callable[[np.ndarray, Frame | None], None]
+
+
+@contextlib.contextmanager
+def open_writer(
+    kind: str,
+    target: Path,
+    info: MediaInfo,
+    *,
+    size: tuple[int, int],
+    fps: Fraction | float | None,
+    sound: object,
+    force: bool,
+    credentials: dict,
+) -> Iterator[Write]:
+    """Yields a function of (uint8 RGB [H, W, 3], the frame that it was made of or None).
+
+    `target` is whole and signed when the block ends.
+
+    Args:
+        kind: 'image', 'images' or 'video'.
+        info: of the source; a video's times, depth and colours are taken over.
+        size: (width, height) of what is written.
+        fps: frames a second of frames that follow each other; None: each has the time of that which it was made of.
+        sound: as `VideoWriter` takes it.
+        credentials: as `sign` takes them.
+    """
+    if kind == 'images':
+        numbers = itertools.count()
+        with atomic_folder(target) as folder:
+
+            def write(rgb: np.ndarray, _: Frame | None) -> None:
+                with signed_path(folder / f'{next(numbers):06d}.png', **credentials) as part:
+                    write_image(part, rgb)
+
+            yield write
+        return
+    with signed_path(target, force=force, **credentials) as part:
+        if kind == 'image':
+            yield lambda rgb, _: write_image(part, rgb)
+        elif target.suffix.lower() in MOVING_SUFFIXES:
+            if sound is not None:
+                say(f'{target}: without its sound; a {target.suffix} has none')
+            with AnimationWriter(part, fps or info.fps, size, force=True) as writer:
+                yield lambda rgb, of: writer.write(rgb, of.time if of else None)
+        else:
+            with _video_writer(part, info, size, fps, sound) as write:
+                yield write
+
+
+@contextlib.contextmanager
+def _video_writer(
+    part: Path, info: MediaInfo, size: tuple, fps: Fraction | float | None, sound: object
+) -> Iterator[Write]:
+    like, keep = info if info.kind == 'video' else None, True
+    if like and fps is not None:
+        like = replace(like, time_base=1 / Fraction(fps).limit_denominator(100_000))
+    if like and like.hdr and sdr():
+        like, keep = replace(like, depth=8, colour=(BT709,) * 3, full_range=False), False
+    with VideoWriter(part, fps or info.fps, size, sound=sound, like=like) as writer:
+
+        def write(rgb: np.ndarray, of: Frame | None) -> None:
+            writer.write(rgb, *((of.pts, of.duration) if of else ()), of=of if keep else None)
+
+        yield write
