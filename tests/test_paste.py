@@ -8,8 +8,9 @@ import scipy.linalg
 from skimage.color import rgb2lab
 
 from dfjax.data.faces.align import crop
-from dfjax.inference import colour, paste
+from dfjax.inference import paste
 from dfjax.inference import sharpen as detail
+from dfjax.ops import colour
 from dfjax.ops.skin import skin
 
 
@@ -48,6 +49,32 @@ def test_monge_kantorovich_gives_mean_and_covariance_by_the_closed_form():
         np.testing.assert_allclose(made[n], truth, atol=2e-3)
 
 
+def test_linear_transfer_gives_mean_and_covariance_by_roots():
+    face, like = colours(0, (0.5, 0.4, 0.45), 0.06), colours(1, (0.45, 0.55, 0.5), 0.08)
+    made = colour.match_colour('lct', face, like, WEIGHT, WEIGHT)
+    (mean, cov), (wanted, wanted_cov) = moments(face[0], WEIGHT[0]), moments(like[0], WEIGHT[0])
+    linear = scipy.linalg.sqrtm(wanted_cov) @ np.linalg.inv(scipy.linalg.sqrtm(cov))
+    np.testing.assert_allclose(made[0], (np.asarray(face[0]) - mean) @ linear.T + wanted, atol=2e-3)
+
+
+@pytest.mark.parametrize('kind', ['idt', 'sot'])
+def test_sliced_transfer_gives_all_of_the_distribution(kind):
+    """Two lumps of colour where there was one, which no linear map makes: by quantiles along directions of its own."""
+    face, like = colours(0, (0.5, 0.4, 0.45), 0.05), colours(1, (0.45, 0.5, 0.5), 0.03)
+    like = like + jnp.asarray([0.2, -0.1, 0.0]) * (np.arange(24)[:, None, None] % 2)
+    made = colour.match_colour(kind, face, like, WEIGHT, WEIGHT)
+
+    def apart(x, y):
+        """Mean distance of the quantiles along directions, Wasserstein's."""
+        ways = np.random.default_rng(9).normal(size=(3, 50))
+        ways /= np.linalg.norm(ways, axis=0)
+        inside = lambda z: np.asarray(z[0])[np.asarray(WEIGHT[0, ..., 0]) > 0]
+        return np.abs(np.sort(inside(x) @ ways, 0) - np.sort(inside(y) @ ways, 0)).mean()
+
+    linear = apart(colour.match_colour('mkl', face, like, WEIGHT, WEIGHT), like)
+    assert apart(made, like) < linear / 2 < apart(face, like) / 2
+
+
 def test_reinhard_gives_mean_and_spread_in_lab():
     face, like = colours(2, (0.5, 0.4, 0.45), 0.06), colours(3, (0.45, 0.55, 0.5), 0.03)
     made = colour.match_colour('reinhard', face, like, WEIGHT, WEIGHT)
@@ -58,7 +85,7 @@ def test_reinhard_gives_mean_and_spread_in_lab():
         np.testing.assert_allclose(np.sqrt(np.diag(got_cov)), np.sqrt(np.diag(wanted_cov)), rtol=0.01)
 
 
-@pytest.mark.parametrize('kind', ['reinhard', 'mkl'])
+@pytest.mark.parametrize('kind', colour.COLOURS[1:])
 def test_colours_outside_the_mask_do_not_count(kind):
     face, like = colours(0, 0.5, 0.02), colours(1, 0.45, 0.03)
     elsewhere = jnp.where(WEIGHT > 0, like, 0.9)
@@ -77,7 +104,7 @@ def test_reinhard_raises_contrast_only_so_far():
     np.testing.assert_allclose(spread(made), colour.MOST_CONTRAST * spread(face), rtol=0.02)
 
 
-@pytest.mark.parametrize('kind,space', [('reinhard', rgb2lab), ('mkl', np.asarray)])
+@pytest.mark.parametrize('kind,space', [('reinhard', rgb2lab), ('lct', np.asarray), ('mkl', np.asarray)])
 def test_a_face_may_keep_some_of_its_own_tone(kind, space):
     face, like = colours(2, 0.5, 0.03), colours(3, 0.4, 0.03)
     both = [colour.match_colour(kind, face, like, WEIGHT, WEIGHT, tone) for tone in (1.0, 0.75)]

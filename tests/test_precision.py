@@ -12,9 +12,8 @@ import pytest
 from ml_collections import ConfigDict
 
 from dfjax.data import augment
-from dfjax.inference import colour
 from dfjax.models import features
-from dfjax.ops import diffaugment, geometry, image, skin, thinplate
+from dfjax.ops import colour, diffaugment, geometry, image, skin, thinplate
 
 PICTURES = jnp.full((2, 32, 32, 3), 0.5)
 MASKS = PICTURES[..., :1]
@@ -46,6 +45,7 @@ FUNCTIONS = {
     'canonical_pair': (lambda faces: augment.canonical_pair(AUGMENT, KEYS, faces, 16), FACES),
     'reinhard': (lambda *x: colour.match_colour('reinhard', *x), PICTURES, PICTURES, MASKS, MASKS),
     'mkl': (lambda *x: colour.match_colour('mkl', *x), PICTURES, PICTURES, MASKS, MASKS),
+    'sot': (lambda *x: colour.match_colour('sot', *x), PICTURES, PICTURES, MASKS, MASKS),
     'recoloured': (lambda x: features.recoloured(x, features.colours(x)), PICTURES),
     'halved': (features.halved, PICTURES),
 }

@@ -314,6 +314,24 @@ def test_the_warp_is_what_is_to_be_undone(batch):
         assert apart < 1e-5 if warp == 0 else apart > 0.01
 
 
+def test_faces_of_b_take_over_colours_of_a(batch):
+    still = {
+        'augment.warp': 0.0,
+        'augment.flip': 0.0,
+        'augment.rotate': 0.0,
+        'augment.scale': 0.0,
+        'augment.shift': 0.0,
+    }
+    cfg = build(get_config('smoke'), still | {'colour': 'mkl'})
+    pair = jax.jit(functools.partial(saehd.augmented, cfg))(batch)
+    for side in 'ab':
+        same = pair[side]['target'] * 255 - batch[side]['image']
+        assert float(jnp.abs(same).max()) < 0.01 if side == 'a' else float(jnp.abs(same).mean()) > 2
+    mean = lambda x: np.asarray(x).mean((1, 2))
+    np.testing.assert_allclose(mean(pair['b']['target']), mean(batch['a']['image']) / 255, atol=0.01)
+    np.testing.assert_allclose(pair['b']['input'], 2 * pair['b']['target'] - 1, atol=1e-5)
+
+
 def test_a_step_leaves_a_share_of_parameters_as_they_are_and_its_rate_waves():
     before = {'x': jnp.zeros((100, 100)), 'y': jnp.zeros(1000)}
     after = jax.tree.map(lambda x: x + 1, before)

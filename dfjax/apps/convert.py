@@ -17,7 +17,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--side', choices=('a', 'b'), default='b', help='whose face to put in; default b')
     parser.add_argument('--batch-size', type=int, metavar='N', help='faces at once; default: by the device')
     parser.add_argument(
-        '--colour', default='reinhard', metavar='HOW', help='none, reinhard (default) or mkl: from the frame'
+        '--colour',
+        default='reinhard',
+        metavar='HOW',
+        help='none, reinhard (default), lct, mkl, idt or sot: from the frame',
     )
     parser.add_argument('--no-detail', action='store_true', help="leave the net's picture as soft as it is")
     parser.add_argument(

@@ -38,7 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--person', metavar='PICTURE', help='whose face to replace; default: who is there most')
     parser.add_argument('--start-from', metavar='RUN', help='begin with the parameters of another run, where they fit')
-    parser.add_argument('--colour', default='reinhard', metavar='HOW', help='none, reinhard (default) or mkl')
+    parser.add_argument(
+        '--colour', default='reinhard', metavar='HOW', help='none, reinhard (default), lct, mkl, idt or sot'
+    )
     parser.add_argument('--force', action='store_true', help='replace an output that exists')
 
 

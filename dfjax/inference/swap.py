@@ -14,11 +14,11 @@ from dfjax.data.faces.face import Face
 from dfjax.data.faces.mask import face_outline, rasterise
 from dfjax.data.faces.warp import apply
 from dfjax.errors import InputError
-from dfjax.inference.colour import COLOURS, match_colour
 from dfjax.inference.paste import paste, soft_mask
 from dfjax.inference.run import Run
 from dfjax.inference.sharpen import amplify
 from dfjax.ops import backend
+from dfjax.ops.colour import COLOURS, match_colour
 from dfjax.ops.geometry import to_unit
 from dfjax.ops.image import pooled, resize
 from dfjax.ops.skin import skin

@@ -7,7 +7,8 @@ takes over more of a's light and shape than df's.
 
 Losses are of pictures in [0, 1] with the original's weights. Terms that an option adds: `loss.features` over eyes and
 mouth, `loss.face_style` and `loss.background_style` that give the swap a's colours, `loss.true_face` (df) that makes
-codes of both people alike, and `loss.gan` by patches and by pixels.
+codes of both people alike, and `loss.gan` by patches and by pixels. With `colour` b's faces are given a's colours as
+they are learnt, which a swap then has by itself.
 """
 
 import jax
@@ -22,6 +23,7 @@ from dfjax.losses import saehd as losses
 from dfjax.losses.adversarial import d_loss, g_loss
 from dfjax.losses.image import total_variation
 from dfjax.models import saehd
+from dfjax.ops.colour import COLOURS, match_colour
 from dfjax.ops.devices import mean_over_devices
 from dfjax.ops.image import resize
 from dfjax.ops.keys import step_key
@@ -49,6 +51,7 @@ def default_config() -> ConfigDict:
     cfg.model = saehd.default_config()
     cfg.discriminator = dict(patch=r.size(16), width=r.size(16))
     cfg.augment = augment.default_config()  # without a warp liae's inter_ab learns no more, but for `pretrain`
+    cfg.colour = r.choice('none', COLOURS)  # how a face of b takes over the colours of one of a before it is learnt
     cfg.pretrain = False  # whether this is of many people, to begin other runs with
     cfg.loss = dict(
         masked=True,  # whether what is off the face counts for nothing but the mask
@@ -225,10 +228,14 @@ def discriminate(cfg: ConfigDict, params: dict, faces: jax.Array, codes: dict, p
 
 def augmented(cfg: ConfigDict, batch: dict) -> dict:
     """Both sides' training pairs, as `augment.warped_pair` returns them, with targets in [0, 1]."""
-    pair = {}
+    pair, faces = {}, {side: batch[side] for side in ('a', 'b')}
+    if cfg.colour != 'none':
+        own, other = (batch[side]['image'].astype(jnp.float32) / 255 for side in ('b', 'a'))
+        whole = jnp.ones_like(own[..., :1])
+        faces['b'] = faces['b'] | {'image': 255 * match_colour(cfg.colour, own, other, whole, whole)}
     for i, side in enumerate(('a', 'b')):
         keys = jax.vmap(lambda key, i=i: jax.random.fold_in(key, i))(batch['key'])
-        pair[side] = augment.warped_pair(cfg.augment, keys, batch[side], cfg.data.size, cfg.data.size)
+        pair[side] = augment.warped_pair(cfg.augment, keys, faces[side], cfg.data.size, cfg.data.size)
         pair[side]['target'] = (pair[side]['target'] + 1) / 2
     return pair
 
