@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.io import wavfile
 from untrained import untrained
 
 from dfjax.apps import cli
@@ -13,7 +14,6 @@ from dfjax.data.faces.analyse import Analysis
 from dfjax.data.faces.face import Face
 from dfjax.data.faces.square import face_square
 from dfjax.data.faces.warp import apply
-from dfjax.data.media.audio import write_sound
 from dfjax.data.media.image import write_image
 from dfjax.data.media.video import VideoWriter, probe
 from dfjax.data.render import animate, random_identity, render
@@ -85,7 +85,7 @@ def test_the_verb_on_a_video_and_a_picture(run, seen, tmp_path, capsys):
             writer.write(picture)
     row = lambda n: Face('a.mp4', n, n / 25, (0, 0, 1, 1), 1.0, seen.landmarks[n], sharpness=10.0)
     analysis = Analysis(str(tmp_path / 'a.mp4'), SIZE, SIZE, COUNT, [row(n) for n in range(COUNT) if n != 3])
-    write_sound(tmp_path / 's.wav', speak(7, 0.6).sound, RATE)
+    wavfile.write(tmp_path / 's.wav', RATE, np.float32(speak(7, 0.6).sound))
     report = lipsync(tmp_path / 'a.mp4', tmp_path / 's.wav', tmp_path / 'out.mp4', run=run, analysis=analysis)
     assert report['mouths'] == 'run' and report['frames'] == 15 and report['without_face'] >= 1
     assert probe(tmp_path / 'out.mp4').has_audio

@@ -1,4 +1,4 @@
-"""`dfjax extract`: the faces of videos, pictures and folders as a face set."""
+"""`dfjax extract`: the faces of videos, pictures and folders as a face set; or, with `--clips`, clips of videos."""
 
 import argparse
 import time
@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
+from dfjax.errors import InputError
+
 EXAMPLE = 'dfjax extract anna.mp4 holiday/ -o faces/anna --person anna.jpg'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = f'Example: {EXAMPLE}'
+    parser.epilog = f'Example: {EXAMPLE}\n         dfjax extract talks/ -o clips --clips'
     parser.add_argument('src', nargs='+', metavar='SRC', help='a video, a picture, or a folder of them')
     parser.add_argument('-o', '--out', required=True, metavar='FACES', help='the folder to make')
     parser.add_argument(
@@ -23,11 +25,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     who = parser.add_mutually_exclusive_group()
     who.add_argument('--person', metavar='PICTURE', help='of whom to take; default: who is there most')
     who.add_argument('--every-face', action='store_true', help='take everybody')
+    parser.add_argument('--clips', action='store_true', help='moving clips of faces, 25 frames a second, with sound')
+    parser.add_argument('--any', action='store_true', help='with --clips: whole pictures, whatever they show')
     parser.add_argument('--force', action='store_true', help='replace a face set that exists')
 
 
 def run(args: argparse.Namespace) -> dict:
     """Extracts as the arguments say; returns the report."""
+    if args.any and not args.clips:
+        raise InputError('--any is for --clips')
+    if args.clips:
+        from dfjax.inference.clipset import extract_clips
+
+        if args.face_type != 'full':
+            raise InputError('--face-type: not with --clips, whose square holds the whole head wherever it goes')
+        names = ('size', 'format', 'person', 'force', 'detector', 'detector_model')
+        options = {name: getattr(args, name) for name in names}
+        return extract_clips(args.src, args.out, whole=args.any, **options)
     found = {k: getattr(args, k) for k in ('detector', 'detector_model', 'person', 'every_face')}
     pictures = {'face_type': args.face_type, 'size': args.size, 'format': args.format, 'force': args.force}
     return extract_faces(args.src, args.out, **pictures, **found)
@@ -73,7 +87,7 @@ def extract_faces(
     from dfjax.data.faces.table import as_faces
     from dfjax.data.media.inputs import kind
     from dfjax.data.media.progress import bar
-    from dfjax.errors import InputError, ReadError
+    from dfjax.errors import ReadError
     from dfjax.interrupts import deferred
 
     start = time.monotonic()

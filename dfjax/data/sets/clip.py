@@ -3,7 +3,8 @@
 A name of clips is
     a video                     one clip
     a folder                    each video in it is a clip, and each folder in it that holds pictures: its pictures, in
-                                order of name, 25 a second, with the sound file beside them if there is one
+                                order of name, 25 a second, with the sound file beside them if there is one, and
+                                landmarks if they are LANDMARKS; `dfjax extract --clips` writes such folders
     render:talk:SEED:COUNT:FRAMES   people who talk, with landmarks, and what moves them as truth
     render:figure:SEED:COUNT:FRAMES flat figures that walk and wave, with joints as truth, see `render.figure`
 
@@ -29,9 +30,11 @@ from dfjax.data.render import figure
 from dfjax.data.render.speech import RATE, speak
 from dfjax.data.sets.cache import cached
 from dfjax.data.sets.images import KEPT_BYTES, check_header, media_paths
-from dfjax.errors import InputError
+from dfjax.errors import InputError, ReadError
+from dfjax.foreign import floats, read_npz
 
 FPS = 25  # frames a second of every clip
+LANDMARKS, SOUND = 'landmarks.npz', 'sound.wav'  # beside the pictures of a clip that was extracted
 SOUNDS = ('.wav', '.flac', '.mp3', '.m4a', '.ogg')
 FIGURES = 1_000_000  # seeds of figures that a set has
 DRAWN = 64  # pixels a side that the renderer draws at least
@@ -111,7 +114,17 @@ def _folder_clip(folder: Path, pictures: list[Path], size: int, crop: int) -> Cl
     sounds = sorted(path for path in folder.iterdir() if path.suffix.lower() in SOUNDS)
     sound = read_sound(sounds[0], RATE, mono=True)[0][:, 0] if sounds else None
     read = lambda n: squared(read_image(pictures[n]), size, crop)
-    return Clip(str(folder), read, len(pictures), sound=sound)
+    return Clip(str(folder), read, len(pictures), sound=sound, landmarks=_landmarks(folder / LANDMARKS, len(pictures)))
+
+
+def _landmarks(path: Path, count: int) -> np.ndarray | None:
+    """Landmarks [T, 68, 2] of a clip of `count` pictures, if there are any; InputError if they do not fit."""
+    if not path.is_file():
+        return None
+    try:
+        return floats(read_npz(path)['landmarks'], count, 68, 2).astype(np.float32)
+    except (ReadError, KeyError, ValueError):
+        raise InputError(f'{path}: not the landmarks of the {count} pictures beside it; delete the folder') from None
 
 
 def _video_clip(path: Path, size: int, crop: int, most: int) -> Clip:
