@@ -26,7 +26,7 @@ def full_precision():
 @functools.cache
 def imported(system: str, net: str, name: str, salt: str | None = None):
     """A net's function of (variables, arguments), and its variables."""
-    sizes, variables = read_net(system, net, golden.weights(name, salt))
+    sizes, variables, _ = read_net(system, net, golden.weights(name, salt))
     return load_system(system).nets(config_of(system, sizes))[net].module.apply, variables
 
 

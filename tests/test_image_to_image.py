@@ -102,7 +102,7 @@ def test_the_buffer_is_a_list_of_pictures_replayed(batch):
 @functools.cache
 def imported(system: str, net: str, name: str, salt: str | None = None) -> tuple[dict, dict]:
     """The sizes and parameters of a golden file."""
-    sizes, variables = read_net(system, net, golden.weights(name, salt))
+    sizes, variables, _ = read_net(system, net, golden.weights(name, salt))
     return sizes, variables['params']
 
 

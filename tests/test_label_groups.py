@@ -233,11 +233,10 @@ def words(files: dict[str, str]) -> list[str]:
 def test_a_joint_run_is_imported_and_translates(files, tmp_path, capsys):
     write_image(tmp_path / 'in.png', RNG.integers(0, 256, (32, 32, 3), np.uint8))
     ask = ['translate', str(tmp_path / 'in.png'), '-o', str(tmp_path / 'out.png'), '--run', str(tmp_path / 'run')]
-    assert main([*words(files(6, 4)), '-o', str(tmp_path / 'run')]) == 0
-    assert 'trained on several data sets' in capsys.readouterr().err
-    assert main([*ask, '--to', 'label_0=1']) == 2
+    assert main([*words(files(6, 4)), '-o', str(tmp_path / 'run')]) == 2
     said = capsys.readouterr().err
-    assert 'import it again and say how many labels each has, as --groups' in said and said.count('\n') == 1
+    assert 'trained on 2 data sets, with 4 labels together; how many each has is not in the shapes' in said
+    assert 'say it, as --groups 3,1' in said and said.count('\n') == 1 and not (tmp_path / 'run').exists()
     again = [*words(files(6, 4)), '-o', str(tmp_path / 'run'), '--force', '--groups', '2,2', '--exclusive', '1']
     assert main(again) == 0
     cfg = load_run(tmp_path / 'run').cfg

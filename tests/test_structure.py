@@ -213,7 +213,7 @@ def test_files_found_by_a_systems_name_are_of_systems():
         },
         'weights': {'dlib', 'layers', 'pickles', 'reader', 'torch_files', 'vgg'},
     }
-    shared['weights'] |= {'limits', 'safetensor_files', 'strangers'}
+    shared['weights'] |= {'limits', 'safetensor_files', 'strangers', 'variants'}
     for folder, others in shared.items():
         there = {p.stem for p in (ROOT / 'dfjax' / folder).glob('*.py')} - {'__init__'}
         assert there - others <= set(SYSTEMS), folder

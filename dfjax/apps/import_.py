@@ -19,7 +19,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('system', metavar='SYSTEM', help='stargan, pix2pix or cyclegan')
     parser.add_argument(
-        'files', nargs='+', metavar='NET=FILE', help='a net, and its .pth, .ckpt, .pt or .safetensors file'
+        'files',
+        nargs='+',
+        metavar='NET=FILE',
+        help='a net, and its .pth, .ckpt, .pt or .safetensors file; NET=FILE:SECTION where a file has several',
     )
     parser.add_argument('-o', '--out', required=True, metavar='RUN', help='the folder to write')
     parser.add_argument('--force', action='store_true', help='replace a run that exists')
@@ -63,8 +66,8 @@ def run(args: argparse.Namespace) -> dict:
         if (value := getattr(args, name)) is not None:
             options[name] = _numbers(f'--{name}', value) if parameter.annotation == Sequence[int] else value
     report = import_run(args.system, files, args.out, args.force, **options)
-    if hint := report.pop('hint', None):
-        print(f'{args.out}: {hint}', file=sys.stderr)
+    for note in report.get('notes', ()):
+        print(f'{args.out}: {note}', file=sys.stderr)
     return report
 
 

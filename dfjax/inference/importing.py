@@ -5,8 +5,9 @@ import importlib.util
 import inspect
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 import flax
@@ -18,9 +19,12 @@ from dfjax import systems
 from dfjax.config import build
 from dfjax.data.media.output import atomic_folder
 from dfjax.errors import InputError
+from dfjax.inference.sections import choose, split_name
 from dfjax.systems import load_system
 from dfjax.weights.layers import compare, convert
 from dfjax.weights.torch_files import read_checkpoint
+
+SHOWN = 20  # lines of a comparison, of its beginning and of its end
 
 
 def import_run(
@@ -32,30 +36,35 @@ def import_run(
         import_run('stargan', {'g': '200000-G.ckpt', 'd': '200000-D.ckpt'}, 'runs/both', groups=(5, 8), exclusive=(1,))
 
     Args:
-        files: by net; one file may hold several.
+        files: by net; one file may hold several, of which FILE:SECTION names one.
         options: what `config` of the system's module in `dfjax.weights` takes besides the sizes that the files have.
 
     Returns:
         {'out', 'system', 'nets': {name: parameters}, 'model': the sizes found}, whatever else the files say of the
-        config, and a 'hint' where something is left for the user to say.
+        config, and 'notes', a list, of what was chosen or assumed.
 
     Raises:
         InputError: an unknown system, net or option, a file that cannot be read or does not fit, nets that disagree.
     """
     names = check_names(system, files, options)
-    sections = {path: read_checkpoint(path) for path in dict.fromkeys(map(str, files.values()))}
+    places = {net: split_name(str(path)) for net, path in files.items()}
+    sections = {path: read_checkpoint(path) for path in dict.fromkeys(path for path, _ in places.values())}
     found: dict[str, Any] = {}
-    variables, owner = {}, {}
-    for net, path in files.items():
-        weights = _section(sections[str(path)], system, net, str(path))
-        sizes, variables[net] = read_net(system, net, weights, str(path))
+    variables, owner, notes = {}, {}, []
+    for net, (path, section) in places.items():
+        known = partial(_known, system, net, path, options)
+        weights, said = choose(sections[path], section, known, net, path)
+        sizes, variables[net], more = read_net(system, net, weights, path, options)
+        notes += [line for line in said + more if line not in notes]
         for key, value in sizes.items():
             if found.setdefault(key, value) != value:
                 raise InputError(
                     f'{path}: {net} has {key} {value}, and {owner[key]} has {found[key]}; give nets of one training'
                 )
             owner.setdefault(key, net)
+    module = weights_of(system)
     changes = _changes(system, found, ' and '.join(sections), **options)
+    notes += getattr(module, 'assumed', lambda found, options: [])(found, options)
     cfg = build(load_system(system).default_config(), changes)
     stored = {'system': system, **changes, 'model': cfg.model.to_dict()}
     with atomic_folder(out, force, marker='config.json') as folder:
@@ -64,26 +73,34 @@ def import_run(
         for net, tree in variables.items():
             np.savez(folder / 'nets' / f'{net}.npz', **flax.traverse_util.flatten_dict(tree, sep='/'))
     counts = {net: sum(x.size for x in jax.tree.leaves(variables[net]['params'])) for net in names if net in variables}
-    hint = getattr(weights_of(system), 'hint', lambda cfg: '')(cfg)
-    return {'out': str(out), 'nets': counts, **stored} | ({'hint': hint} if hint else {})
+    return {'out': str(out), 'nets': counts, **stored} | ({'notes': notes} if notes else {})
 
 
-def read_net(system: str, net: str, weights: Mapping[str, np.ndarray], what: str = 'weights') -> tuple[dict, dict]:
+def read_net(
+    system: str,
+    net: str,
+    weights: Mapping[str, np.ndarray],
+    what: str = 'weights',
+    options: Mapping[str, Any] = MappingProxyType({}),
+) -> tuple[dict, dict, list[str]]:
     """A state dict as ours.
 
-        sizes, variables = read_net('stargan', 'g', read_checkpoint('200000-G.ckpt')[''])
+        sizes, variables, _ = read_net('stargan', 'g', read_checkpoint('200000-G.ckpt')[''])
 
     Args:
         system, net: that can be imported.
         what: the file, for the message.
+        options: as `import_run` takes them.
 
     Returns:
-        What the shapes say of `cfg.model`, by dotted key, and the variables {'params': ..., 'batch_stats': ...}.
+        What the shapes say of `cfg.model`, by dotted key, the variables {'params': ..., 'batch_stats': ...}, and what
+        is to be said of how they were read.
 
     Raises:
         InputError: if names or shapes are not those of such a net; all that differ are listed.
     """
     reader = weights_of(system).NETS[net]
+    weights, notes = reader.prepare(weights, options)
     sizes = reader.sizes(weights)
     cfg = config_of(system, sizes, what)
     ours = load_system(system).nets(cfg)[net]
@@ -92,10 +109,10 @@ def read_net(system: str, net: str, weights: Mapping[str, np.ndarray], what: str
     if lines := compare(weights, table, shapes):
         raise InputError(
             f'{what}: does not fit net {net!r} of {system}; {len(lines) - 1} names or shapes differ from one with '
-            f'{", ".join(f"{k}={v}" for k, v in sizes.items())}:\n' + '\n'.join(lines)
+            f'{", ".join(f"{k}={v}" for k, v in sizes.items())}:\n' + '\n'.join(_shortened(lines))
         )
     try:
-        return sizes, convert(weights, table, shapes)
+        return sizes, convert(weights, table, shapes), notes
     except InputError as error:
         raise InputError(f'{what}: {error}') from None
 
@@ -149,12 +166,15 @@ def config_of(system: str, sizes: Mapping[str, Any], what: str = 'weights') -> C
     return build(load_system(system).default_config(), _changes(system, sizes, what))
 
 
-def _section(sections: Mapping[str, Mapping], system: str, net: str, what: str) -> Mapping[str, np.ndarray]:
-    """The state dict in a file `what` with most of a net's names: others may be another net's, or an optimiser's."""
+def _known(system: str, net: str, what: str, options: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> int:
+    """How many arrays of a net a state dict of the file `what` has, by their names."""
     reader = weights_of(system).NETS[net]
+    weights, _ = reader.prepare(weights, options)
+    table = reader.layers(config_of(system, reader.sizes(weights), what).model)
+    return sum(layer.name + end in weights for layer in table.values() for end, _ in layer.leaves.values())
 
-    def known(weights: Mapping[str, np.ndarray]) -> int:
-        table = reader.layers(config_of(system, reader.sizes(weights), what).model)
-        return sum(layer.name + end in weights for layer in table.values() for end, _ in layer.leaves.values())
 
-    return max(sections.values(), key=known)
+def _shortened(lines: list[str]) -> list[str]:
+    """Lines with their middle left out, where they are many."""
+    left = len(lines) - 2 * SHOWN
+    return lines if left <= 1 else [*lines[:SHOWN], f'... and {left} more ...', *lines[-SHOWN:]]

@@ -25,6 +25,7 @@ import jax.numpy as jnp
 from jax import lax
 
 _LAYOUT = ('NHWC', 'HWIO', 'NHWC')
+FRAMES = {'reflect': 'reflect', 'replicate': 'edge'}  # what `jnp.pad` calls them
 
 
 class Conv(nn.Module):
@@ -39,8 +40,8 @@ class Conv(nn.Module):
         kernel_size: side of the kernel.
         strides: step of the kernel, of both axes or of each.
         use_bias: whether a bias is added.
-        pad: 'zeros', 'reflect' for the picture's reflection instead of them, or 'none', where the picture shrinks by
-            kernel_size - 1.
+        pad: 'zeros', 'reflect' for the picture's reflection instead of them, 'replicate' for its outermost pixels, or
+            'none', where the picture shrinks by kernel_size - 1.
         twice: whether it is differentiated twice, which decides what is fast.
         dtype: computation type; parameters stay float32.
     """
@@ -60,8 +61,8 @@ class Conv(nn.Module):
         k = self.kernel_size
         kernel = self.param('kernel', self.kernel_init, (k, k, x.shape[-1], self.features))
         x, edge = x.astype(self.dtype), (k - 1) // 2
-        if self.pad == 'reflect':
-            x, edge = jnp.pad(x, ((0, 0), (edge, edge), (edge, edge), (0, 0)), mode='reflect'), 0
+        if self.pad in FRAMES:
+            x, edge = jnp.pad(x, ((0, 0), (edge, edge), (edge, edge), (0, 0)), mode=FRAMES[self.pad]), 0
         edge = 0 if self.pad == 'none' else edge
         y = conv(x, kernel.astype(self.dtype), self.strides, edge, self.twice)
         if self.use_bias:

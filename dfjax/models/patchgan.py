@@ -9,23 +9,26 @@ from dfjax.errors import InputError
 from dfjax.models.conv import Conv
 from dfjax.models.norm import NORMS, normalise
 
+KINDS = ('patch', 'pixel')
 INIT = nn.initializers.normal(0.02)
 
 
 def default_config(norm: str, width: int = 64) -> dict:
     """A config's section: arguments of `PatchGAN`."""
-    return dict(width=r.size(width), layers=r.count(3), norm=r.choice(norm, NORMS))
+    return dict(kind=r.choice('patch', KINDS), width=r.size(width), layers=r.count(3), norm=r.choice(norm, NORMS))
 
 
 class PatchGAN(nn.Module):
     """[B, H, W, C] -> logits [B, h, w, 1], one a patch: 70 x 70 pixels with three layers.
 
     Attributes:
+        kind: 'patch', or 'pixel' for logits [B, H, W, 1] of each pixel alone, by three convolutions of 1x1.
         width: channels of the first convolution; doubled up to eight times.
         layers: convolutions of stride 2; two of stride 1 follow.
         norm: between them, see `normalise`.
     """
 
+    kind: str = 'patch'
     width: int = 64
     layers: int = 3
     norm: str = 'instance'
@@ -33,6 +36,8 @@ class PatchGAN(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        if self.kind == 'pixel':
+            return self._pixels(x, train)
         least = 3 * 2**self.layers  # each of the last two convolutions takes a pixel off
         if min(x.shape[1:3]) < least:
             h, w = x.shape[1:3]
@@ -47,5 +52,11 @@ class PatchGAN(nn.Module):
             x = nn.leaky_relu(normalise(x, self.norm, f'norm_{i}', train, self.dtype), 0.2)
         return self._conv(1, 1, True)(x).astype(jnp.float32)
 
-    def _conv(self, features: int, stride: int, bias: bool) -> Conv:
-        return Conv(features, 4, stride, use_bias=bias, dtype=self.dtype, kernel_init=INIT)
+    def _pixels(self, x: jax.Array, train: bool) -> jax.Array:
+        bias = self.norm == 'instance'  # the others have their own
+        x = nn.leaky_relu(self._conv(self.width, 1, True, 1)(x), 0.2)
+        x = normalise(self._conv(2 * self.width, 1, bias, 1)(x), self.norm, 'norm_1', train, self.dtype)
+        return self._conv(1, 1, bias, 1)(nn.leaky_relu(x, 0.2)).astype(jnp.float32)
+
+    def _conv(self, features: int, stride: int, bias: bool, side: int = 4) -> Conv:
+        return Conv(features, side, stride, use_bias=bias, dtype=self.dtype, kernel_init=INIT)

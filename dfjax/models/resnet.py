@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from dfjax.errors import InputError
 from dfjax.models.conv import Conv
 from dfjax.models.norm import Dropout, normalise
-from dfjax.models.upconv import UpConv
+from dfjax.models.upconv import doubled
 
 INIT = nn.initializers.normal(0.02)
 MULTIPLE = 4  # what sides are best divided by: others come out up to 3 pixels larger
@@ -45,8 +45,11 @@ class ResNet(nn.Module):
         norm: see `normalise`.
         outputs: channels out.
         dropout: rate inside the blocks, in training.
-        pad: 'reflect' or 'zeros', of the convolutions that keep the side.
+        pad: 'reflect', 'replicate' or 'zeros', in the blocks.
+        rim: the same of the first convolution and the last.
         resample: side of the kernels that halve and double, 3 (CycleGAN's) or 4 (StarGAN's).
+        upsample: how sides are doubled, see `models.upconv.doubled`.
+        last_bias: whether the last convolution has one.
     """
 
     width: int = 64
@@ -55,7 +58,10 @@ class ResNet(nn.Module):
     outputs: int = 3
     dropout: float = 0.0
     pad: str = 'reflect'
+    rim: str = 'reflect'
     resample: int = 3
+    upsample: str = 'transposed'
+    last_bias: bool = True
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
@@ -67,14 +73,14 @@ class ResNet(nn.Module):
         inside = options | {'use_bias': self.norm == 'instance'}  # the others have their own
         after = lambda x, name: nn.relu(normalise(x, self.norm, f'{name}_norm', train, self.dtype))
         halve = lambda c, name: Conv(c, self.resample, 2, name=name, **inside)
-        double = lambda c, name: UpConv(c, self.resample, name=name, **inside)
+        double = lambda x, c, name: doubled(x, self.upsample, c, self.resample, name=name, **inside)
 
-        x = after(Conv(self.width, 7, pad=self.pad, name='first', **inside)(x), 'first')
+        x = after(Conv(self.width, 7, pad=self.rim, name='first', **inside)(x), 'first')
         for i in range(2):
             x = after(halve(self.width * 2 ** (i + 1), f'down_{i}')(x), f'down_{i}')  # [B, H/4, W/4, 4 width] at last
         for i in range(self.blocks):
             x = Block(self.norm, self.pad, self.dropout, self.dtype, name=f'block_{i}')(x, train)
         for i in range(2):
-            x = after(double(self.width * 2 ** (1 - i), f'up_{i}')(x), f'up_{i}')  # [B, H, W, width] at last
-        x = Conv(self.outputs, 7, use_bias=self.norm != 'affine', pad=self.pad, name='last', **options)(x)
+            x = after(double(x, self.width * 2 ** (1 - i), f'up_{i}'), f'up_{i}')  # [B, H, W, width] at last
+        x = Conv(self.outputs, 7, use_bias=self.last_bias, pad=self.rim, name='last', **options)(x)
         return jnp.tanh(x.astype(jnp.float32))

@@ -39,10 +39,9 @@ class Generator(nn.Module):
         maps = jnp.broadcast_to(c[:, None, None], (*x.shape[:3], self.labels))
         x = jnp.concatenate([x, maps.astype(x.dtype)], -1)  # [B, H, W, C + K]
         # Zeros, for reflection would hide the edge that tells labels from pictures; the original says the same.
-        net = ResNet(
-            self.width, self.blocks, 'affine', self.outputs, pad='zeros', resample=4, dtype=self.dtype, name='net'
-        )
-        return net(x)
+        shape = dict(width=self.width, blocks=self.blocks, outputs=self.outputs, resample=4)
+        zeros = dict(pad='zeros', rim='zeros', last_bias=False)
+        return ResNet(norm='affine', **shape, **zeros, dtype=self.dtype, name='net')(x)
 
 
 class Discriminator(nn.Module):

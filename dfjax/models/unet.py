@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from dfjax.errors import InputError
 from dfjax.models.conv import Conv
 from dfjax.models.norm import Dropout, normalise
-from dfjax.models.upconv import UpConv
+from dfjax.models.upconv import doubled
 
 INIT = nn.initializers.normal(0.02)
 
@@ -20,6 +20,7 @@ class UNet(nn.Module):
         depth: halvings; sides are multiples of 2^depth.
         norm: see `normalise`.
         outputs: channels out.
+        upsample: how sides are doubled, see `models.upconv.doubled`.
         dropout: rate in the `depth - 5` innermost doublings but the first, in training.
     """
 
@@ -28,6 +29,7 @@ class UNet(nn.Module):
     norm: str = 'batch'
     outputs: int = 3
     dropout: float = 0.5
+    upsample: str = 'transposed'
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
@@ -41,6 +43,7 @@ class UNet(nn.Module):
         bias = self.norm == 'instance'  # the others have their own
         normed = lambda x, name: normalise(x, self.norm, name, train, self.dtype)
         options = dict(dtype=self.dtype, kernel_init=INIT)
+        double = lambda x, c, **more: doubled(x, self.upsample, c, 4, **more, **options)
 
         skips = []
         for i in range(self.depth):
@@ -51,10 +54,10 @@ class UNet(nn.Module):
             skips.append(x)  # [B, H / 2^(i+1), W / 2^(i+1), C]
         x = nn.relu(skips.pop())
         for i in reversed(range(1, self.depth)):
-            x = UpConv(self.width * min(2 ** (i - 1), 8), 4, use_bias=bias, name=f'up_{i}', **options)(x)
+            x = double(x, self.width * min(2 ** (i - 1), 8), use_bias=bias, name=f'up_{i}')
             x = normed(x, f'up_{i}_norm')
             if 4 <= i < self.depth - 1:
                 x = Dropout(self.dropout)(x, train)
             x = nn.relu(jnp.concatenate([skips.pop(), x], -1))  # [B, H / 2^i, W / 2^i, 2C]
-        x = UpConv(self.outputs, 4, name='up_0', **options)(x)
+        x = double(x, self.outputs, name='up_0')
         return jnp.tanh(x.astype(jnp.float32))

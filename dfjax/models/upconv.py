@@ -20,6 +20,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from dfjax.models.conv import Conv
+
+UPSAMPLES = ('transposed', 'bilinear', 'nearest')  # kinds of `doubled`
 _LAYOUT = ('NHWC', 'HWIO', 'NHWC')
 # Even and odd pixels: rows of the kernel, and zeros before and after the picture. Slices, because the gradient of an
 # index array is a scatter.
@@ -27,6 +30,21 @@ _PARITIES = {
     4: ((slice(3, None, -2), (1, 0)), (slice(2, None, -2), (0, 1))),
     3: ((slice(1, 2), (0, 0)), (slice(2, None, -2), (0, 1))),
 }
+
+
+def doubled(x: jax.Array, kind: str, features: int, kernel_size: int, **options) -> jax.Array:
+    """Inside a module's `__call__`: x [B, H, W, I] -> [B, 2H, 2W, features], by a new submodule.
+
+    Args:
+        kind: 'transposed' for `UpConv`; 'bilinear' or 'nearest' enlarges x so and convolves it by 3x3, with its
+            reflection around it (Odena et al. 2016: no checkerboards).
+        options: `name` and others that both modules take.
+    """
+    if kind == 'transposed':
+        return UpConv(features, kernel_size, **options)(x)
+    _, h, w, c = x.shape
+    x = jax.vmap(lambda one: jax.image.resize(one, (2 * h, 2 * w, c), kind))(x)  # an export leaves B open
+    return Conv(features, 3, pad='reflect', **options)(x)
 
 
 class UpConv(nn.Module):

@@ -6,9 +6,9 @@
 
 Keys of `model`, and what the original calls them: `g.kind` 'unet' or 'resnet' is netG, 'light' is for CPUs, see
 `models.light`; `g.width` ngf; `g.depth`, halvings of a U-Net, num_downs; `g.blocks`, residual blocks of the others,
-n_blocks; `g.norm`, `d.norm` 'instance' or 'batch'; `g.dropout` 0.5, or 0 for no_dropout; `d.width`, `d.layers` ndf and
-n_layers; `inputs`, `outputs`, channels, input_nc and output_nc. The averages of batch normalisation are in
-`ema['batch_stats']` by net; without it that is empty.
+n_blocks; `g.norm`, `d.norm` 'instance', 'batch' or 'none'; `g.dropout` 0.5, or 0 for no_dropout; `g.pad`
+padding_type; `d.kind` 'patch' or 'pixel' netD, `d.width`, `d.layers` ndf and n_layers; `inputs`, `outputs`, channels,
+input_nc and output_nc. Averages of batch normalisation are in `ema['batch_stats']` by net; without it that is empty.
 """
 
 from collections.abc import Mapping
@@ -26,6 +26,7 @@ from dfjax.models.norm import NORMS
 from dfjax.models.patchgan import PatchGAN
 from dfjax.models.resnet import ResNet
 from dfjax.models.unet import UNet
+from dfjax.models.upconv import UPSAMPLES
 from dfjax.ops.devices import mean_over_devices
 from dfjax.ops.image import to_float
 from dfjax.ops.jitter import jitter
@@ -69,7 +70,7 @@ def default_config() -> ConfigDict:
 
 
 def generator_config(kind: str, norm: str, dropout: float, blocks: int) -> dict:
-    """The section `model.g`: `depth` is the U-Net's, `blocks` the others'."""
+    """The section `model.g`: `depth` is the U-Net's, `blocks` the others', `pad` that of a ResNet's blocks."""
     return dict(
         kind=r.choice(kind, GENERATORS),
         width=r.size(64),
@@ -77,6 +78,8 @@ def generator_config(kind: str, norm: str, dropout: float, blocks: int) -> dict:
         blocks=r.count(blocks),
         norm=r.choice(norm, NORMS),
         dropout=r.share(dropout),
+        pad=r.choice('reflect', ('reflect', 'replicate', 'zeros')),
+        upsample=r.choice('transposed', UPSAMPLES),
     )
 
 
@@ -92,9 +95,9 @@ def generator(cfg: ConfigDict, g: Mapping, inputs: int, outputs: int) -> Net:
     shared = dict(width=g['width'], norm=g['norm'], outputs=outputs, dropout=g['dropout'])
     shared |= dict(dtype=compute_dtype(cfg))
     if g['kind'] == 'unet':
-        module, multiple = UNet(depth=g['depth'], **shared), 2 ** g['depth']
+        module, multiple = UNet(depth=g['depth'], upsample=g['upsample'], **shared), 2 ** g['depth']
     elif g['kind'] == 'resnet':
-        module, multiple = ResNet(blocks=g['blocks'], **shared), 4
+        module, multiple = ResNet(blocks=g['blocks'], pad=g['pad'], upsample=g['upsample'], **shared), 4
     else:
         module, multiple = LightGenerator(blocks=g['blocks'], **shared), 4
     return Net(module, {'x': arrays(1, cfg.data.size, cfg.data.size, inputs)}, multiple=multiple)

@@ -6,12 +6,12 @@ A system whose original has checkpoints has a module of its name here, with
     config(found, what, *, ...) -> dict     optional: from the sizes found to changes of the system's config; arguments
                                             after the * are options of `dfjax import`, which has its help from the
                                             docstring and reads bool, int, float, str and Sequence[int]
-    hint(cfg) -> str                        optional: what the user has yet to say of the run, '' if nothing
+    assumed(found, options) -> list[str]    optional: what the files do not say and the user did not, a line each
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import count, takewhile
+from itertools import count, islice, takewhile
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ import numpy as np
 from dfjax.weights.layers import Layer
 
 Weights = Mapping[str, np.ndarray]
+MOST = 100  # layers of one kind that are believed
 DEEPEST = 12  # halvings that are believed: a picture of 4096 pixels
 
 
@@ -30,10 +31,13 @@ class Reader:
         sizes: state dict -> values by dotted key of `cfg.model`: only what names and shapes tell; where they are unlike
             any, defaults.
         layers: the `model` section -> what each of our layers is in the file, for `layers.py`.
+        prepare: a state dict, and what the user said of it (`config`'s options) -> the same net as one that the others
+            know, and what is to be said of that, a line each.
     """
 
     sizes: Callable[[Weights], dict[str, Any]]
     layers: Callable[[Mapping], dict[str, Layer]]
+    prepare: Callable[[Weights, Mapping[str, Any]], tuple[Weights, list[str]]] = lambda weights, options: (weights, [])
 
 
 def side(weights: Weights, name: str, axis: int, default: int) -> int:
@@ -43,5 +47,6 @@ def side(weights: Weights, name: str, axis: int, default: int) -> int:
 
 
 def consecutive(weights: Weights, name: str, start: int, step: int, default: int) -> int:
-    """How many arrays there are with the names that `name` makes of start, start + step and so on."""
-    return sum(1 for _ in takewhile(lambda i: name.format(i) in weights, count(start, step))) or default
+    """How many arrays there are with the names that `name` makes of start, start + step and so on, up to MOST."""
+    places = islice(count(start, step), MOST)
+    return sum(1 for _ in takewhile(lambda i: name.format(i) in weights, places)) or default

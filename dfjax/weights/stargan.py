@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ml_collections import ConfigDict
-
 from dfjax.errors import InputError
 from dfjax.ops.label_groups import check_exclusive
 from dfjax.weights.layers import Layer, conv, norm, up
@@ -74,20 +72,15 @@ def config(
             mask = f' and --groups has {len(groups)}' if groups else ''
             raise InputError(f'{what}: g takes {g} labels, and d tells {d}{mask}; give nets of one training')
         groups = groups or [1] * d * (more == d)
+        if more and not groups:
+            raise InputError(
+                f'{what}: trained on {more} data sets, with {d} labels together; how many each has is not in the '
+                f'shapes: say it, as --groups {",".join(map(str, [d - more + 1] + [1] * (more - 1)))}'
+            )
     check_exclusive(exclusive, groups or [labels], f'{what}: --exclusive')
     model = {**found, 'g.labels': g or labels + len(groups), 'd.labels': labels}
     size = {'data': {'size': found['size']}} if 'size' in found else {}
     return {'model': model, 'groups': groups, 'loss': {'exclusive': exclusive or None}} | size
-
-
-def hint(cfg: ConfigDict) -> str:
-    """What is missing of a run whose generator takes more numbers than there are labels, and no one said why."""
-    if cfg.model.g.labels <= cfg.model.d.labels or cfg.groups:
-        return ''
-    return (
-        'trained on several data sets; how many labels each has is not in the shapes: for `dfjax translate`, import '
-        'with --groups'
-    )
 
 
 NETS = {
