@@ -17,7 +17,8 @@ from dfjax.data.media.credentials import read_credentials
 from dfjax.data.media.image import read_image, write_image
 from dfjax.data.media.video import VideoWriter, probe, read_frames
 from dfjax.errors import InputError, ReadError, WriteError
-from dfjax.inference.frames import Job, Output, plan_outputs, run_job
+from dfjax.inference.frames import Job, Output, run_job
+from dfjax.inference.plan import plan_outputs
 
 PICTURE = scene(1, 60, 80)[0]
 

@@ -137,6 +137,19 @@ def test_a_file_made_without_torch_through_both_verbs(run_folder, capsys):
     assert '--force' in capsys.readouterr().err
 
 
+def test_other_precisions_are_cast(run_folder, tmp_path):
+    x = RNG.normal(size=(2, 12, 12, 3))
+    found = []
+    for dtype in (np.float32, np.float64, np.float16):
+        given = arrays_file(tmp_path / 'in.npz', x=x.astype(dtype))
+        words = ['--run', str(run_folder / 'run'), '--net', 'd', '--input', given, '--output', str(tmp_path / 'o.npz')]
+        assert main(['apply', *words, '--force']) == 0
+        with np.load(tmp_path / 'o.npz') as out:
+            found.append(out['out_cls'])
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_allclose(found[0], found[2], atol=0.01 * np.abs(found[0]).max())
+
+
 def test_nets_are_listed(run_folder, capsys):
     for words in ([], ['--net', 'd']):
         assert main(['apply', '--run', str(run_folder / 'run'), *words, '--json']) == 0
@@ -315,12 +328,14 @@ def test_bad_files_of_apply(run_folder, tmp_path, capsys):
     (tmp_path / 'text.npz').write_text('no arrays')
     np.save(tmp_path / 'one.npy', np.zeros(3))
     np.savez(tmp_path / 'objects.npz', x=np.array([{}], dtype=object))
-    arrays_file(tmp_path / 'double.npz', x=np.zeros((1, 12, 12, 3)))
+    arrays_file(tmp_path / 'bytes.npz', x=np.zeros((1, 12, 12, 3), np.uint8))
+    arrays_file(tmp_path / 'large.npz', x=np.full((1, 12, 12, 3), 1e300))
     for name, line in {
         'text.npz': 'not an .npz file of plain arrays, or damaged',
         'one.npy': 'not an .npz file of plain arrays',
         'objects.npz': 'it holds Python objects',
-        'double.npz': "x is float64; net 'd'",
+        'bytes.npz': 'divide pictures of 0..255 by 127.5 and take 1 off: they are in [-1, 1]',
+        'large.npz': 'x holds numbers that are not finite, or too large for float32',
         'none.npz': 'no such file',
     }.items():
         words = ['--run', str(run_folder / 'run'), '--input', str(tmp_path / name), '--output', str(tmp_path / 'o.npz')]

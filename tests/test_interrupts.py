@@ -101,7 +101,8 @@ import os, pathlib, random, signal, sys, threading, time
 import jax.numpy as jnp  # its callback of the garbage collector is where interrupts were lost
 import numpy as np
 from dfjax import interrupts
-from dfjax.inference.frames import Job, plan_outputs, run_job
+from dfjax.inference.frames import Job, run_job
+from dfjax.inference.plan import plan_outputs
 
 source, folder, count = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), int(sys.argv[3])
 interrupts.watch()

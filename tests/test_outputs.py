@@ -17,7 +17,8 @@ from dfjax.data.media.credentials import read_credentials
 from dfjax.data.media.planes import to_planes
 from dfjax.data.media.video import VideoWriter, probe, read_frames
 from dfjax.errors import ReadError, WriteError
-from dfjax.inference.frames import FaceJob, plan_outputs, run_job, stretches
+from dfjax.inference.frames import FaceJob, run_job, stretches
+from dfjax.inference.plan import plan_outputs
 
 # Cut short
 

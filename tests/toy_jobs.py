@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dfjax.inference.frames import Job, plan_outputs, run_job
+from dfjax.inference.frames import Job, run_job
+from dfjax.inference.plan import plan_outputs
 
 
 class ListJob(Job):

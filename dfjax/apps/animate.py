@@ -186,7 +186,7 @@ def _plan(image: Path | str, driving: Path | str, out: Path | str, options: dict
     """What is written, and what drives: 'talk', 'motion', 'video' or 'image'."""
     from dfjax.data.media.inputs import kind
     from dfjax.inference.driving import parse_talk
-    from dfjax.inference.frames import plan_outputs
+    from dfjax.inference.plan import plan_outputs
 
     if (what := kind(image)) not in ('image', 'video'):
         raise InputError(f'{image}: is a {what}; give one picture')

@@ -10,7 +10,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         f'Example: {EXAMPLE}\n\n'
         'Without --input and --output it lists the nets of the run, the arrays that each takes with their shapes, and\n'
-        'the names of those that it gives. Arrays are float32, pictures [B, H, W, C] in [-1, 1].'
+        'the names of those that it gives. Arrays are floating point, pictures [B, H, W, C] in [-1, 1].'
     )
     parser.add_argument('--run', required=True, metavar='RUN', help='the folder of a run, trained or imported')
     parser.add_argument('--net', metavar='NAME', help='which net; not needed if there is only one')

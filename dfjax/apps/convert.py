@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--detector', default='dlib', metavar='NAME', help='dlib (default) or yunet')
     parser.add_argument('--detector-model', metavar='FILE', help='the ONNX file of yunet')
+    parser.add_argument('--recursive', action='store_true', help='of a folder, the files in its folders too')
     parser.add_argument('--force', action='store_true', help='replace an output that exists')
 
 
@@ -35,7 +36,7 @@ def run(args: argparse.Namespace) -> dict:
     """Converts as the arguments say; returns the report."""
     look = {'colour': args.colour, 'detail': not args.no_detail, 'seamless': args.seamless}
     found = {'person': args.person, 'detector': args.detector, 'detector_model': args.detector_model}
-    where = {'side': args.side, 'batch_size': args.batch_size, 'force': args.force}
+    where = {'side': args.side, 'batch_size': args.batch_size, 'recursive': args.recursive, 'force': args.force}
     return convert(args.run, args.into, args.out, **where, **look, **found)
 
 
@@ -50,6 +51,7 @@ def convert(
     colour: str = 'reinhard',
     detail: bool = True,
     seamless: bool = False,
+    recursive: bool = False,
     force: bool = False,
     progress: bool = True,
     **found,
@@ -67,6 +69,7 @@ def convert(
         analysis: what `analyse` returned for `video`, where that is done already.
         side, batch_size, colour, seamless: see `inference.swap.Swapper`.
         detail: give the face the crispness of the person's pictures, see `inference.sharpen`.
+        recursive: of a folder, the files in its folders too.
         force: replace an output that exists.
         progress: show bars on stderr.
         found: detector, detector_model, person and workers of `analyse`.
@@ -81,28 +84,32 @@ def convert(
     """
     from dfjax.data.faces.analyse import analyse
     from dfjax.data.faces.table import as_faces
+    from dfjax.data.media.inputs import name_in
     from dfjax.data.media.progress import bar
     from dfjax.errors import InputError
-    from dfjax.inference.frames import FaceJob, plan_outputs, run_job, stretches
+    from dfjax.inference.frames import FaceJob, run_job, stretches
+    from dfjax.inference.plan import plan_outputs
     from dfjax.inference.run import load_run
     from dfjax.inference.sharpen import run_gains
     from dfjax.inference.swap import Swapper
     from dfjax.training.parallel import enable_compilation_cache
 
     enable_compilation_cache()
-    plan = plan_outputs(video, out, force)
+    plan = plan_outputs(video, out, force, recursive=recursive)
     run = load_run(run, can='swap') if isinstance(run, str | Path) else run
     gains = run_gains(run, side) if detail else None
     swapper = Swapper(run, side, batch_size, colour, gains, seamless)
     start = time.monotonic()
     if analysis is None:
         with bar(f'faces of {Path(video).name}', progress) as tick:
-            analysis = analyse(video, progress=tick, **found)
+            analysis = analyse(video, progress=tick, recursive=recursive, skipped=plan.left, **found)
     faces = as_faces(analysis.faces)
-    if strange := set(faces.sources) - {file.name for file in plan.files}:
+    if strange := set(faces.sources) - {name_in(video, file) for file in plan.files}:
         raise InputError(f'{video}: the analysis given is of another source ({min(strange)})')
     searched = round(time.monotonic() - start, 2)
-    job = FaceJob(DESCRIPTION, run.cfg.system, swapper.begin, faces, swapper.batch_size)
+    job = FaceJob(
+        DESCRIPTION, run.cfg.system, swapper.begin, faces, swapper.batch_size, plan.source if plan.many else None
+    )
     job.total = analysis.frames
     with bar(f'writing {Path(out).name}', progress) as tick:
         report = run_job(job, plan, tick)

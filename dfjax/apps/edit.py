@@ -149,8 +149,9 @@ def edit(
     from dfjax.data.faces.analyse import analyse
     from dfjax.inference.attributes import face_type_of
     from dfjax.inference.edit import Editor
-    from dfjax.inference.frames import FaceJob, plan_outputs, run_job
+    from dfjax.inference.frames import FaceJob, run_job
     from dfjax.inference.latents import Latents
+    from dfjax.inference.plan import plan_outputs
     from dfjax.inference.run import load_run
     from dfjax.training.parallel import enable_compilation_cache
 

@@ -2,7 +2,7 @@
 
 import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     who.add_argument('--every-face', action='store_true', help='take everybody')
     parser.add_argument('--clips', action='store_true', help='moving clips of faces, 25 frames a second, with sound')
     parser.add_argument('--any', action='store_true', help='with --clips: whole pictures, whatever they show')
+    parser.add_argument('--recursive', action='store_true', help='of folders, the files in their folders too')
     parser.add_argument('--force', action='store_true', help='replace a face set that exists')
 
 
@@ -39,10 +40,12 @@ def run(args: argparse.Namespace) -> dict:
 
         if args.face_type != 'full':
             raise InputError('--face-type: not with --clips, whose square holds the whole head wherever it goes')
+        if args.recursive:
+            raise InputError('--recursive: not with --clips; name the folders')
         names = ('size', 'format', 'person', 'force', 'detector', 'detector_model')
         options = {name: getattr(args, name) for name in names}
         return extract_clips(args.src, args.out, whole=args.any, **options)
-    found = {k: getattr(args, k) for k in ('detector', 'detector_model', 'person', 'every_face')}
+    found = {k: getattr(args, k) for k in ('detector', 'detector_model', 'person', 'every_face', 'recursive')}
     pictures = {'face_type': args.face_type, 'size': args.size, 'format': args.format, 'force': args.force}
     return extract_faces(args.src, args.out, **pictures, **found)
 
@@ -56,6 +59,7 @@ def extract_faces(
     format: str = 'jpg',
     force: bool = False,
     analyses: Sequence | None = None,
+    recursive: bool = False,
     progress: bool = True,
     **found,
 ) -> dict:
@@ -72,11 +76,13 @@ def extract_faces(
         format: 'jpg' (quality 95, colours in full: less loss than the video's own) or 'png'.
         force: replace a face set that exists.
         analyses: what `analyse` returned for each of `srcs`, where that is done already.
+        recursive: of folders, the files in their folders too.
         progress: show bars on stderr.
         found: detector, detector_model, person, every_face and workers of `analyse`.
 
     Returns:
-        {'out', 'sources', 'frames', 'faces', 'frames_without', 'seconds'}.
+        {'out', 'sources', 'frames', 'faces', 'frames_without', 'skipped', 'seconds'}; files of folders that cannot be
+        read are skipped, and named on stderr.
 
     Raises:
         InputError: as `analyse`, FaceSetWriter and the readers do; a size under 16.
@@ -85,12 +91,12 @@ def extract_faces(
     from dfjax.data.faces.analyse import analyse
     from dfjax.data.faces.faceset import FaceSetWriter
     from dfjax.data.faces.table import as_faces
-    from dfjax.data.media.inputs import kind
-    from dfjax.data.media.progress import bar
+    from dfjax.data.media.inputs import iter_frames, kind
+    from dfjax.data.media.progress import bar, say
     from dfjax.errors import ReadError
     from dfjax.interrupts import deferred
 
-    start = time.monotonic()
+    start, skipped = time.monotonic(), {}
     check_face_type(face_type)
     if size < 16:
         raise InputError(f'--size {size}: give 16 or more pixels')
@@ -103,24 +109,29 @@ def extract_faces(
             analyses = []
             for src in srcs:
                 with bar(f'faces of {Path(src).name}', progress) as tick:
-                    analyses.append(analyse(src, progress=tick, **found))
+                    analyses.append(analyse(src, progress=tick, recursive=recursive, skipped=skipped, **found))
+            for file, fault in skipped.items():
+                say(f'left out: {file}: {fault}')
         for src, analysis in zip(srcs, analyses, strict=True):
             with bar(f'cutting {Path(src).name}', progress) as tick:
-                _cut(src, analysis, writer, tick)
+                _cut(iter_frames(src, recursive, skipped), analysis, writer, tick)
         faces = len(writer.names)
     seen = sum(as_faces(analysis.faces).seen() for analysis in analyses)
     frames = sum(analysis.frames for analysis in analyses)
     report = {'out': str(out), 'sources': len(srcs), 'frames': frames, 'faces': faces}
-    return report | {'frames_without': frames - seen, 'seconds': round(time.monotonic() - start, 2)}
+    return report | {
+        'frames_without': frames - seen,
+        'skipped': len(skipped),
+        'seconds': round(time.monotonic() - start, 2),
+    }
 
 
-def _cut(src: Path | str, analysis, writer, tick: Callable[[int, int | None], None]) -> None:
-    """Adds the faces of one source to the set, in a second pass over its frames."""
+def _cut(frames: Iterator, analysis, writer, tick: Callable[[int, int | None], None]) -> None:
+    """Adds the faces of one source to the set, in a second pass over its frames, as `iter_frames` gives them."""
     from dfjax.data.faces.align import align_matrices, crop
     from dfjax.data.faces.mask import face_outline
     from dfjax.data.faces.table import as_faces
     from dfjax.data.faces.warp import apply
-    from dfjax.data.media.inputs import iter_frames
     from dfjax.data.media.threads import Behind
 
     faces = as_faces(analysis.faces)
@@ -128,7 +139,7 @@ def _cut(src: Path | str, analysis, writer, tick: Callable[[int, int | None], No
     if not faces:
         return
     matrices = align_matrices(faces.rows['landmarks'], writer.face_type, writer.size)
-    with closing(iter_frames(src)) as frames, Behind(lambda item: writer.add(*item), depth=8) as behind:
+    with closing(frames), Behind(lambda item: writer.add(*item), depth=8) as behind:
         for count, (index, _, rgb, name) in enumerate(frames, 1):
             for n in faces.at(name, index):
                 face, matrix = faces[n], matrices[n]

@@ -91,7 +91,8 @@ def lipsync(
     """
     from dfjax.data.media.inputs import kind
     from dfjax.data.media.progress import bar
-    from dfjax.inference.frames import plan_outputs, run_job
+    from dfjax.inference.frames import run_job
+    from dfjax.inference.plan import plan_outputs
 
     delay = check_options(gain, sync)
     if run is not None and (gain != 1 or sync != 'auto'):

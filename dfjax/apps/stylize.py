@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--steps', type=int, metavar='N', help='of the optimisation at each scale; default 60')
     parser.add_argument('--strength', type=float, metavar='T', help='of the style; default 1')
     parser.add_argument('--features', metavar='FILE', help="VGG-19: torchvision's .pth, Keras's .h5, or .npz")
+    parser.add_argument('--recursive', action='store_true', help='of a folder, the files in its folders too')
     parser.add_argument('--force', action='store_true', help='replace an output that exists')
 
 
@@ -44,10 +45,10 @@ def run(args: argparse.Namespace) -> dict:
     if args.style:
         if args.tile is not None:
             raise InputError('--tile: not an option with --style; it is for the net of --run')
-        return stylize(args.input, args.style, args.out, force=args.force, **how)
+        return stylize(args.input, args.style, args.out, recursive=args.recursive, force=args.force, **how)
     if strange := [name for name in how if name not in ('size', 'tile')]:
         raise InputError(f'--{strange[0]}: not an option with --run; it says how --style is optimised')
-    return stylize_by_run(args.run, args.input, args.out, force=args.force, **how)
+    return stylize_by_run(args.run, args.input, args.out, recursive=args.recursive, force=args.force, **how)
 
 
 def stylize(
@@ -57,6 +58,7 @@ def stylize(
     *,
     size: int = 256,
     features: Path | str | None = None,
+    recursive: bool = False,
     force: bool = False,
     progress: bool = True,
     **how,
@@ -70,6 +72,7 @@ def stylize(
         style: a picture, or `pattern:...`.
         out: of the same kind as `source`.
         size: longer side of what is written.
+        recursive: of a folder, the files in its folders too.
         features: a file of VGG-19; without, the filter bank.
         how: `steps` and `strength` of `inference.gatys.stylise`.
 
@@ -77,19 +80,18 @@ def stylize(
         The report of `run_job`, and of the last picture the figures of `inference.gatys.figures`.
 
     Raises:
-        InputError: as `plan_outputs`, `stylise` and the readers do; a video.
+        InputError: as `plan_outputs`, `stylise` and the readers do; a video, or a folder of nothing else.
     """
-    from dfjax.data.media.inputs import kind
     from dfjax.data.media.progress import bar
-    from dfjax.inference.frames import plan_outputs, run_job
+    from dfjax.inference.frames import run_job
     from dfjax.inference.gatys import PictureJob, read_style
+    from dfjax.inference.plan import plan_outputs
     from dfjax.training.parallel import enable_compilation_cache
     from dfjax.weights.vgg import read_features
 
     enable_compilation_cache()
-    plan = plan_outputs(source, out, force)
-    if film := next((path for path in plan.files if kind(path) == 'video'), None):
-        raise InputError(f'{film}: is a video; train a run of system style, and give it as --run')
+    film = 'is a video; train a run of system style, and give it as --run'
+    plan = plan_outputs(source, out, force, recursive=recursive, stills=film)
     with bar(f'painting {Path(out).name}', progress) as tick:
         job = PictureJob(read_style(style, size), size, read_features(features) if features else None, how, tick)
         return run_job(job, plan) | job.figures
@@ -102,6 +104,7 @@ def stylize_by_run(
     *,
     size: int | None = None,
     tile: int | None = None,
+    recursive: bool = False,
     force: bool = False,
     progress: bool = True,
 ) -> dict:
@@ -114,6 +117,7 @@ def stylize_by_run(
         source: a picture, a video or a folder of them.
         out: of the same kind.
         size, tile: see `inference.style.Stylist`.
+        recursive: of a folder, the files in its folders too.
 
     Returns:
         The report of `run_job`.
@@ -122,13 +126,14 @@ def stylize_by_run(
         InputError: as `load_run`, `plan_outputs` and the readers do.
     """
     from dfjax.data.media.progress import bar
-    from dfjax.inference.frames import Job, plan_outputs, run_job
+    from dfjax.inference.frames import Job, run_job
+    from dfjax.inference.plan import plan_outputs
     from dfjax.inference.run import load_run
     from dfjax.inference.style import TILE, Stylist
     from dfjax.training.parallel import enable_compilation_cache
 
     enable_compilation_cache()
-    plan = plan_outputs(source, out, force)
+    plan = plan_outputs(source, out, force, recursive=recursive)
     run = load_run(run, can='paint') if isinstance(run, str | Path) else run
     stylist = Stylist(run, size, TILE if tile is None else tile)
     job = Job('repainted by a trained model', run.cfg.system, stylist, stylist.batch)

@@ -98,7 +98,7 @@ def swap(
     from dfjax.apps.convert import convert
     from dfjax.apps.job import check_inputs, check_minutes, claimed, seconds_to_convert
     from dfjax.data.media.output import fitting
-    from dfjax.inference.frames import plan_outputs
+    from dfjax.inference.plan import plan_outputs
     from dfjax.inference.swap import check_colour
     from dfjax.training.workdir import last_step, read_config
 

@@ -23,13 +23,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--tile', type=int, default=512, metavar='N', help='larger pictures go through in pieces of this side'
     )
     parser.add_argument('--batch-size', type=int, default=4, metavar='N', help='pictures or pieces at once; default 4')
+    parser.add_argument('--recursive', action='store_true', help='of a folder, the files in its folders too')
     parser.add_argument('--force', action='store_true', help='replace an output that exists')
 
 
 def run(args: argparse.Namespace) -> dict:
     """Translates as the arguments say; returns the report."""
     how = {'side': args.side, 'to': parse_labels(args.to), 'size': args.size, 'tile': args.tile}
-    return translate(args.run, args.input, args.out, batch_size=args.batch_size, force=args.force, **how)
+    how |= {'batch_size': args.batch_size, 'recursive': args.recursive}
+    return translate(args.run, args.input, args.out, force=args.force, **how)
 
 
 def parse_labels(text: str | None) -> dict[str, int] | None:
@@ -59,6 +61,7 @@ def translate(
     size: int | None = None,
     tile: int = 512,
     batch_size: int = 4,
+    recursive: bool = False,
     force: bool = False,
     progress: bool = True,
 ) -> dict:
@@ -76,6 +79,7 @@ def translate(
         side, tile, batch_size: see `inference.translate.Translator`.
         to: StarGAN's labels to ask for; the others stay as they are seen in the picture, or at the start of a video.
         size: the shorter side that pictures are made for the net, and enlarged from again; as they are by default.
+        recursive: of a folder, the files in its folders too.
         force: replace an output that exists.
 
     Returns:
@@ -85,7 +89,8 @@ def translate(
         InputError: as `load_run`, `plan_outputs`, Translator and `wanted_labels`.
     """
     from dfjax.data.media.progress import bar
-    from dfjax.inference.frames import plan_outputs, run_job
+    from dfjax.inference.frames import run_job
+    from dfjax.inference.plan import plan_outputs
     from dfjax.inference.run import check_can, load_run
     from dfjax.inference.translate import TranslateJob, Translator
     from dfjax.training.parallel import enable_compilation_cache
@@ -94,7 +99,7 @@ def translate(
         if value is not None and value < least:
             raise InputError(f'{name} {value}: give {least} or more')
     enable_compilation_cache()
-    plan = plan_outputs(source, out, force)
+    plan = plan_outputs(source, out, force, recursive=recursive)
     run = load_run(run, can='translate') if isinstance(run, str | Path) else run
     if side is not None and len(run.system.DIRECTIONS) < 2:
         raise InputError(f'--side {side}: {run.path} is a run of system {run.cfg.system!r}, which goes one way')

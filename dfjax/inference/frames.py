@@ -3,6 +3,8 @@
 A source is a picture, a video or a folder of them. A job turns the frames of each file into others; what comes out may
 differ from the source in kind, size, number of frames, rate and sound:
 
+    from dfjax.inference.plan import plan_outputs
+
     plan = plan_outputs('anna.jpg', 'out.png')   # an output in the way is found before the long work
     job = Job('repainted by a trained model', 'style', paint, batch=8)
     with bar('writing out.png') as tick:
@@ -25,27 +27,17 @@ import numpy as np
 
 from dfjax.data.faces.face import Face
 from dfjax.data.faces.table import as_faces
-from dfjax.data.media.animation import MOVING_SUFFIXES
-from dfjax.data.media.credentials import SIGNED_SUFFIXES
 from dfjax.data.media.decode import Frame, MediaInfo
-from dfjax.data.media.encode import WRITTEN_SUFFIXES
-from dfjax.data.media.image import IMAGE_SUFFIXES
-from dfjax.data.media.inputs import kind as kind_of
-from dfjax.data.media.inputs import media_files, open_media
-from dfjax.data.media.output import atomic_folder, check_output, fitting
+from dfjax.data.media.inputs import name_in, open_media
+from dfjax.data.media.output import atomic_folder
 from dfjax.data.media.progress import Tick, say
 from dfjax.data.media.threads import Behind
-from dfjax.data.media.video import VIDEO_SUFFIXES, frames_ahead
-from dfjax.errors import ReadError, WriteError
+from dfjax.data.media.video import frames_ahead
+from dfjax.errors import ReadError
+from dfjax.inference.plan import Plan
 from dfjax.inference.writers import open_writer
 from dfjax.interrupts import check, deferred
 
-KINDS = ('image', 'images', 'video')  # 'images' is a folder of numbered ones
-NAMES = {'image': 'picture', 'video': 'video'}
-SUFFIXES = {
-    'image': tuple(s for s in IMAGE_SUFFIXES if s in SIGNED_SUFFIXES),
-    'video': (*WRITTEN_SUFFIXES, *MOVING_SUFFIXES),
-}
 SOURCE = object()  # the source's own sound
 
 
@@ -108,25 +100,35 @@ class FaceJob(Job):
     Args:
         change: (pictures, the list of faces of each) -> pictures.
         faces: of all files of the source.
+        root: the source, where it is a folder.
 
     Attributes:
         counts: 'changed': frames with a face.
         passed: of videos, the stretches without one: [file, seconds of the first such frame and of the last].
     """
 
-    def __init__(self, description: str, system: str, change: Callable, faces: Iterable[Face], batch: int = 1):
+    def __init__(
+        self,
+        description: str,
+        system: str,
+        change: Callable,
+        faces: Iterable[Face],
+        batch: int = 1,
+        root: Path | None = None,
+    ):
         super().__init__(description, system, change, batch)
-        self._faces = as_faces(faces)
+        self._faces, self._root = as_faces(faces), root
         self.passed: list[list] = []
         self._before = ('', -2)  # file and number of the last frame that passed
 
     def process(self, info: MediaInfo, group: list[Frame]) -> Iterable[np.ndarray]:
-        where = [self._faces.at(info.path.name, frame.index) for frame in group]
+        name = info.path.name if self._root is None else name_in(self._root, info.path)
+        where = [self._faces.at(name, frame.index) for frame in group]
         faces = [[self._faces[n] for n in numbers] for numbers in where]
         self.counts['changed'] += sum(map(bool, faces))
         if info.kind == 'video':
             for frame in itertools.compress(group, (not found for found in faces)):
-                self._note(info.path.name, frame)
+                self._note(name, frame)
         return self.change([frame.rgb for frame in group], faces)
 
     def _note(self, name: str, frame: Frame) -> None:
@@ -146,68 +148,6 @@ def stretches(passed: list[list], named: bool, most: int = 100) -> list[str]:
     return said + ([f'and {len(passed) - most} more'] if len(passed) > most else [])
 
 
-# What is written
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What `run_job` is to write.
-
-    Attributes:
-        out: a file, or a folder where `many`.
-        many: the source is a folder.
-        files: each file of the source, with the name and the kind of what comes of it.
-    """
-
-    out: Path
-    many: bool
-    force: bool
-    files: dict[Path, tuple[str, str]]
-
-
-def plan_outputs(source: Path | str, out: Path | str, force: bool = False, kind: str | None = None) -> Plan:
-    """Finds what can be wrong with the names of a source and an output, before any work.
-
-    Args:
-        source: a picture, a video or a folder of them.
-        out: where a file goes, or a folder that is new or empty.
-        force: replace a file that exists.
-        kind: one of KINDS, of what comes of each file; None: its own.
-
-    Raises:
-        InputError: as `kind` and `check_output` of data.media do; a face set; a name of another kind; a folder that
-            holds something.
-    """
-    source, out, what = Path(source), Path(out), kind_of(source)
-    if what == 'faceset':
-        raise ReadError(source, 'is a face set; give the video or the pictures that it was made from')
-    if what == 'folder' or kind == 'images':
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise WriteError(out, f'exists; a {"folder" if what == "folder" else what} is converted into a new folder')
-        if what == 'folder':
-            return Plan(out, True, force, {file: _named(file, kind) for file in media_files(source)})
-        return Plan(out, False, force, {source: (out.name, 'images')})
-    check_output(out, force)
-    made = kind or what
-    if out.suffix.lower() not in SUFFIXES[made]:
-        known = ', '.join('*' + s for s in SUFFIXES[made])
-        said = f'{source} is a {NAMES[what]}' if kind is None else f'a {NAMES[made]} is made'
-        if made == 'video' and out.suffix.lower() in VIDEO_SUFFIXES:
-            said = f'a {out.suffix} cannot hold content credentials; name it *.mp4 and repack that, or'
-            raise WriteError(out, f'{said} name it {known}')
-        raise WriteError(out, f'{said}; name the output {known}')
-    return Plan(out, False, force, {source: (out.name, made)})
-
-
-def _named(file: Path, kind: str | None) -> tuple[str, str]:
-    """Name and kind of what comes of a folder's file: of a type that can be written and can hold credentials."""
-    kind = kind or kind_of(file)
-    if kind == 'images':
-        return file.name, kind
-    kept = ('.jpg', '.jpeg', '.png') if kind == 'image' else ('.mp4',)
-    return fitting(file.name if file.suffix.lower() in kept else f'{file.name}{kept[-1]}'), kind
-
-
 # The pipeline
 
 
@@ -218,15 +158,18 @@ def run_job(job: Job, plan: Plan, tick: Tick | None = None) -> dict:
         tick: called with the frames written and their number, None where it is not known.
 
     Returns:
-        {'out', 'frames' (written), 'skipped' (files of a folder that cannot be read; they are named on stderr),
-        'seconds', 'fps'}.
+        {'out', 'frames' (written), 'skipped' (files of a folder that cannot be read or are not taken; they are named on
+        stderr), 'seconds', 'fps'}.
 
     Raises:
         InputError: as the readers, writers and `job` do; nothing of a folder can be read.
     """
-    start, done, skipped = time.monotonic(), 0, 0
+    start, done, skipped = time.monotonic(), 0, len(plan.left)
+    for file, reason in plan.left.items():
+        say(f'left out: {file}: {reason}')
     with deferred(), atomic_folder(plan.out) if plan.many else contextlib.nullcontext() as folder:
-        for source, (name, kind) in plan.files.items():
+        files = {file: made for file, made in plan.files.items() if file not in plan.left}
+        for source, (name, kind) in files.items():
             counted = job.counts.copy()
             target = folder / name if plan.many else plan.out
             try:
@@ -236,8 +179,8 @@ def run_job(job: Job, plan: Plan, tick: Tick | None = None) -> dict:
                     raise
                 say(f'left out: {error}')
                 job.counts, skipped = counted, skipped + 1
-        if skipped == len(plan.files):
-            raise ReadError(next(iter(plan.files)).parent, f'none of its {skipped} pictures and videos can be read')
+        if skipped == len(files) + len(plan.left):
+            raise ReadError(plan.source, f'none of its {skipped} pictures and videos can be read')
     seconds = time.monotonic() - start
     report = {'out': str(plan.out), 'frames': done, 'skipped': skipped}
     return report | {'seconds': round(seconds, 2), 'fps': round(done / seconds, 1)}
@@ -259,7 +202,7 @@ def _write(job: Job, source: Path, target: Path, kind: str, plan: Plan, tick: Ti
 
         def taken() -> Iterator[Frame]:
             for frame in frames:
-                if each:
+                if each or kind == 'image':
                     waiting.append(frame)
                 yield frame
 
@@ -269,7 +212,7 @@ def _write(job: Job, source: Path, target: Path, kind: str, plan: Plan, tick: Ti
             check()
             if each and not waiting:
                 raise ValueError(f'{source}: more frames came out than went in')
-            behind.put((rgb, waiting.popleft() if each else None))
+            behind.put((rgb, waiting.popleft() if waiting else None))
             if tick:
                 tick(before + count, job.total or (info.frames if each and not plan.many else None))
         if each and (waiting or next(frames, None)):

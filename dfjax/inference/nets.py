@@ -107,20 +107,34 @@ def apply_net(net: OpenNet, arrays: Mapping[str, np.ndarray]) -> dict[str, np.nd
 
 
 def check_arrays(net: OpenNet, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Those that the net takes, found to be what it takes."""
+    """Those that the net takes, found to be what it takes; floating point of another precision becomes its own."""
+    arrays = dict(arrays)
     first = next(iter(net.net.inputs))
     for name, wanted in net.net.inputs.items():
         if name not in arrays:
             there, taken = ', '.join(arrays) or 'nothing', ', '.join(net.net.inputs)
             raise InputError(f'{net.name} takes {taken}; there is no array {name!r}, but {there}')
         array, shape = arrays[name], net.sides(name)
+        if array.dtype != wanted.dtype and array.dtype.kind in 'fV' and wanted.dtype.kind == 'f':
+            array = arrays[name] = _as(array, wanted.dtype, name)
         if array.dtype != wanted.dtype:
-            raise InputError(f'{name} is {array.dtype}; {net.name} takes {wanted.dtype}')
+            pictures = array.ndim == 4 and array.dtype.kind in 'ui'
+            how = '; divide pictures of 0..255 by 127.5 and take 1 off: they are in [-1, 1]' if pictures else ''
+            raise InputError(f'{name} is {array.dtype}; {net.name} takes {wanted.dtype}{how}')
         if array.ndim != len(shape) or any(n not in (None, m) for n, m in zip(shape, array.shape)) or not array.size:
             raise InputError(f'{name} has shape {list(array.shape)}; {net.name} takes {net.shape(name)}')
         if len(array) != len(arrays[first]):
             raise InputError(f'{name} has {len(array)} rows for the {len(arrays[first])} of {first}; give one each')
     return {name: arrays[name] for name in net.net.inputs}
+
+
+def _as(array: np.ndarray, dtype: np.dtype, name: str) -> np.ndarray:
+    """Floating point in another precision; InputError where it had more than that holds."""
+    with np.errstate(over='ignore'):
+        made = array.astype(dtype)
+    if not np.isfinite(made).all():
+        raise InputError(f'{name} holds numbers that are not finite, or too large for {dtype}')
+    return made
 
 
 def export_shapes(net: OpenNet, size: int | None) -> dict[str, jax.ShapeDtypeStruct]:

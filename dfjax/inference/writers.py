@@ -7,18 +7,20 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from dfjax.data.media.animation import MOVING_SUFFIXES, AnimationWriter
 from dfjax.data.media.choices import sdr
 from dfjax.data.media.decode import Frame, MediaInfo
 from dfjax.data.media.encode import VideoWriter
-from dfjax.data.media.image import write_image
+from dfjax.data.media.image import over_white, write_image
 from dfjax.data.media.output import atomic_folder
 from dfjax.data.media.planes import BT709
 from dfjax.data.media.progress import say
 from dfjax.data.media.signed import signed_path
 
+TRANSPARENT = ('.png', '.webp', '.tif', '.tiff')  # kinds of pictures that can be
 Write = Callable[[np.ndarray, Frame | None], None]
 
 
@@ -58,7 +60,7 @@ def open_writer(
         return
     with signed_path(target, force=force, **credentials) as part:
         if kind == 'image':
-            yield lambda rgb, _: write_image(part, rgb)
+            yield lambda rgb, of: write_image(part, _seen(rgb, of, target))
         elif target.suffix.lower() in MOVING_SUFFIXES:
             if sound is not None:
                 say(f'{target}: without its sound; a {target.suffix} has none')
@@ -84,3 +86,16 @@ def _video_writer(
             writer.write(rgb, *((of.pts, of.duration) if of else ()), of=of if keep else None)
 
         yield write
+
+
+def _seen(rgb: np.ndarray, of: Frame | None, target: Path) -> np.ndarray:
+    """A picture with the transparency of the one that it was made of, where its file can hold it, else over white."""
+    if of is None or of.alpha is None:
+        return rgb
+    alpha = of.alpha
+    if alpha.shape != rgb.shape[:2]:
+        alpha = cv2.resize(alpha, rgb.shape[1::-1], interpolation=cv2.INTER_AREA)
+    if target.suffix.lower() in TRANSPARENT:
+        return np.dstack([rgb, alpha])
+    say(f'{target.name}: transparency is laid over white; name the output .png to keep it')
+    return over_white(rgb, alpha)

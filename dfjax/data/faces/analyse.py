@@ -79,6 +79,8 @@ def analyse(
     allow_none: bool = False,
     progress: Callable[[int, int | None], None] | None = None,
     workers: int | None = None,
+    recursive: bool = False,
+    skipped: dict[Path, str] | None = None,
 ) -> Analysis:
     """Finds the faces of one person in a video, a picture or a folder of them, on all cores.
 
@@ -93,6 +95,7 @@ def analyse(
         allow_none: where nobody is found, return no faces instead of raising.
         progress: called with the frames done and their number, None where it is not known.
         workers: processes; all cores by default.
+        recursive, skipped: see `iter_frames`.
 
     Raises:
         InputError: as the readers and load_detector do; nobody found, or none who looks like `person`; `person`
@@ -105,7 +108,7 @@ def analyse(
     thorough = every_face or person is not None
     with deferred(), Pool(detector, detector_model, thorough, workers) as pool:
         wanted = None if person is None else _describe_person(person, pool)
-        with closing(iter_frames(src)) as frames:
+        with closing(iter_frames(src, recursive, skipped)) as frames:
             work = _Analyser(pool, progress, _count(src))
             work.run(frames)
         everyone = smooth(work.bridged())

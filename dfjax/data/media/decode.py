@@ -31,6 +31,7 @@ class Frame:
         pts: in units of the file's time base, from the start of its clock.
         duration: in the same units, 0 where it is not known.
         time: `pts` in seconds.
+        alpha: of a picture with transparency, uint8 [H, W]; `rgb` is white where it is 0.
         stored: the decoder's frame, of which `rgb` is what is shown; None where planes cannot hold what it has.
     """
 
@@ -40,6 +41,7 @@ class Frame:
     duration: int = 0
     time: float = 0.0
     stored: object = None
+    alpha: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -89,13 +91,9 @@ class MediaInfo:
     @property
     def stored_size(self) -> tuple[int, int]:
         """(width, height) of upright frames as they are stored, their pixels not square."""
-        if self.aspect == 1:
-            return self.size
-        return (
-            (round(self.width / self.aspect), self.height)
-            if self.aspect > 1
-            else (self.width, round(self.height * self.aspect))
-        )
+        if self.aspect > 1:
+            return round(self.width / self.aspect), self.height
+        return self.width, round(self.height * self.aspect)
 
     @property
     def hdr(self) -> bool:

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from dfjax.data.media.decode import Frame, MediaInfo
-from dfjax.data.media.image import IMAGE_SUFFIXES, read_image
+from dfjax.data.media.image import IMAGE_SUFFIXES, read_picture
+from dfjax.data.media.progress import say
 from dfjax.data.media.sniff import sniff
 from dfjax.data.media.video import VIDEO_SUFFIXES, open_video
 from dfjax.errors import ReadError
@@ -53,17 +54,38 @@ def _missing(error: Exception) -> str:
     return 'no such file or folder'
 
 
-def media_files(folder) -> list[Path]:
-    """The pictures and videos of a folder, not of its subfolders, numbers in names in order of size (2 before 10).
+def media_files(folder, recursive: bool = False) -> list[Path]:
+    """The pictures and videos of a folder, numbers in names in order of size (2 before 10); of a face set its faces.
 
-    Of a face set they are its faces.
+    Args:
+        recursive: also those of the folders in it.
+
+    Raises:
+        ReadError: there are none; says if there would be some in its folders.
     """
     if kind(folder) == 'faceset':
         return picture_files(Path(folder))
-    files = [p for p in Path(folder).iterdir() if p.name[0] != '.' and p.is_file() and file_kind(p)]
-    if not files:
-        raise ReadError(folder, 'holds no picture and no video')
-    return sorted(files, key=lambda p: [(int(s), s) if s.isdecimal() else (-1, s) for s in re.split(r'(\d+)', p.name)])
+    folder = Path(folder)
+    if files := [p for p in _shown(folder, recursive) if p.is_file() and file_kind(p)]:
+        return sorted(files, key=lambda p: [_by_number(part) for part in p.relative_to(folder).parts])
+    nested = not recursive and any(p.is_file() and file_kind(p) for p in _shown(folder, True))
+    raise ReadError(folder, 'holds no picture and no video' + ('; its folders do: pass --recursive' if nested else ''))
+
+
+def _shown(folder: Path, recursive: bool) -> Iterator[Path]:
+    """What lies in a folder, but for hidden things."""
+    for path in folder.rglob('*') if recursive else folder.iterdir():
+        if not any(part[0] == '.' for part in path.relative_to(folder).parts):
+            yield path
+
+
+def _by_number(name: str) -> list[tuple[int, str]]:
+    return [(int(s), s) if s.isdecimal() else (-1, s) for s in re.split(r'(\d+)', name)]
+
+
+def name_in(source: Path | str, file: Path) -> str:
+    """What a file of a source is called: its name, or where it lies in a folder."""
+    return file.relative_to(source).as_posix() if file != Path(source) else file.name
 
 
 @contextlib.contextmanager
@@ -75,28 +97,47 @@ def open_media(path: Path | str) -> Iterator[tuple[MediaInfo, Iterator[Frame]]]:
     """
     path = Path(path)
     if kind(path) == 'image':
-        rgb = read_image(path)
-        yield MediaInfo(path, 'image', *rgb.shape[1::-1]), iter([Frame(0, rgb)])
+        rgb, alpha = read_picture(path)
+        if alpha is not None:
+            rgb[alpha == 0] = 255  # where nothing is seen, a file may have any colour
+        yield MediaInfo(path, 'image', *rgb.shape[1::-1]), iter([Frame(0, rgb, alpha=alpha)])
     else:
         with open_video(path) as opened:
             yield opened
 
 
-def iter_frames(src: Path | str) -> Iterator[tuple[int, float, np.ndarray, str]]:
+def iter_frames(
+    src: Path | str, recursive: bool = False, skipped: dict[Path, str] | None = None
+) -> Iterator[tuple[int, float, np.ndarray, str]]:
     """Yields (index, time in seconds, uint8 RGB [H, W, 3], file name) of every picture of `src`; close it if you stop
     early.
 
     The index counts within the named file, so (name, index) is unique; a picture has index 0 and time 0. A folder
-    gives its files in the order of media_files.
+    gives its files in the order of media_files; those that cannot be read are left out, from where they cannot.
+
+    Args:
+        recursive: the files in folders of a folder too; their names are paths within it.
+        skipped: where files that are left out are put, with their faults; without it they are named on stderr.
 
     Raises:
-        ReadError: as `open_media`.
+        ReadError: as `open_media`; none of a folder's files can be read.
     """
-    path = Path(src)
-    for file in media_files(path) if kind(path) in ('folder', 'faceset') else [path]:
-        with open_media(file) as (_, frames):
-            for frame in frames:
-                yield frame.index, frame.time, frame.rgb, file.name
+    path, left = Path(src), {} if skipped is None else skipped
+    many = kind(path) in ('folder', 'faceset')
+    files = media_files(path, recursive) if many else [path]
+    for file in files:
+        try:
+            with open_media(file) as (_, frames):
+                for frame in frames:
+                    yield frame.index, frame.time, frame.rgb, name_in(path, file)
+        except ReadError as error:
+            if not many or error.path != file:
+                raise
+            if skipped is None:
+                say(f'left out: {error}')
+            left[file] = error.fault
+    if len(set(files) & set(left)) == len(files):
+        raise ReadError(path, f'none of its {len(files)} pictures and videos can be read')
 
 
 def picture_files(path: Path) -> list[Path]:
