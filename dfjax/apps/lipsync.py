@@ -9,6 +9,7 @@ from dfjax.errors import InputError
 EXAMPLE = 'dfjax lipsync --face anna.mp4 --audio speech.wav -o out.mp4'
 RATE = 16_000
 SHORTEST = 0.1  # seconds of sound
+SPOKEN = 0.15  # opening that is heard at some moment of any speech
 FAINT = 1e-3  # loudest sample of a sound that is silence
 
 
@@ -176,6 +177,7 @@ def still_job(face, sound, audio, points, person, gain: float, still: bool, run)
         mouths.references[0] = count
         mouths.show(0, picture)
         return MouthsJob(mouths, audio, still=map(animator, rows)), {'mouths': 'run'}
+    warn_of_music(audio, heard)
     return StillJob(animator, audio), {'mouths': 'drawn'}
 
 
@@ -207,8 +209,18 @@ def video_job(face, sound, audio, person, analysis, progress: bool, *, run, gain
     own, learnt = (None, {}) if sync == 'off' or not info.has_audio else own_speech(face, driver, shape, sync)
     if not pool.opens:
         say(f'{face}: never shows an open mouth; it is drawn')
-    dubbing = Dubbing(driver, pool, shape, hear(sound, length.times, own=own), length.rows, gain)
+    heard = hear(sound, length.times, own=own)
+    warn_of_music(audio, heard)
+    dubbing = Dubbing(driver, pool, shape, heard, length.rows, gain)
     return DubJob(dubbing, length, audio), {'mouths': 'video' if pool.opens else 'drawn', **dubbing.counts, **learnt}
+
+
+def warn_of_music(audio, heard) -> None:
+    """Says so where nothing that is heard moves a mouth."""
+    from dfjax.data.media.progress import say
+
+    if heard[:, 0].max() < SPOKEN:
+        say(f'{audio}: nobody seems to speak in it; the mouth hardly moves')
 
 
 def own_speech(face, driver, shape, sync):

@@ -25,10 +25,10 @@ COLOURS = ((0.3, 1.0, 0.3), (0.3, 0.6, 1.0), (1.0, 0.3, 0.3), (1.0, 1.0, 0.3))  
 
 
 def default_config() -> ConfigDict:
-    """The net that comes with the package; ten minutes on two CPU cores."""
+    """The net that comes with the package; a quarter of an hour on two CPU cores."""
     cfg = common_config()
     cfg.system = 'lips'
-    cfg.steps = 1500
+    cfg.steps = 2500
     cfg.batch_size = 32
     cfg.data = dict(source='render:voices:1:120:500', seconds=r.between(0.5, 60, 3.0), resident_bytes=2**30)
     cfg.model = dict(width=r.size(96), kernels=r.count([5, 5, 3], least=1), dilations=r.size([1, 2, 4]))

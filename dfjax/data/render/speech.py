@@ -9,8 +9,7 @@ recorded, and what is said means nothing. It is plain enough to be made by the m
 what learns to see a mouth in it sees mouths in people's speech.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -22,20 +21,16 @@ HOP, LENGTH, FOURIER = 80, 320, 1024  # samples between spectra, of each, and of
 CHUNK = 8000  # spectra at once, for memory
 BANDWIDTHS = np.array([70.0, 100.0, 140.0, 220.0])  # Hz, of the formants
 FIFTH = 4500.0, 350.0  # a formant above those and its bandwidth, Hz
-GLIDE = 0.016  # seconds: standard deviation over which formants move, usually
+GLIDE = 0.016  # seconds: standard deviation over which formants move
 EDGE = 0.004  # seconds: likewise amplitudes
 BURST = 0.018  # seconds, at the end of a stop
 PAUSE = 0.18  # probability of a pause after a syllable
-# Habits of voices, standard deviations of logarithms: formants, the voice in consonants, hiss.
-FORMANTS_VARY, MURMUR_VARIES, HISS_VARIES = 0.06, 0.35, 0.5
 
 
 @dataclass(frozen=True)
 class Voice:
     """Who speaks: `tract` times the formants of PHONEMES, `pitch` in Hz and how far it moves, `pace` of the sounds'
-    lengths, `breath` of noise in the voice, `open_share` of a pulse's time, `dark`, Hz above which pulses are weak,
-    `damping` times the usual bandwidths, `glide` in seconds as GLIDE, and `habits`: by the name of a sound, factors of
-    its four formants, its voice and its hiss."""
+    lengths, `breath` of noise in the voice, `open_share` of a pulse's time, `dark`, Hz above which pulses are weak."""
 
     tract: float
     pitch: float
@@ -44,9 +39,6 @@ class Voice:
     breath: float
     open_share: float
     dark: float
-    damping: float = 1.0
-    glide: float = GLIDE
-    habits: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def random_voice(rng: np.random.Generator) -> Voice:
@@ -54,11 +46,9 @@ def random_voice(rng: np.random.Generator) -> Voice:
     tract = rng.uniform(0.85, 1.22)
     pitch = 85 * np.exp(np.clip((tract - 0.85) / 0.37 + rng.normal(0, 0.25), 0, 1) * np.log(240 / 85))
     pace, breath = np.exp(rng.uniform(np.log(0.75), np.log(1.3))), 10 ** rng.uniform(-2.2, -1.0)
-    melody, share, dark = rng.uniform(0.04, 0.18), rng.uniform(0.5, 0.75), 10 ** rng.uniform(2.8, 3.7)
-    vary = np.array([FORMANTS_VARY] * 4 + [MURMUR_VARIES, HISS_VARIES])
-    habits = {name: np.exp(vary * rng.standard_normal(6)) for name in PHONEMES}
-    damping, glide = np.exp(rng.uniform(-0.35, 0.6)), rng.uniform(0.012, 0.03)
-    return Voice(tract, pitch, melody, pace, breath, share, dark, damping, glide, habits)
+    return Voice(
+        tract, pitch, rng.uniform(0.04, 0.18), pace, breath, rng.uniform(0.5, 0.75), 10 ** rng.uniform(3.0, 3.7)
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,10 +107,8 @@ class Speech:
         for name, start, stop, stress in zip(self.names, self.start, self.stop, self.stress):
             p, loud = PHONEMES[name], stress if name in VOWELS else 1.0
             level, centre, wide = p.hiss
-            *bend, murmur, noise = self.voice.habits.get(name, np.ones(6))
-            level, voiced = level * noise, p.voice if name in VOWELS else p.voice * murmur
             hiss, breath = (level, 0.0) if centre else (0.0, level)
-            shape = (*np.multiply(p.formants, bend), voiced * loud, breath + self.voice.breath * p.voice)
+            shape = (*p.formants, p.voice * loud, breath + self.voice.breath * p.voice)
             middle = max(stop - BURST, start) if p.burst else start
             if p.burst:
                 rows.append((start, middle, *shape, 0.0, 1000.0, 1000.0))
@@ -130,7 +118,7 @@ class Speech:
         now, said = table[number], ((time >= table[number, 0]) & (time < table[number, 1]))[:, None]
         scale = HOP / RATE
         amplitudes = _smooth(now[:, 6:9] * said, EDGE / scale)
-        formants = _smooth(now[:, 2:6], self.voice.glide / scale) * self.voice.tract
+        formants = _smooth(now[:, 2:6], GLIDE / scale) * self.voice.tract
         bright = 0.5 + 0.5 * self.voice.tract
         return {
             'formants': formants,
@@ -207,7 +195,7 @@ def _render(pulses: np.ndarray, noise: np.ndarray, now: dict, voice: Voice, firs
     source, hiss = (np.fft.rfft(x[at % len(x)] * window, FOURIER).astype(np.complex64) for x in (pulses, noise))
     tract = _resonance(np.full(count, FIFTH[0] * voice.tract).clip(0, 7000), FIFTH[1], turn)
     for hertz, wide in zip(now['formants'].T, BANDWIDTHS):
-        tract *= _resonance(hertz.clip(150, 7000), wide * voice.damping, turn)
+        tract *= _resonance(hertz.clip(150, 7000), wide, turn)
     dark = 1 / np.hypot(1, np.arange(FOURIER // 2 + 1) * RATE / FOURIER / voice.dark).astype(np.float32)
     centre, wide = now['hiss'].T
     narrow = _resonance(centre.clip(200, 7400), wide, turn, centre.clip(200, 7400))
