@@ -211,7 +211,7 @@ def test_files_found_by_a_systems_name_are_of_systems():
             'swap',
             'worker',
         },
-        'weights': {'dlib', 'layers', 'pickles', 'reader', 'torch_files', 'vgg'},
+        'weights': {'arrays', 'dlib', 'layers', 'pickles', 'reader', 'torch_files', 'vgg'},
     }
     shared['weights'] |= {'limits', 'safetensor_files', 'strangers', 'variants'}
     for folder, others in shared.items():

@@ -5,6 +5,7 @@ import inspect
 import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 EXAMPLE = 'dfjax import stargan g=200000-G.ckpt d=200000-D.ckpt -o runs/celeba'
 
@@ -15,14 +16,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'Systems and their nets: stargan (g, d), pix2pix (g, d), cyclegan (g_ab, g_ba, d_a, d_b). d_a is the one that\n'
         "judges pictures of a: CycleGAN's own D_A judges those of b, so give latest_net_D_A.pth as d_b.\n"
         'A StarGAN of several data sets, as CelebA and RaFD: --groups 5,8 --exclusive 1.\n'
+        "Of saehd, DeepFaceLab's folder: dfjax import saehd workspace/model -o RUN, with --cosine for a c in the\n"
+        'name of the architecture and --no-normalised where there is no u.\n'
         '`dfjax import SYSTEM --help` has the options of a system. Nothing in a file is run; PyTorch is not needed.'
     )
-    parser.add_argument('system', metavar='SYSTEM', help='stargan, pix2pix or cyclegan')
+    parser.add_argument('system', metavar='SYSTEM', help='as stargan, pix2pix, cyclegan or saehd')
     parser.add_argument(
         'files',
         nargs='+',
         metavar='NET=FILE',
-        help='a net, and its .pth, .ckpt, .pt or .safetensors file; NET=FILE:SECTION where a file has several',
+        help='a net, and its .pth, .ckpt, .pt or .safetensors file; NET=FILE:SECTION where it has several; of saehd '
+        "the model's folder instead",
     )
     parser.add_argument('-o', '--out', required=True, metavar='RUN', help='the folder to write')
     parser.add_argument('--force', action='store_true', help='replace a run that exists')
@@ -51,8 +55,10 @@ def add_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
 def run(args: argparse.Namespace) -> dict:
     """Imports as the arguments say; see `dfjax.inference.importing.import_run`."""
     from dfjax.errors import InputError
-    from dfjax.inference.importing import import_run, options_of
+    from dfjax.inference.importing import import_run, nets_in, options_of
 
+    if len(args.files) == 1 and Path(args.files[0]).is_dir():
+        args.files = [f'{net}={path}' for net, path in nets_in(args.system, args.files[0]).items()]
     files = {}
     for word in args.files:
         net, equals, path = word.partition('=')

@@ -48,7 +48,8 @@ def import_run(
     """
     names = check_names(system, files, options)
     places = {net: split_name(str(path)) for net, path in files.items()}
-    sections = {path: read_checkpoint(path) for path in dict.fromkeys(path for path, _ in places.values())}
+    read = getattr(weights_of(system), 'read', read_checkpoint)
+    sections = {path: read(path) for path in dict.fromkeys(path for path, _ in places.values())}
     found: dict[str, Any] = {}
     variables, owner, notes = {}, {}, []
     for net, (path, section) in places.items():
@@ -115,6 +116,14 @@ def read_net(
         return sizes, convert(weights, table, shapes), notes
     except InputError as error:
         raise InputError(f'{what}: {error}') from None
+
+
+def nets_in(system: str, folder: Path | str) -> Mapping[str, Path]:
+    """The files of a system's nets in a folder as its original leaves it; InputError where that is not known."""
+    module = weights_of(system)
+    if not hasattr(module, 'files'):
+        raise InputError(f'{folder}: is a folder; give NET=FILE, NET being one of {", ".join(module.NETS)}')
+    return module.files(folder)
 
 
 def importable(system: str) -> bool:

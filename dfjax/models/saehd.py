@@ -7,7 +7,8 @@ Pictures are NHWC in [-1, 1]. `options` are letters of OPTIONS, as in the names 
     t   a fifth halving and more residual blocks, which keep a face's own shape better
     c   x cos(x) is the activation
 
-A map is padded by zeros on both sides, and pixels are shuffled as (row, column, channel).
+A map is padded by zeros on both sides and lies channel after channel in a row; pixels are shuffled as (row, column,
+channel).
 """
 
 from collections.abc import Mapping
@@ -98,7 +99,7 @@ class Encoder(nn.Module):
             x = activation(x, 0.1, cosine)
             if tall and i in (0, 4):
                 x = Residual(self.dtype, cosine, name=f'res_{i}')(x)
-        x = x.reshape(x.shape[0], -1).astype(jnp.float32)  # [B, N]
+        x = x.transpose(0, 3, 1, 2).reshape(x.shape[0], -1).astype(jnp.float32)  # [B, N]
         if 'u' in self.options:
             x = x * jax.lax.rsqrt(jnp.square(x).mean(-1, keepdims=True) + 1e-6)
         return x
@@ -125,7 +126,7 @@ class Inter(nn.Module):
         side = self.size // (32 if 'd' in self.options else 16)
         x = nn.Dense(self.code, dtype=self.dtype, name='dense_0')(x)
         x = nn.Dense(side * side * self.width, dtype=self.dtype, name='dense_1')(x)
-        x = x.reshape(-1, side, side, self.width)
+        x = x.reshape(-1, self.width, side, side).transpose(0, 2, 3, 1)
         if 't' not in self.options:
             x = Upscale(self.width, self.dtype, 'c' in self.options, name='up')(x)
         return x.astype(jnp.float32)

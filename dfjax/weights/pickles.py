@@ -36,6 +36,14 @@ class Global(str):
     """The name of something that a pickle wants imported."""
 
 
+class Built:
+    """What a call may give that is filled afterwards, by `build`."""
+
+    def build(self, state: Any) -> None:
+        """Takes what the pickle has of it."""
+        raise NotImplementedError
+
+
 class Machine:
     """The stack machine; `run` reads one pickle.
 
@@ -115,7 +123,9 @@ class Machine:
     _newobj = _reduce
 
     def _build(self, _: None) -> None:
-        self.stack.pop()  # attributes, of what has none here
+        state = self.stack.pop()
+        if isinstance(self.stack[-1], Built):
+            self.stack[-1].build(state)  # else attributes, of what has none here
 
     def _binpersid(self, _: None) -> None:
         self.stack.append(self.persistent(self.stack.pop()))

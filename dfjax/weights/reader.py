@@ -7,6 +7,8 @@ A system whose original has checkpoints has a module of its name here, with
                                             after the * are options of `dfjax import`, which has its help from the
                                             docstring and reads bool, int, float, str and Sequence[int]
     assumed(found, options) -> list[str]    optional: what the files do not say and the user did not, a line each
+    read(path) -> {section: arrays by name} optional: where files are not PyTorch's or safetensors
+    files(folder) -> {net: path}            optional: the nets in a folder as the original leaves it
 """
 
 from collections.abc import Callable, Mapping
