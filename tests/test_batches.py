@@ -49,7 +49,12 @@ def batches(data, steps) -> list[dict]:
     """The batches of steps 0, 1, ..., with the keys as integers, in NumPy."""
     sample = jax.jit(lambda feed, step: data.sample(feed, step, 0))
     out = [sample(data.feed(1), jnp.int32(step)) for step in range(steps)]
-    return [jax.tree.map(np.asarray, b | {'key': jax.random.key_data(b['key'])}) for b in out]
+    return [jax.tree.map(np.asarray, with_numbers(b)) for b in out]
+
+
+def with_numbers(batch: dict) -> dict:
+    """The batch with its keys as integers."""
+    return batch | {name: jax.random.key_data(batch[name]) for name in ('key', 'step_key')}
 
 
 def assert_same(x, y):
@@ -145,9 +150,10 @@ def test_batch_of_pairs(sets):
     data = make_data(config(sets), 'faces_ab')
     batch = jax.jit(data.sample)(data.feed(1), jnp.int32(0), 0)
     faces = {'image': ((4, 32, 32, 3), 'uint8'), 'mask': ((4, 32, 32), 'uint8'), 'landmarks': ((4, 68, 2), 'float32')}
-    key = batch.pop('key')
+    key, step_key = batch.pop('key'), batch.pop('step_key')
     assert jax.tree.map(lambda x: (x.shape, str(x.dtype)), batch) == {'a': faces, 'b': faces}
-    assert jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.shape == (4,)
+    assert all(jnp.issubdtype(x.dtype, jax.dtypes.prng_key) for x in (key, step_key))
+    assert key.shape == (4,) and step_key.shape == ()
 
 
 def test_faces_keep_their_masks_and_landmarks_together():
@@ -196,7 +202,7 @@ def test_a_chunk_of_steps_equals_single_steps(sets):
         def chunk(feed, first, data=data):
             def body(step, i):
                 batch = data.sample(feed, step, i)
-                return step + 1, batch | {'key': jax.random.key_data(batch['key'])}
+                return step + 1, with_numbers(batch)
 
             return jax.lax.scan(body, first, jnp.arange(5))[1]
 
@@ -230,8 +236,10 @@ def test_parts_make_up_the_batch(sets, limit):
         if not data.resident:
             data.set_state({'step': 2})
         batch = data.sample(data.feed(1), jnp.int32(2), 0, part, 2)
-        parts.append(batch | {'key': jax.random.key_data(batch['key'])})
+        parts.append(with_numbers(batch))
         data.close()
+    one, two, step_key = *(part.pop('step_key') for part in parts), whole.pop('step_key')
+    assert (one == step_key).all() and (two == step_key).all()  # the same for all
     assert_same(jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts), whole)
 
 
@@ -246,11 +254,12 @@ data = Resident({'a': rows}, seed=0, batch_size=16)
 mesh = Mesh(np.array(jax.devices()), ('data',))
 feed = jax.device_put(data.feed(1), NamedSharding(mesh, P()))
 split = NamedSharding(mesh, P('data'))
-sample = jax.jit(lambda feed, step: jax.lax.with_sharding_constraint(data.sample(feed, step, 0), split))
+where = {'a': split, 'key': split, 'step_key': NamedSharding(mesh, P())}
+sample = jax.jit(lambda feed, step: jax.lax.with_sharding_constraint(data.sample(feed, step, 0), where))
 batch, alone = sample(feed, jnp.int32(7)), jax.jit(data.sample)(data.feed(1), jnp.int32(7), 0)
 assert len(jax.devices()) == 8 and batch['a']['image'].sharding.is_equivalent_to(split, 4)
 assert (np.asarray(batch['a']['image']) == np.asarray(alone['a']['image'])).all()
-assert (jax.random.key_data(batch['key']) == jax.random.key_data(alone['key'])).all()
+assert all((jax.random.key_data(batch[k]) == jax.random.key_data(alone[k])).all() for k in ('key', 'step_key'))
 text = sample.lower(feed, jnp.int32(7)).compile().as_text()
 assert 'u8[2,2,2,3]' in text and 'u8[16,2,2,3]' not in text, text
 """

@@ -124,7 +124,8 @@ def test_held_and_streamed_clips_give_the_same_batches(kind, talkers, monkeypatc
         data.close()
     for held, streamed in zip(found[2**30], found[0]):
         assert jax.tree.structure(held) == jax.tree.structure(streamed)
-        assert (jax.random.key_data(held.pop('key')) == jax.random.key_data(streamed.pop('key'))).all()
+        for name in ('key', 'step_key'):
+            assert (jax.random.key_data(held.pop(name)) == jax.random.key_data(streamed.pop(name))).all()
         for one, two in zip(jax.tree.leaves(held), jax.tree.leaves(streamed)):
             assert one.dtype == two.dtype
             np.testing.assert_array_equal(one, two)

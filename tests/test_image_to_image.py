@@ -182,8 +182,8 @@ def test_labels_that_are_not_known_do_not_count_and_are_not_asked_for():
     label = jnp.array([[1.0, 0], [0, 0], [1, 0], [0, 1], [0, 1], [0, 0], [0, 1], [0, 0]])
     known = jnp.array([[1.0, 0]] * 3 + [[0, 1]] * 5)
     keys = jax.random.split(jax.random.key(0), 8)
-    batch = {'image': jnp.zeros((8, 32, 32, 3), jnp.uint8), 'label': label, 'known': known, 'key': keys}
-    parts = stargan.examples(cfg, batch, jnp.int32(5))
+    batch = {'image': jnp.zeros((8, 32, 32, 3), jnp.uint8), 'label': label, 'known': known}
+    parts = stargan.examples(cfg, batch | {'key': keys, 'step_key': jax.random.key(5)})
     assert parts['target'].shape == (cfg.n_critic, 4, 2)
     assert float((parts['target'] * (1 - parts['known'])).sum()) == 0
     assert 0 < float(parts['target'].sum()) < float(parts['known'].sum())
@@ -194,8 +194,8 @@ def test_labels_that_are_not_known_do_not_count_and_are_not_asked_for():
 def test_all_known_labels_asked_for_are_those_of_the_batch_in_another_order():
     cfg = smoke('stargan')
     label = (np.random.default_rng(0).random((16, 2)) < 0.5).astype(np.float32)
-    batch = {'label': jnp.asarray(label), 'known': jnp.ones((16, 2))}
-    asked = np.asarray(stargan.random_target(cfg, batch, jnp.zeros((16, 2)), jnp.int32(1)))
+    batch = {'label': jnp.asarray(label), 'known': jnp.ones((16, 2)), 'step_key': jax.random.key(1)}
+    asked = np.asarray(stargan.random_target(cfg, batch, jnp.zeros((16, 2))))
     assert sorted(asked.tolist()) == sorted(label.tolist()) and not np.array_equal(asked, label)
 
 

@@ -3,8 +3,11 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import toy_system as toy
 
+from dfjax.config import build
 from dfjax.ops import keys
+from dfjax.training.parallel import Devices
 
 
 def test_no_two_streams_hold_the_same_key():
@@ -15,6 +18,20 @@ def test_no_two_streams_hold_the_same_key():
     drawn += [part for key in list(drawn) for part in jax.random.split(key, 6)]
     numbers = np.stack([jax.random.key_data(key) for key in drawn])
     assert len(np.unique(numbers, axis=0)) == len(numbers) == 44 * 7
+
+
+def test_a_runs_keys_never_coincide_over_many_steps():
+    """As the loop and the data hand them out: to `init`, to every example of every step, and to every step."""
+    cfg = build(toy.default_config(), {'seed': 7})
+    data = toy.resident(cfg)
+    with toy.installed():
+        first = Devices(cfg, toy, data).init().aux['key']  # the toy keeps what its `init` was given
+    assert (jax.random.key_data(first) == jax.random.key_data(keys.init_key(7))).all()
+    batch = jax.jit(jax.vmap(lambda step: data.sample(data.feed(1), step, 0)))(jnp.arange(2000))
+    drawn = [batch['key'].ravel(), batch['step_key'], first[None], keys.preview_key(7)[None]]
+    drawn += [jax.random.split(one[0], 1000) for one in drawn[2:]]  # `split(key, n)[i]` is `fold_in(key, i)`
+    numbers = np.concatenate([jax.random.key_data(one) for one in drawn])
+    assert len(np.unique(numbers, axis=0)) == len(numbers) == 2000 * (cfg.batch_size + 1) + 2002
 
 
 def test_keys_follow_from_seed_step_and_example_alone():

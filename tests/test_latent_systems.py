@@ -34,6 +34,7 @@ def batch_of(cfg, count=4, fill=0):
         'label': jnp.ones((count, labels)),
         'known': jnp.ones((count, labels)),
         'key': jax.random.split(jax.random.key(1), count),
+        'step_key': jax.random.key(2),
     }
 
 

@@ -311,7 +311,7 @@ def test_batches_of_every_kind(kind, limit, tables):
     assert data.resident is bool(limit)
     batch = data.sample(data.feed(1), jnp.int32(0), 0)
     data.close()
-    assert batch.pop('key').shape == (4,)
+    assert batch.pop('key').shape == (4,) and batch.pop('step_key').shape == ()
     image = (4, SIZE, SIZE, 3), 'uint8'
     shapes = jax.tree.map(lambda x: (x.shape, str(x.dtype)), batch)
     if kind == 'labelled':

@@ -226,7 +226,8 @@ def batch_shapes(cfg):
     of = lambda dtype, *shape: jax.ShapeDtypeStruct((2, *shape), dtype)
     size = cfg.data.size
     faces = {'image': of('uint8', size, size, 3), 'mask': of('uint8', size, size), 'landmarks': of('float32', 68, 2)}
-    return {'a': faces, 'b': faces, 'key': of(jax.random.key(0).dtype)}
+    key = jax.random.key(0).dtype
+    return {'a': faces, 'b': faces, 'key': of(key), 'step_key': jax.ShapeDtypeStruct((), key)}
 
 
 def traced(**changes):
@@ -302,7 +303,8 @@ def batch():
         }
         for n in range(2)
     ]
-    return jax.tree.map(jnp.asarray, dict(zip('ab', faces))) | {'key': jax.random.split(jax.random.key(0), 2)}
+    keys = {'key': jax.random.split(jax.random.key(0), 2), 'step_key': jax.random.key(1)}
+    return jax.tree.map(jnp.asarray, dict(zip('ab', faces))) | keys
 
 
 def test_the_warp_is_what_is_to_be_undone(batch):

@@ -19,6 +19,7 @@ from ml_collections import ConfigDict
 from dfjax.config import build, flatten
 from dfjax.data.batches import Resident, make_data
 from dfjax.data.kinds import open_streams
+from dfjax.ops.keys import init_key
 from dfjax.systems import SYSTEMS, load_system
 from dfjax.systems.state import State, common_config
 from dfjax.training import loop
@@ -38,7 +39,7 @@ class Smoke:
         self.cfg = smoke_config(name)
         self.data = make_data(self.cfg, self.module.BATCH)
         self.batch = jax.jit(lambda feed: self.data.sample(feed, jax.numpy.int32(0), 0))(self.data.feed(1))
-        start = jax.jit(lambda key: strip_weak_types(self.module.init(self.cfg, key)))(jax.random.key(0))
+        start = jax.jit(lambda key: strip_weak_types(self.module.init(self.cfg, key)))(init_key(self.cfg.seed))
         frozen = self.module.frozen(self.cfg) if hasattr(self.module, 'frozen') else {}
         start = start.replace(horizon=jnp.int32(self.cfg.steps), frozen=frozen)
         if hasattr(self.module, 'begin'):
@@ -154,7 +155,8 @@ def batch_shapes(cfg: ConfigDict, kind: str) -> dict:
     if kind == 'speech':
         sound = of('float32', shape[0], 640 * shape[1] + 8000)
         batch = {'frames': moments, 'reference': moments, 'sound': sound, 'apart': of('float32', shape[0])}
-    return batch | {'key': of(jax.random.key(0).dtype)}
+    key = jax.random.key(0).dtype
+    return batch | {'key': of(key), 'step_key': jax.ShapeDtypeStruct((), key)}
 
 
 def test_every_parameter_moves(smoke):
@@ -225,7 +227,7 @@ def test_an_accelerators_step_gives_the_same_numbers(smoke, dtype, tolerance, as
 # check at every run.
 @pytest.mark.parametrize('way', ['pmap', pytest.param('jit', marks=pytest.mark.slow)])
 def test_eight_devices_give_the_numbers_of_one(smoke, whole, way, tmp_path):
-    name, (state, folder) = smoke.cfg.system, whole
+    name, (_, folder) = smoke.cfg.system, whole
     env = os.environ | {'PYTHONPATH': str(Path(__file__).parents[1])}
     env['XLA_FLAGS'] = f'{env["XLA_FLAGS"]} --xla_force_host_platform_device_count=8'
     file = tmp_path / 'file'
@@ -233,16 +235,25 @@ def test_eight_devices_give_the_numbers_of_one(smoke, whole, way, tmp_path):
     done = subprocess.run([sys.executable, __file__, name, way, file], env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found = msgpack_restore(file.read_bytes())
-    # Of the optimiser's state, its averaged gradients; Adam makes a full step of a tiny gradient's noise.
-    opt, params = jax.tree.leaves(state.opt), jax.tree.leaves(state.params)
-    assert distance(found['opt'], opt) < 2e-3 * distance(opt)
-    assert distance(found['params'], params) < 0.1 * distance(params, jax.tree.leaves(smoke.start.params))
-    totals = {row['step']: row['total'] for row in rows(folder)}
-    np.testing.assert_allclose(found['totals'], [totals[step + 1] for step in range(STEPS)], rtol=1e-4)
+    # After one step they differ by rounding, 1e-6; or, where an activation lies at the kink of a ReLU, by one unit's
+    # share of a gradient. Later steps blow that up: Adam makes full steps of tiny gradients, and adversaries answer.
+    for part, parts in by_net(smoke.path[0][0]).items():
+        for net, leaves in parts.items():  # of the optimiser's state: averaged gradients
+            assert distance(found[part][net], leaves) <= 0.03 * distance(leaves), (part, net)
+    totals = [row['total'] for row in rows(folder)]
+    assert found['totals'][0] == pytest.approx(totals[0], rel=1e-5)
+    np.testing.assert_allclose(found['totals'], totals, rtol=0.01)
 
 
 def rows(folder: Path) -> list[dict]:
     return [json.loads(line) for line in (folder / 'metrics.jsonl').read_text().splitlines()]
+
+
+def by_net(state: State) -> dict[str, dict[str, list[np.ndarray]]]:
+    """The numbers of a state, without counts of steps."""
+    numbers = lambda tree: [np.asarray(x) for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.floating)]
+    names = 'params', 'opt', 'ema', 'aux'
+    return {name: {net: numbers(tree) for net, tree in getattr(state, name).items()} for name in names}
 
 
 def distance(one: list[np.ndarray], other: list[np.ndarray] | None = None) -> float:
@@ -260,11 +271,12 @@ def eight_devices(name: str, way: str, file: Path) -> None:
     devices = Devices(cfg, module, Resident(arrays, cfg.seed, cfg.batch_size, datasets))
     state, totals = devices.init(), []
     nothing = devices.zeros()
-    for _ in range(STEPS):
+    for step in range(STEPS):
         state, metrics = devices.advance(state, nothing, devices.feed(1), 1)
         totals.append(devices.read(metrics)['sum']['total'])
-    parts = {name: jax.device_get(jax.tree.leaves(on_first_device(getattr(state, name)))) for name in ('opt', 'params')}
-    file.write_bytes(msgpack_serialize(parts | {'totals': totals}))
+        if step == 0:
+            first = by_net(on_first_device(state))
+    file.write_bytes(msgpack_serialize(first | {'totals': totals}))
 
 
 if __name__ == '__main__':

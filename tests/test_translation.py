@@ -128,6 +128,7 @@ def test_classification_losses():
     labels = np.array([[1.0, 0.0, 1.0], [1.0, 1.0, 1.0]])
     p = 1 / (1 + np.exp(-logits))
     each = -(labels * np.log(p) + (1 - labels) * np.log1p(-np.minimum(p, 1 - 1e-16)))
+    logits, labels = np.float32(logits), np.float32(labels)
     assert np.isclose(binary_cross_entropy(logits, labels), each.sum() / 2, rtol=1e-5)
     known = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
     assert np.isclose(binary_cross_entropy(logits, labels, known), (each * known).sum() / 2, rtol=1e-5)

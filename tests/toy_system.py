@@ -13,10 +13,11 @@ from ml_collections import ConfigDict
 
 from dfjax import ranges as r
 from dfjax import systems
-from dfjax.data.batches import Resident, example_keys
+from dfjax.data.batches import Resident
 from dfjax.data.shuffle import Draw
 from dfjax.errors import InputError
 from dfjax.ops.devices import mean_over_devices
+from dfjax.ops.keys import batch_keys
 from dfjax.systems.state import State, common_config
 
 BATCH = 'faces_ab'
@@ -57,6 +58,7 @@ def frozen(cfg: ConfigDict) -> dict:
 def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     x = batch['a']['image'].astype(jnp.float32) / 127.5 - 1  # [B, FEATURES]
     noise = jax.vmap(lambda key: jax.random.normal(key, (FEATURES,)))(batch['key'])
+    noise += jax.random.normal(batch['step_key'], (FEATURES,))
 
     def loss(params: dict) -> jax.Array:
         y = jnp.tanh((x + 0.1 * noise) @ params['w']) @ params['v']
@@ -116,8 +118,8 @@ class Stream:
 
     def sample(self, feed: dict, step: jax.Array, i: jax.Array, part: int = 0, parts: int = 1) -> dict:
         size = self.cfg.batch_size // parts
-        keys = example_keys(self.cfg.seed, step, (part * size + jnp.arange(size)).astype(jnp.uint32))
-        return jax.tree.map(lambda x: x[i], feed) | {'key': keys}
+        keys = batch_keys(self.cfg.seed, step, (part * size + jnp.arange(size)).astype(jnp.uint32))
+        return jax.tree.map(lambda x: x[i], feed) | keys
 
     def get_state(self) -> dict:
         return {'next': self.position}

@@ -9,7 +9,7 @@
     def chunk(state, feed):
         def body(state, i):
             batch = data.sample(feed, state.step, i)
-            batch = jax.lax.with_sharding_constraint(batch, NamedSharding(mesh, P('data')))
+            batch = jax.lax.with_sharding_constraint(batch, ...)    NamedSharding(mesh, P('data')), but for 'step_key'
             return step(cfg, state, batch)
         return jax.lax.scan(body, state, jnp.arange(n))
 
@@ -52,8 +52,10 @@ landmarks float32 [B, 68, 2] in unit coordinates, and names those of `dfjax.data
 All read `resident_bytes`, all but 'voices' `size`, of which all but 'faces_ab' `crop`; the first four `face_type`, see
 `sets.open`.
 
-`key`, [B] typed random keys, is in every batch: one key an example, from the seed, the step and the example's place in
-the whole batch; what is drawn from it does not depend on how the batch is split over devices.
+Every batch holds typed random keys, see `ops.keys`; what is drawn from them does not depend on how the batch is split
+over devices:
+    'key'       [B], one an example, from the seed, the step and the example's place in the whole batch
+    'step_key'  scalar, one for the step, the same on all devices
 """
 
 import sys
@@ -69,8 +71,9 @@ from ml_collections import ConfigDict
 from dfjax.data.kinds import WHOLE, open_streams
 from dfjax.data.processes import cores
 from dfjax.data.sets.dataset import Dataset
-from dfjax.data.shuffle import Draw, element_seeds, example_keys
+from dfjax.data.shuffle import Draw, element_seeds
 from dfjax.errors import InputError
+from dfjax.ops.keys import batch_keys
 
 AHEAD_BYTES = 2**28  # bytes that streaming reads ahead at most, and AHEAD batches
 AHEAD = 8
@@ -130,7 +133,7 @@ class Resident:
             index = draw.index(position, feed['ends'][name])
             seeds = element_seeds(self.seed, step.astype(np.uint32), example, draw.salt)
             batch[name] = self._datasets[name].take(feed['arrays'][name], index, seeds)
-        return batch.pop(WHOLE, {}) | batch | {'key': example_keys(self.seed, step, example)}
+        return batch.pop(WHOLE, {}) | batch | batch_keys(self.seed, step, example)
 
     def some(self, most: int) -> dict:
         """Of each stream, by its name, up to `most` items spread evenly over it: their indices, and them [N, ...]."""
@@ -217,7 +220,7 @@ class Streamed:
     def sample(self, feed: dict, step: jax.Array, i: jax.Array, part: int = 0, parts: int = 1) -> dict:
         """The i-th batch of the feed, with the keys of `step`."""
         batch = jax.tree.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf, i, keepdims=False), feed)
-        return batch | {'key': example_keys(self.seed, step, _examples(self.batch_size, part, parts))}
+        return batch | batch_keys(self.seed, step, _examples(self.batch_size, part, parts))
 
     def get_state(self) -> dict:
         """The position after the last feed."""

@@ -94,12 +94,6 @@ def cumulative(weights: np.ndarray) -> np.ndarray:
     return np.minimum(np.round(ends), SPAN - 1).astype(np.uint32)
 
 
-def example_keys(seed: int, step: jax.Array, example: jax.Array) -> jax.Array:
-    """One typed random key for each of the examples [B] of a step."""
-    key = jax.random.fold_in(jax.random.key(seed), step)
-    return jax.vmap(lambda n: jax.random.fold_in(key, n))(example)
-
-
 def element_seeds(seed: int, step: Any, example: Any, salt: int = 0) -> Any:
     """What each example's item is drawn by, uint32 [B], where a set draws; NumPy or JAX.
 

@@ -24,6 +24,7 @@ from dfjax.errors import ReadError
 from dfjax.foreign import read_npz
 from dfjax.models.classifier import Classifier
 from dfjax.ops.image import gaussian_blur, resize, to_float
+from dfjax.ops.keys import init_key
 
 SHIFT = 2  # pixels, at most, in training
 AT_A_TIME = 128  # pictures
@@ -61,13 +62,13 @@ def train_classifier(
     data = make_data(
         ConfigDict(dict(seed=seed, batch_size=batch_size, data=_section(source, labels, size))), 'labelled'
     )
-    net, dropout = Classifier(len(labels)), jax.random.key(seed + 1)  # augmentation draws from keys of `seed`
+    net = Classifier(len(labels))
     schedule = optax.warmup_cosine_decay_schedule(0.0, 2e-3, steps // 10, steps)
     optimizer = optax.adamw(schedule, weight_decay=1e-3)
 
     @jax.jit
     def init() -> tuple:
-        params = net.init(jax.random.key(seed), jnp.zeros((1, size, size, 3)))['params']
+        params = net.init(init_key(seed), jnp.zeros((1, size, size, 3)))['params']
         return params, optimizer.init(params)
 
     @jax.jit
@@ -76,8 +77,7 @@ def train_classifier(
         pictures = _varied(batch['key'], to_float(batch['image']))
 
         def loss(params: dict) -> jax.Array:
-            rngs = {'dropout': jax.random.fold_in(dropout, step)}
-            logits = net.apply({'params': params}, pictures, train=True, rngs=rngs)
+            logits = net.apply({'params': params}, pictures, train=True, rngs={'dropout': batch['step_key']})
             each = optax.sigmoid_binary_cross_entropy(logits, batch['label'])  # [B, K]
             return (each * batch['known']).sum() / jnp.maximum(batch['known'].sum(), 1)
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import optax
 
 
 def binary_cross_entropy(logits: jax.Array, labels: jax.Array, known: jax.Array | None = None) -> jax.Array:
@@ -14,7 +15,7 @@ def binary_cross_entropy(logits: jax.Array, labels: jax.Array, known: jax.Array 
         labels: [B, K] in {0, 1}.
         known: [B, K], 1 where a label is known and counts; all by default.
     """
-    each = jax.nn.softplus(logits) - labels * logits
+    each = optax.sigmoid_binary_cross_entropy(logits, labels)
     each = each if known is None else each * known
     return each.sum() / logits.shape[0]
 

@@ -118,5 +118,4 @@ def apply_grads(o: Mapping, rate: jax.Array, params: Any, grads: Any, moments: A
 
 def ema_update(average: Any, params: Any, decay: float, step: jax.Array) -> Any:
     """The running average with new parameters in it; its decay is (1 + step) / (10 + step) until that is `decay`."""
-    decay = jnp.minimum(decay, (1.0 + step) / (10.0 + step))
-    return jax.tree.map(lambda e, p: e + (1 - decay) * (p - e), average, params)
+    return optax.incremental_update(params, average, 1 - jnp.minimum(decay, (1.0 + step) / (10.0 + step)))

@@ -21,6 +21,7 @@ from dfjax.models.denoiser import Denoiser
 from dfjax.ops.devices import mean_over_devices
 from dfjax.ops.image import to_float
 from dfjax.ops.jitter import flipped
+from dfjax.ops.keys import preview_key
 from dfjax.ops.optimize import apply_grads, ema_update, learning_rate, optimizer
 from dfjax.systems.state import (
     Net,
@@ -186,7 +187,7 @@ def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:
     t = jnp.repeat(jnp.array([int(share * cfg.times) for share in SHOWN]), count)  # [4B]
     many = lambda v: jnp.tile(v, (levels, *[1] * (v.ndim - 1)))
     a, s = losses.amplitudes(table(cfg), t)
-    x = a * many(real) + s * jax.random.normal(jax.random.key(cfg.seed), (levels * count, *real.shape[1:]))
+    x = a * many(real) + s * jax.random.normal(preview_key(cfg.seed), (levels * count, *real.shape[1:]))
     labels = (2 * batch['label'] - 1) * batch['known']
     guesses = guess(cfg, state.ema, x, t, many(labels)).reshape(levels, *real.shape)
     return jnp.concatenate([real[None], guesses]).swapaxes(0, 1).reshape(-1, *real.shape[1:])

@@ -18,6 +18,7 @@ from dfjax.ops.devices import mean_over_devices
 from dfjax.ops.diffaugment import diffaugment
 from dfjax.ops.image import to_float
 from dfjax.ops.jitter import flipped
+from dfjax.ops.keys import preview_key
 from dfjax.ops.optimize import apply_grads, ema_update, learning_rate, optimizer
 from dfjax.systems.state import (
     Net,
@@ -175,6 +176,6 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
 
 def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:
     """As many samples as there are examples, and as many again with truncation 0.7: [2B, S, S, 3]."""
-    noise = jax.random.normal(jax.random.key(cfg.seed), (len(batch['image']), cfg.model.latent))
+    noise = jax.random.normal(preview_key(cfg.seed), (len(batch['image']), cfg.model.latent))
     full, near = (from_noise(cfg, state.ema, noise, truncation) for truncation in (1.0, 0.7))
     return jnp.stack([full, near], 1).reshape(-1, *full.shape[1:])

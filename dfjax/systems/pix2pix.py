@@ -144,7 +144,7 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
 
     # The data of this step
     a, b = (jitter(batch['key'], to_float(batch[side]['image']), cfg.jitter, cfg.flip) for side in 'ab')
-    dropped = {'dropout': jax.random.fold_in(jax.random.key(cfg.seed), state.step)}  # one key for all devices
+    dropped = {'dropout': batch['step_key']}
 
     def applied(name: str, p: dict, averages: dict, x: jax.Array) -> tuple[jax.Array, dict]:
         variables = {'params': p, 'batch_stats': averages}

@@ -26,7 +26,6 @@ from dfjax.models import saehd
 from dfjax.ops.colour import COLOURS, match_colour
 from dfjax.ops.devices import mean_over_devices
 from dfjax.ops.image import resize
-from dfjax.ops.keys import step_key
 from dfjax.ops.optimize import apply_grads, ema_update, learning_rate, optimizer
 from dfjax.systems.state import Net, State, arrays, common_config, compute_dtype, init_nets, optimizer_config
 
@@ -254,7 +253,7 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
         new, moments = apply_grads(cfg.optimizer, rate, own, grads, moments)
         return dropped(key, cfg.dropout, own, new) if cfg.dropout else new, moments
 
-    keys = jax.random.split(step_key(cfg.seed, state.step), 3)
+    keys = jax.random.split(batch['step_key'], 3)
     own = {name: params[name] for name in trained(cfg)}
     grads, (metrics, faces, codes) = jax.grad(generator_loss, has_aux=True)(own)
     new, opt['nets'] = update(keys[0], own, grads, opt['nets'])

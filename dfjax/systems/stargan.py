@@ -159,26 +159,25 @@ def label_cost(cfg: ConfigDict, logits: jax.Array, labels: jax.Array, known: jax
     return grouped_cross_entropy(logits, labels, known, exclusive_slices(cfg))
 
 
-def random_target(cfg: ConfigDict, batch: dict, coins: jax.Array, step: jax.Array) -> jax.Array:
+def random_target(cfg: ConfigDict, batch: dict, coins: jax.Array) -> jax.Array:
     """Target labels [B, K]: those of another picture of the batch, and of `coins` [B, K] where that has none."""
     if cfg.targets == 'random':
         return coins * batch['known']
     label, known = whole_batch((batch['label'], batch['known']))
-    order = jax.random.permutation(jax.random.fold_in(jax.random.key(cfg.seed), step), len(label))
-    order = own_part(order, len(coins))
+    order = own_part(jax.random.permutation(batch['step_key'], len(label)), len(coins))
     label, known = label[order], known[order]
     for part in exclusive_slices(cfg):  # whole groups, or there might be two labels of one
         known = known.at[:, part].set(known[:, part].min(1, keepdims=True))
     return jnp.where(known > 0, label, coins) * batch['known']
 
 
-def examples(cfg: ConfigDict, batch: dict, step: jax.Array) -> dict:
+def examples(cfg: ConfigDict, batch: dict) -> dict:
     """Pictures, their labels and target labels: every leaf is [n_critic, B / n_critic, ...]."""
     draws = jax.vmap(lambda key: jax.random.split(key, 3))(batch['key'])  # [B, 3] keys
     pictures = jitter(draws[:, 0], to_float(batch['image']), cfg.jitter, cfg.flip)
     alpha = jax.vmap(lambda key: jax.random.uniform(key, (1, 1, 1)))(draws[:, 1])
     coins = jax.vmap(lambda key: random_labels(key, batch['label'].shape[1], exclusive_slices(cfg)))(draws[:, 2])
-    target = random_target(cfg, batch, coins, step)
+    target = random_target(cfg, batch, coins)
     parts = {'x': pictures, 'label': batch['label'], 'known': batch['known'], 'alpha': alpha, 'target': target}
     # Neighbours go to different batches, so that every device has its share of each.
     return jax.tree.map(lambda v: v.reshape(-1, cfg.n_critic, *v.shape[1:]).swapaxes(0, 1), parts)
@@ -213,7 +212,7 @@ def g_cost(cfg: ConfigDict, p: dict, d: dict, part: dict) -> tuple[jax.Array, di
 
 def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     """`n_critic` updates of the discriminator, one of the generator. `batch` is 'labelled' of `dfjax.data.batches`."""
-    parts = examples(cfg, batch, state.step)
+    parts = examples(cfg, batch)
     params, opt = dict(state.params), dict(state.opt)
     rate = {net: learning_rate(cfg.optimizer[net], state.step, state.horizon) for net in 'gd'}
 

@@ -12,6 +12,10 @@ A system is a plain module:
     preview(cfg, state, batch) -> [N, H, W, 3]  pictures in [-1, 1] for a person to look at
     check(cfg)                                  optional: InputError where a file that training needs cannot be read
 
+All randomness comes from streams of keys that never coincide (`ops.keys`). `init` draws from `rng`; `step` from its
+batch alone, `batch['key']` [B] for each example and `batch['step_key']`, a scalar that is the same on all devices, for
+the step as a whole, as dropout or an order of the batch; `preview` from `preview_key(cfg.seed)`.
+
 Metrics are scalars: every term of the loss, their sum as 'total', and the learning rate as 'rate', or as 'rate/g' and
 'rate/d' where there are several. Nothing in a step depends on `cfg.steps`: rates follow `State.horizon`.
 

@@ -27,6 +27,7 @@ from dfjax.models.patchgan import PatchGAN
 from dfjax.ops.devices import mean_over_devices
 from dfjax.ops.image import to_float
 from dfjax.ops.jitter import flipped
+from dfjax.ops.keys import preview_key
 from dfjax.ops.optimize import apply_grads, ema_update, learning_rate, optimizer
 from dfjax.systems.state import (
     Net,
@@ -200,6 +201,6 @@ def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:
     """For each example the picture, its reconstruction, and a sample: [3B, S, S, 3]."""
     real = to_float(batch['image'])
     again = decode(cfg, state.ema, encode(cfg, state.ema, real))
-    noise = jax.random.normal(jax.random.key(cfg.seed), (len(real), cfg.model.latent))
+    noise = jax.random.normal(preview_key(cfg.seed), (len(real), cfg.model.latent))
     drawn = from_noise(cfg, state.ema, noise)
     return jnp.stack([real, again, drawn], 1).reshape(-1, *real.shape[1:])

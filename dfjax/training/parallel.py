@@ -34,6 +34,7 @@ from dfjax.config import build
 from dfjax.errors import InputError
 from dfjax.ops import backend
 from dfjax.ops.devices import DEVICE_AXIS
+from dfjax.ops.keys import init_key
 from dfjax.systems import load_system
 from dfjax.systems.state import State
 
@@ -123,7 +124,9 @@ class Devices:
                 part = jax.lax.axis_index(DEVICE_AXIS)
                 batch = self.data.sample(feed, state.step, i, part, self.mesh.size)
             else:
-                batch = jax.lax.with_sharding_constraint(self.data.sample(feed, state.step, i), self.rows)
+                batch = self.data.sample(feed, state.step, i)
+                where = {name: self.replicated if name == 'step_key' else self.rows for name in batch}
+                batch = jax.lax.with_sharding_constraint(batch, where)
             return self._update(state, metrics, batch)
 
         def many(state: State, metrics: dict, feed: Any, steps: jax.Array) -> tuple[State, dict]:
@@ -160,7 +163,7 @@ class Devices:
 
     def init(self) -> State:
         """A fresh state, from `cfg.seed`, and from the data where the system has a `begin`."""
-        state = self._init(jax.random.key(self.cfg.seed))
+        state = self._init(init_key(self.cfg.seed))
         if hasattr(self.system, 'begin'):
             begun = self.system.begin(self.cfg, state, self.data)
             state = jax.tree.map(lambda old, new: old if new is old else self.replicate(new), state, begun)
@@ -237,7 +240,8 @@ class Devices:
 
         They are the first of step 0's batch, `most` at most: the same whenever it is asked, also in a run that goes on.
         """
-        batch = jax.jit(lambda feed: jax.tree.map(lambda x: x[:most], self.sample_first(feed)))(self.first)
+        first = lambda x: x[:most] if x.ndim else x  # the step's key is a scalar
+        batch = jax.jit(lambda feed: jax.tree.map(first, self.sample_first(feed)))(self.first)
         picture = jax.jit(lambda state, batch: self.system.preview(self.cfg, state, batch))
         return lambda state: (np.asarray(picture(state, batch)), len(batch['key']))
 

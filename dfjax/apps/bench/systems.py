@@ -123,13 +123,14 @@ class Ours:
 
         from dfjax.data.batches import Resident
         from dfjax.ops.backend import quick_compilation
+        from dfjax.ops.keys import init_key
         from dfjax.training.parallel import strip_weak_types
 
         self.cfg, self.module = cfg, module
         data = Resident(arrays, cfg.seed, cfg.batch_size)
         self.batch = jax.jit(lambda feed: data.sample(feed, jnp.int32(0), 0))(data.feed(1))
         options = quick_compilation()
-        init = jax.jit(lambda: strip_weak_types(module.init(cfg, jax.random.key(cfg.seed))), compiler_options=options)
+        init = jax.jit(lambda: strip_weak_types(module.init(cfg, init_key(cfg.seed))), compiler_options=options)
         self.state = init().replace(horizon=jnp.int32(cfg.steps))
 
         def step(state: Any, batch: dict) -> tuple[Any, dict]:
@@ -145,7 +146,7 @@ class Ours:
         """The first of the batch's examples, on the host."""
         import jax
 
-        batch = {name: value for name, value in self.batch.items() if name != 'key'}
+        batch = {name: value for name, value in self.batch.items() if name not in ('key', 'step_key')}
         return jax.tree.map(lambda x: jax.device_get(x)[:count], batch)
 
     def steps(self, n: int) -> None:

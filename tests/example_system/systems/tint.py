@@ -48,7 +48,7 @@ def init(cfg: ConfigDict, rng: jax.Array) -> State:
     """Fresh parameters."""
     params, _ = init_nets(nets(cfg), rng)
     opt = {'g': optimizer(cfg.optimizer).init(params['g'])}
-    return State(step=jnp.zeros((), jnp.int32), horizon=jnp.int32(cfg.steps), params=params, opt=opt)
+    return State(step=jnp.zeros((), jnp.int32), params=params, opt=opt)
 
 
 def translate(cfg: ConfigDict, params: dict, pictures: jax.Array, condition: None = None) -> jax.Array:
