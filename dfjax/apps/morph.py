@@ -1,6 +1,7 @@
 """`dfjax morph`: a transition between pictures, through the codes of a trained VAE."""
 
 import argparse
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from dfjax.apps.edit import parse_amounts, vectors_of
 from dfjax.errors import InputError
 from dfjax.inference.choices import EASINGS, PATHS
 
+PART = 64  # frames decoded at once, so that memory does not grow with their number
 EXAMPLE = 'dfjax morph --run runs/vae anna.jpg bert.jpg bert.jpg@smile=1.5 -o morph.gif --loop'
 
 
@@ -91,14 +93,15 @@ def morph(
         raise InputError('a transition needs two or more pictures')
     places += places[:1] if loop else []
     walk = codes.path(places, frames, path, easing)
-    made = nets.decode(walk[:-1] if loop else walk)
+    walk = walk[:-1] if loop else walk
+    made = itertools.chain.from_iterable(nets.decode(walk[n : n + PART]) for n in range(0, len(walk), PART))
     shown = (cv2.resize(frame, (size, size), interpolation=cv2.INTER_CUBIC) for frame in made)
     with signed_path(
         out, 'transition between pictures by a trained model', force=force, details={'system': run.cfg.system}
     ) as part:
         write_animation(part, shown, fps)
     lengths = {kind: codes.path_length(nets, places, kind) for kind in PATHS}
-    return {'out': str(out), 'stops': len(places) - loop, 'frames': len(made), 'path_length': lengths}
+    return {'out': str(out), 'stops': len(places) - loop, 'frames': len(walk), 'path_length': lengths}
 
 
 def stop_codes(run, nets, stops: Sequence[str], face_type: str | None) -> list:

@@ -2,7 +2,8 @@
 
 import contextlib
 import itertools
-from collections.abc import Iterable, Iterator
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,7 +21,7 @@ TICK = {'.gif': Fraction(1, 100), '.webp': Fraction(1, 1000)}  # seconds, in whi
 class AnimationWriter:
     """Writes a GIF or an animated WebP that plays for ever; a context manager, and the file is whole or absent.
 
-    A GIF's palette is that of all frames, so that they wait until the last is seen.
+    Frames are not held. A GIF's palette is that of all of them: until the last is seen they wait in a file.
 
     Args:
         fps: frames a second, of frames that are given no time.
@@ -48,19 +49,18 @@ class AnimationWriter:
             self._stream.pix_fmt = 'pal8' if gif else 'yuv420p'
             if not gif:
                 self._stream.options = {'quality': '90'}
-            self._palette = _Palette(*self.size, self._tick) if gif else None
+            self._palette = (
+                stack.enter_context(_Palette(*self.size, self._tick, part.absolute().parent)) if gif else None
+            )
             self._times: list[int] = []  # in ticks
             self._stack = stack.pop_all()
         return self
 
     def write(self, rgb: np.ndarray, time: float | None = None) -> None:
         """Appends uint8 RGB [H, W, 3], shown from `time` in seconds on; by default after the frame before."""
-        import av
-
         at = round((len(self._times) * self._each if time is None else time) / self._tick)
         self._times.append(max(at, self._times[-1] + 1 if self._times else 0))
-        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format='rgb24')
-        picture.pts, picture.time_base = self._times[-1], self._tick
+        picture = _picture(rgb, self._times[-1], self._tick)
         if self._palette:
             self._palette.push(picture)
         else:
@@ -72,7 +72,7 @@ class AnimationWriter:
             return
         with self._stack:
             if self._palette:
-                for picture in self._palette.pull(len(self._times)):
+                for picture in self._palette.pull(self._times):
                     self._output.mux(self._stream.encode(picture))
             self._output.mux(self._stream.encode(None))
 
@@ -94,24 +94,63 @@ def write_animation(path: Path | str, frames: Iterable[np.ndarray], fps: int = 2
 
 
 class _Palette:
-    """Frames in the 256 colours that suit them all best: all in, then all out."""
+    """Frames in the 256 colours that suit them all best: all in, then all out. They wait in a file in `folder`."""
 
-    def __init__(self, width: int, height: int, tick: Fraction):
-        import av
+    def __init__(self, width: int, height: int, tick: Fraction, folder: Path):
+        self._size, self._tick, self._folder = (width, height), tick, folder
+        self._graph, (self._source,), self._sink = _graph('palettegen', tick, (width, height, 'rgb24'))
 
-        graph = self._graph = av.filter.Graph()
-        self._source = graph.add_buffer(width=width, height=height, format='rgb24', time_base=tick)
-        split, make, use = graph.add('split'), graph.add('palettegen'), graph.add('paletteuse')
-        self._sink = graph.add('buffersink')
-        links = (self._source, split), (split, make, 0, 0), (split, use, 1, 0), (make, use, 0, 1), (use, self._sink)
-        for one, other, *pads in links:
-            one.link_to(other, *pads)
-        graph.configure()
+    def __enter__(self) -> '_Palette':
+        self._waiting = tempfile.TemporaryFile(dir=self._folder)
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._waiting.close()
 
     def push(self, picture) -> None:
         self._source.push(picture)
+        with contextlib.suppress(BlockingIOError):  # a graph runs, and lets go of a frame, when it is asked for one
+            self._sink.pull()
+        self._waiting.write(picture.to_ndarray().tobytes())
 
-    def pull(self, count: int) -> Iterator:
+    def pull(self, times: Sequence[int]) -> Iterator:
+        import av
+
         self._source.push(None)
-        for _ in range(count):
-            yield self._sink.pull()
+        palette, (width, height) = self._sink.pull(), self._size
+        ends = (width, height, 'rgb24'), (palette.width, palette.height, palette.format.name)
+        self._graph, (source, colours), sink = _graph('paletteuse', self._tick, *ends)
+        colours.push(palette)
+        colours.push(None)
+        self._waiting.seek(0)
+        for n, time in enumerate(times, 1):
+            rgb = np.frombuffer(self._waiting.read(width * height * 3), np.uint8).reshape(height, width, 3)
+            source.push(_picture(rgb, time, self._tick))
+            if n == len(times):
+                source.push(None)
+            with contextlib.suppress(BlockingIOError, av.EOFError):  # it may be one behind
+                while True:
+                    yield sink.pull()
+
+
+def _picture(rgb: np.ndarray, time: int, tick: Fraction):
+    import av
+
+    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format='rgb24')
+    picture.pts, picture.time_base = time, tick
+    return picture
+
+
+def _graph(name: str, tick: Fraction, *ends: tuple[int, int, str]) -> tuple:
+    """A graph of one filter, which lives as long as it is held; where pictures (width, height, format) go in, and where
+    those that it makes come out."""
+    import av
+
+    graph = av.filter.Graph()
+    made, sink = graph.add(name), graph.add('buffersink')
+    sources = [graph.add_buffer(width=w, height=h, format=format, time_base=tick) for w, h, format in ends]
+    for pad, source in enumerate(sources):
+        source.link_to(made, 0, pad)
+    made.link_to(sink)
+    graph.configure()
+    return graph, sources, sink
