@@ -13,6 +13,8 @@ from dfjax.data.names import parse
 from dfjax.data.sets.clip import open_clips
 from dfjax.inference.clipset import _write, plan_faces, ticks
 
+pytestmark = pytest.mark.whole
+
 RATE = 16_000
 
 

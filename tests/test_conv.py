@@ -10,6 +10,8 @@ import pytest
 
 from dfjax.models.conv import Conv, conv
 
+pytestmark = pytest.mark.whole
+
 SHAPES = [  # side (or height and width), channels in, out, kernel, stride
     (16, 3, 24, 5, 2),
     (8, 16, 32, 5, 2),

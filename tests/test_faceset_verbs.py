@@ -21,6 +21,8 @@ from dfjax.data.sets import pack as packing
 from dfjax.data.sets.open import open_dataset
 from dfjax.errors import InputError
 
+pytestmark = pytest.mark.whole
+
 
 @pytest.fixture
 def faces(tmp_path):

@@ -13,6 +13,8 @@ from dfjax.errors import InputError
 from dfjax.inference.run import load_run
 from dfjax.weights.arrays import read_arrays
 
+pytestmark = pytest.mark.whole
+
 SIZE = 64
 
 

@@ -21,6 +21,8 @@ from dfjax.data.render.speech import RATE, speak
 from dfjax.inference.lipnet import Mouths, pasted
 from dfjax.ops.speech import MARGIN, frame_mels, mels_at
 
+pytestmark = pytest.mark.whole
+
 COUNT, SIZE = 8, 160
 
 

@@ -34,6 +34,8 @@ from dfjax.inference.ownspeech import learn
 from dfjax.inference.remouth import matte, remouth
 from dfjax.inference.sync import find_delay
 
+pytestmark = pytest.mark.whole
+
 COUNT, SIZE = 36, 192
 
 

@@ -17,6 +17,8 @@ from dfjax.data.media.video import VideoWriter, probe
 from dfjax.inference.moving import NetAnimator, best_frame, drive
 from dfjax.inference.run import load_run
 
+pytestmark = pytest.mark.whole
+
 SIZE = 32
 CORNERS = np.float32([[-0.2, -0.2], [0.2, -0.2], [0.0, 0.2]])
 

@@ -22,6 +22,8 @@ from dfjax.losses import saehd as losses
 from dfjax.models.saehd import patch_strides
 from dfjax.systems import saehd
 
+pytestmark = pytest.mark.whole
+
 OPTIONS = [''.join(chosen) for n in range(5) for chosen in itertools.combinations('udtc', n)]
 
 

@@ -10,6 +10,8 @@ from dfjax.errors import InputError
 from dfjax.evaluation.syncnet import REACH, cosines_around
 from dfjax.ops import mouth
 
+pytestmark = pytest.mark.whole
+
 CLIPS = 'render:talk:9:2:44'
 
 
