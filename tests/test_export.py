@@ -16,7 +16,7 @@ from dfjax.apps.cli import main
 from dfjax.errors import InputError
 from dfjax.inference.export import export_net, load_exported
 from dfjax.inference.importing import import_run
-from dfjax.inference.nets import OpenNet, apply_net, open_net
+from dfjax.inference.nets import OpenNet, apply_net, export_shapes, open_net
 from dfjax.inference.run import load_run
 from dfjax.systems.state import Net, arrays
 
@@ -127,3 +127,19 @@ def test_bad_files_and_arrays(imported, tmp_path):
         net(c=np.zeros((1, 2), np.float32))
     with pytest.raises(InputError, match=r'the net takes x float32 \[b,16,16,3\]; given were x float32 \[1, 9, 9, 3\]'):
         net(x=np.zeros((1, 9, 9, 3), np.float32))
+
+
+def test_a_spectrogram_is_no_picture():
+    """`--size` is for pictures, which are square: other inputs of four axes stay as they are."""
+    inputs = {'sound': arrays(1, 80, 16, 1), 'faces': arrays(1, 96, 96, 6)}
+    shapes = lambda multiple, size: {
+        name: x.shape[1:]
+        for name, x in export_shapes(OpenNet('g', Net(None, inputs, multiple=multiple), {}), size).items()
+    }
+    assert shapes(16, 128) == {'sound': (80, 16, 1), 'faces': (128, 128, 6)}
+    assert shapes(0, 96) == shapes(0, None) == {'sound': (80, 16, 1), 'faces': (96, 96, 6)}
+    with pytest.raises(InputError, match='g takes pictures of 96 pixels only, not 80'):
+        shapes(0, 80)
+    del inputs['faces']
+    with pytest.raises(InputError, match='g takes no pictures, and no --size'):
+        shapes(0, 80)

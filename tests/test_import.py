@@ -275,9 +275,11 @@ def test_options_are_those_of_the_system(capsys, monkeypatch):
         helped[system] = ' '.join(capsys.readouterr().out.split())
     assert '--exclusive N,N numbers from 0 of the groups whose labels exclude each other' in helped['stargan']
     assert '--exclusive N,N' not in helped['pix2pix']
+    assert main(['import', 'pix2pix', 'g=x', '-o', 'run', '--exclusive', '1']) == 2
+    assert capsys.readouterr().err == 'dfjax: --exclusive: not an option of pix2pix, but of stargan\n'
     with pytest.raises(SystemExit):
-        main(['import', 'pix2pix', 'g=x', '-o', 'run', '--exclusive', '1'])
-    assert '--exclusive' in capsys.readouterr().err
+        main(['import', 'pix2pix', 'g=x', '-o', 'run', '--exclusively', '1'])
+    assert 'unrecognized arguments: --exclusively' in capsys.readouterr().err
 
     def config(found, what, *, align_corners: bool = False, scale: float = 1.0):
         """Anything.

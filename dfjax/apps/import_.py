@@ -33,20 +33,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
-    """Adds the options of the systems that are named among the words of a command; see `weights.reader`."""
+    """Adds the options of the systems that are named among the words of a command; see `weights.reader`.
+
+    Those of other systems are understood too, but not shown, for `run` to say whose they are.
+    """
     from dfjax.systems import SYSTEMS
 
     named = [word for word in dict.fromkeys(words) if word in SYSTEMS]
     if not named:
         return
-    from dfjax.inference.importing import importable, options_of, weights_of
-
-    found = {}
-    for system in filter(importable, named):
-        for name, parameter in options_of(system).items():
-            found.setdefault(name, (parameter, _said(inspect.getdoc(weights_of(system).config) or '', name)))
-    for name, (parameter, text) in found.items():
-        kind = parameter.annotation
+    for name, (system, kind) in _options((*named, *SYSTEMS)).items():
+        text = _said(system, name) if system in named else argparse.SUPPRESS
         how = {'metavar': 'N,N' if kind == Sequence[int] else 'X', 'type': kind if kind in (int, float) else str}
         how = {'action': argparse.BooleanOptionalAction} if kind is bool else how
         parser.add_argument(f'--{name.replace("_", "-")}', **how, help=text)
@@ -55,7 +52,8 @@ def add_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
 def run(args: argparse.Namespace) -> dict:
     """Imports as the arguments say; see `dfjax.inference.importing.import_run`."""
     from dfjax.errors import InputError
-    from dfjax.inference.importing import import_run, nets_in, options_of
+    from dfjax.inference.importing import import_run, nets_in
+    from dfjax.systems import SYSTEMS
 
     if len(args.files) == 1 and Path(args.files[0]).is_dir():
         args.files = [f'{net}={path}' for net, path in nets_in(args.system, args.files[0]).items()]
@@ -68,18 +66,32 @@ def run(args: argparse.Namespace) -> dict:
             raise InputError(f'{net} is given twice: {files[net]} and {path}')
         files[net] = path
     options = {}
-    for name, parameter in options_of(args.system).items():
-        if (value := getattr(args, name)) is not None:
-            options[name] = _numbers(f'--{name}', value) if parameter.annotation == Sequence[int] else value
+    for name, (_, kind) in _options((args.system, *SYSTEMS)).items():
+        if (value := getattr(args, name, None)) is not None:
+            options[name] = _numbers(f'--{name}', value) if kind == Sequence[int] else value
     report = import_run(args.system, files, args.out, args.force, **options)
     for note in report.get('notes', ()):
         print(f'{args.out}: {note}', file=sys.stderr)
     return report
 
 
-def _said(docstring: str, name: str) -> str:
-    """What a docstring says of an argument, on one line."""
-    found = re.search(rf'^ +{name}: (.*(?:\n {{8,}}.*)*)', docstring, re.M)
+def _options(systems: Sequence[str]) -> dict[str, tuple[str, type]]:
+    """The options of systems by name: the first that has it, and its type there."""
+    from dfjax.inference.importing import importable, options_of
+
+    found = {}
+    for system in filter(importable, systems):
+        for name, parameter in options_of(system).items():
+            found.setdefault(name, (system, parameter.annotation))
+    return found
+
+
+def _said(system: str, name: str) -> str:
+    """What the reader of a system's checkpoints says of an option, on one line."""
+    from dfjax.inference.importing import weights_of
+
+    said = inspect.getdoc(weights_of(system).config) or ''
+    found = re.search(rf'^ +{name}: (.*(?:\n {{8,}}.*)*)', said, re.M)
     return ' '.join(found[1].split()) if found else ''
 
 

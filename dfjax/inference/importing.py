@@ -152,8 +152,11 @@ def check_names(system: str, files: Mapping[str, Any], options: Mapping[str, Any
             raise InputError(f'{system} has no net {net!r}; it has: {", ".join(module.NETS)}')
     if not files:
         raise InputError(f'no file is given; give NET=FILE, NET being one of {", ".join(module.NETS)}')
-    if strange := [name for name in options if name not in options_of(system)]:
-        raise InputError(f'--{strange[0]}: not an option for {system}')
+    for name in options:
+        if name not in options_of(system):
+            others = [other for other in filter(importable, systems.SYSTEMS) if name in options_of(other)]
+            option, elsewhere = f'--{name.replace("_", "-")}', f', but of {" and ".join(others)}' if others else ''
+            raise InputError(f'{option}: not an option of {system}{elsewhere}')
     return list(module.NETS)
 
 

@@ -144,12 +144,14 @@ def export_shapes(net: OpenNet, size: int | None) -> dict[str, jax.ShapeDtypeStr
         InputError: if the net takes pictures of one other size only.
     """
     (batch,) = jax.export.symbolic_shape('b')
-    shapes = {}
+    free, shapes = net.net.pictures(), {}
+    sides = {h for _, h, w, _ in (x.shape for x in net.net.inputs.values() if len(x.shape) == 4) if h == w}
+    if size is not None and not free and sides != {size}:
+        taken = f'pictures of {min(sides)} pixels only, not {size}' if sides else 'no pictures, and no --size'
+        raise InputError(f'{net.name} takes {taken}')
     for name, array in net.net.inputs.items():
         shape = [batch, *array.shape[1:]]
-        if size is not None and name in net.net.pictures():
+        if size is not None and name in free:
             shape[1:3] = [size, size]
-        elif size not in (None, shape[1]) and len(shape) == 4 and not net.net.multiple:
-            raise InputError(f'{net.name} takes pictures of {shape[1]} pixels only, not {size}')
         shapes[name] = jax.ShapeDtypeStruct(tuple(shape), array.dtype)
     return shapes

@@ -61,7 +61,8 @@ class Net:
         module: called with `inputs` in their order.
         inputs: shapes and types by name, for one example.
         outputs: names of what it gives.
-        multiple: above 0, pictures of other sides are taken too, if H and W are multiples of it.
+        multiple: above 0, pictures of other sides are taken too, if H and W are multiples of it. Pictures are those
+            inputs [1, H, W, C] that are square; a spectrogram is not one.
         series: whether inputs are [B, T, ...] of any number of frames T, and outputs [T * B, ...], time first.
     """
 
@@ -72,9 +73,9 @@ class Net:
     series: bool = False
 
     def pictures(self) -> list[str]:
-        """The inputs [1, H, W, C] whose sides are free, where they are."""
+        """The pictures whose sides are free."""
         sides = {name: x.shape[1:3] for name, x in self.inputs.items() if self.multiple and len(x.shape) == 4}
-        return [name for name, (h, w) in sides.items() if not (h % self.multiple or w % self.multiple)]
+        return [name for name, (h, w) in sides.items() if h == w and h % self.multiple == 0]
 
 
 @flax.struct.dataclass
