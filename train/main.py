@@ -19,6 +19,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument('--config', required=True, metavar='FILE.py[:VARIANT]', help='configs/faceswap.py:laptop')
     made.add_argument('--workdir', required=True, metavar='W', help='the folder of the run, or gs://bucket/W')
     made.add_argument('--start-from', metavar='RUN', help='another run, whose parameters a new one begins with')
+    made.add_argument('--profile', metavar='FOLDER', help='trace steps 10 to 20, for TensorBoard with xprof')
     made.add_argument('--coordinator', metavar='HOST:PORT', help='where process 0 listens')
     made.add_argument('--processes', type=int, metavar='N', help='how many processes there are')
     made.add_argument('--process', type=int, metavar='I', help='which one this is')
@@ -37,7 +38,7 @@ def run(words: list[str]) -> None:
     from train.multihost import initialize
 
     initialize(args.coordinator, args.processes, args.process)
-    train(load_config(args.config, rest), args.workdir, start_from=args.start_from)
+    train(load_config(args.config, rest), args.workdir, start_from=args.start_from, profile=args.profile)
 
 
 def main() -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -21,15 +20,15 @@ from dfjax.config import build
 from dfjax.data.batches import make_data
 from dfjax.data.media.output import FULL
 from dfjax.errors import InputError
-from dfjax.ops.optimize import learning_rate
 from dfjax.systems import load_system
 from dfjax.systems.state import State
 from dfjax.training.checkpoint import Checkpoints
 from dfjax.training.lock import locked
 from dfjax.training.parallel import Devices, enable_compilation_cache, finite, memory_errors, on_first_device
 from dfjax.training.processes import from_first, together
+from dfjax.training.profile import Profile
 from dfjax.training.references import begin_with, without_deleted
-from dfjax.training.report import Report
+from dfjax.training.report import Report, say_rates
 from dfjax.training.restore import start_from as started_from
 from dfjax.training.stop import Stop
 from dfjax.training.workdir import FREE_KEYS, check_fits, claim, last_step, read_config, say
@@ -48,6 +47,7 @@ def train(
     start_from: str | Path | None = None,
     deadline: float | None = None,
     progress: bool = True,
+    profile: str | Path | None = None,
 ) -> State:
     """Trains to `cfg.steps`, from the newest checkpoint in `workdir` if there is one.
 
@@ -61,6 +61,7 @@ def train(
             and shape are the same; one that goes on does not look at it.
         deadline: seconds of wall clock, from now, after which to save and return with fewer steps.
         progress: a line on the terminal with step rate, losses and time left.
+        profile: a folder to write a trace of a few steps to, see `training.profile`.
 
     Returns:
         The state, on all devices. Its `step` is below `cfg.steps` only if the deadline came first.
@@ -73,7 +74,7 @@ def train(
     until = math.inf if deadline is None else time.monotonic() + deadline
     try:
         with memory_errors(cfg), Stop(until) as stop:
-            state = _train(cfg, workdir, data, start_from, stop, progress)
+            state = _train(cfg, workdir, data, start_from, stop, progress, profile)
             stop.share()
     except OSError as error:
         said = 'the disk is full; free some space and' if error.errno in FULL else f'{error.strerror or error};'
@@ -85,7 +86,13 @@ def train(
 
 
 def _train(
-    cfg: ConfigDict, workdir: str | Path, data: Any, start_from: str | Path | None, stop: Stop, progress: bool
+    cfg: ConfigDict,
+    workdir: str | Path,
+    data: Any,
+    start_from: str | Path | None,
+    stop: Stop,
+    progress: bool,
+    profile: str | Path | None,
 ) -> State:
     system = load_system(cfg.system)
     with contextlib.ExitStack() as stack:
@@ -106,8 +113,9 @@ def _train(
         state, step = _first_state(devices, checkpoints, shapes, before, start_from)
         with together():
             report = stack.enter_context(Report(workdir, cfg, step, progress))
+            traced = stack.enter_context(Profile(profile, step))
         begin_with(checkpoints, state, data.get_state())
-        run = _Run(cfg, devices, checkpoints, report, step)
+        run = _Run(cfg, devices, checkpoints, report, traced, step)
         state = run.steps(state, stop)
     if run.step < cfg.steps:
         say(f'stopped at step {run.step} of {cfg.steps}, saved in {workdir}; the same command goes on')
@@ -165,26 +173,17 @@ def _first_state(
     devices.data.set_state(position)
     step = int(np.asarray(state.step.addressable_data(0)))
     say(f'going on from step {step} of {devices.cfg.steps}')
-    _say_rates(devices.cfg, step, before)
+    say_rates(devices.cfg, step, before)
     return devices.completed(state), step
-
-
-def _say_rates(cfg: ConfigDict, step: int, before: int) -> None:
-    """Says how the learning rates of a run go on whose number of steps has changed, where they change with it."""
-    sections = {'optimizer': cfg.get('optimizer', {})} | dict(cfg.get('optimizer', {}))
-    for name, o in sections.items():
-        if step < cfg.steps != before and isinstance(o, ConfigDict) and 'schedule' in o:
-            then, now = (float(learning_rate(o, jnp.int32(step), jnp.int32(steps))) for steps in (before, cfg.steps))
-            if not math.isclose(then, now, rel_tol=1e-3):
-                what = 'the learning rate' if name == 'optimizer' else f'the learning rate of {name}'
-                say(f'{what} goes on at {now:.2g} instead of {then:.2g}: steps are {cfg.steps}, and were {before}')
 
 
 class _Run:
     """The steps of one call of `train`."""
 
-    def __init__(self, cfg: ConfigDict, devices: Devices, checkpoints: Checkpoints, report: Report, step: int):
-        self.cfg, self.devices, self.checkpoints, self.report = cfg, devices, checkpoints, report
+    def __init__(
+        self, cfg: ConfigDict, devices: Devices, checkpoints: Checkpoints, report: Report, profile: Profile, step: int
+    ):
+        self.cfg, self.devices, self.checkpoints, self.report, self.profile = cfg, devices, checkpoints, report, profile
         self.step = self.saved = self.logged = step
         self.figure = None  # the newest row's, by which the best checkpoint is kept
         self.fault, self._feed_before = None, None
@@ -200,7 +199,8 @@ class _Run:
         metrics = empty = devices.zeros()
         timed, each = None, 1  # when the first dispatch was done, and its step; steps of a dispatch
         while self.step < cfg.steps and not stopping:
-            goal = min(cfg.steps, *(self._next(n) for n in (cfg.log_every, cfg.checkpoint_every, cfg.preview_every)))
+            due = (self._next(n) for n in (cfg.log_every, cfg.checkpoint_every, cfg.preview_every))
+            goal = min(cfg.steps, self.profile.next(self.step), *due)
             wanted = stop.wanted()
             if wanted and alone:
                 break

@@ -20,12 +20,14 @@ from typing import Any
 
 import cv2
 import jax
+import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from dfjax.foreign import parse, whole
 from dfjax.ops.image import to_uint8
+from dfjax.ops.optimize import learning_rate
 from dfjax.training.workdir import folder_of, is_remote, say
 
 SHOWN = 4  # losses on the terminal's line
@@ -211,3 +213,14 @@ def sheet(pictures: np.ndarray, columns: int) -> np.ndarray:
     full[:n] = pictures
     full = full.reshape(rows, columns, h, w, 3).transpose(0, 2, 1, 3, 4).reshape(rows * h, columns * w, 3)
     return to_uint8(full)
+
+
+def say_rates(cfg: ConfigDict, step: int, before: int) -> None:
+    """Says how the learning rates of a run go on whose number of steps has changed, where they change with it."""
+    sections = {'optimizer': cfg.get('optimizer', {})} | dict(cfg.get('optimizer', {}))
+    for name, o in sections.items():
+        if step < cfg.steps != before and isinstance(o, ConfigDict) and 'schedule' in o:
+            then, now = (float(learning_rate(o, jnp.int32(step), jnp.int32(steps))) for steps in (before, cfg.steps))
+            if not math.isclose(then, now, rel_tol=1e-3):
+                what = 'the learning rate' if name == 'optimizer' else f'the learning rate of {name}'
+                say(f'{what} goes on at {now:.2g} instead of {then:.2g}: steps are {cfg.steps}, and were {before}')
