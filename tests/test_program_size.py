@@ -64,14 +64,9 @@ def test_what_a_trained_system_can_do(system):
     module, cfg = load_system(system), config(system, 'laptop')
     state = state_shapes(module, cfg)
     params = state.params | state.ema
-    given = {
-        'encode': (pictures(cfg.data.size),),
-        'paint': (pictures(cfg.data.size),),
-        'translate': (pictures(cfg.data.size),),
-    }
-    for name, arguments in given.items():
+    for name in ('encode', 'paint', 'translate'):
         if hasattr(module, name):
-            words = {}
+            words, arguments = {}, (pictures(cfg.data.size),)
             if system == 'stargan':
                 words['condition'] = jnp.zeros((COUNT, module.nets(cfg)['g'].inputs['c'].shape[-1]))
             function = functools.partial(getattr(module, name), cfg, **words)
