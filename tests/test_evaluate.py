@@ -17,6 +17,7 @@ from dfjax.errors import InputError
 from dfjax.evaluation.measure import Measured, choose_box, face_detail, measure
 from dfjax.evaluation.metrics import ssim_map
 from dfjax.evaluation.reference import compare_truth
+from dfjax.evaluation.report import find_doubts, write_report
 from dfjax.evaluation.swap import compare, evaluate, expression, pose_difference
 from dfjax.inference.head import load_head, rotation_matrices, shapes, view
 
@@ -183,6 +184,33 @@ def test_detail_is_relative_to_the_persons_own():
     rng = np.random.default_rng(7)
     source, face = still(rng, detail=5.0), still(rng, detail=8.0)
     assert compare(measured(source.landmarks, source.descriptors, 2.0), source, face)['detail'] == pytest.approx(0.25)
+
+
+def test_the_page_shows_the_frames_that_are_wrong(tmp_path):
+    """One frame is lost, one jumps, one looks like the person in the input: each is there, with its time."""
+    rng = np.random.default_rng(14)
+    frames = [rng.integers(0, 256, (48, 64, 3), np.uint8) for _ in range(30)]
+    paths = [write(tmp_path / name, frames) for name in ('in <1>.mp4', 'swap.mp4', 'face.mp4')]
+    drift = face_shape(rng) + np.arange(30)[:, None, None] * np.float32([1, 0.5])
+    person = np.eye(128)[0]
+    source, swap, face = (
+        measured(drift, np.tile(who, (30, 1)), name=str(path)) for path, who in zip(paths, (0 * person, person, person))
+    )
+    swap.landmarks[7] = np.nan
+    swap.landmarks[15] += 30
+    swap.descriptors[21] = 0.2 * person
+    doubts = find_doubts(swap, source, face)
+    assert [rows[:1] for rows in doubts.values()] == [[7], [15], [21]]
+    assert doubts['The face jumps'] == [15, 14, 16] or doubts['The face jumps'] == [15, 16, 14]
+    page = tmp_path / 'page.html'
+    write_report(page, swap, source, face, compare(swap, source, face), references=tmp_path / 'gone.jpg')
+    text = page.read_text()
+    assert text.count('data:image/jpeg;base64,') == 8 + 1 + 3 + 1
+    assert 'frame 21, 0:00.84' in text and 'in &lt;1&gt;.mp4' in text and 'in <1>' not in text
+    assert 'http' not in text and 'faces_lost' in text  # nothing is fetched
+    with pytest.raises(InputError, match=r'page.html: exists'):
+        write_report(page, swap, source, face, {})
+    assert find_doubts(source, source, face)['No face is found any more'] == []
 
 
 def test_the_face_followed_is_the_nearest_one():

@@ -208,6 +208,7 @@ def test_files_found_by_a_systems_name_are_of_systems():
             'measure',
             'metrics',
             'reference',
+            'report',
             'swap',
             'worker',
         },

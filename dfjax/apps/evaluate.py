@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     swap.add_argument(
         '--every', type=int, default=1, metavar='N', help='descriptor (70 ms) of every N-th frame; default 1'
     )
+    swap.add_argument('--report', metavar='PAGE', help='an HTML page to write: figures, frames, and which to look at')
     animation = parser.add_argument_group('of an animated picture, with --truth, --mask and --every')
     animation.add_argument('--animation', metavar='OUT', help='what `dfjax animate` made')
     animation.add_argument('--driving', metavar='VIDEO', help='the video that drives it')
@@ -58,11 +59,14 @@ def run(args: argparse.Namespace) -> dict:
         raise InputError(f'--every {args.every}: give 1 (every frame) or more')
     if args.mask and not args.truth:
         raise InputError('--mask says where --truth is compared: give both')
+    paths = [getattr(args, name) for name in what]
     if args.animation:
-        from dfjax.evaluation.animation import evaluate_animation as evaluate
-    else:
-        from dfjax.evaluation.swap import evaluate
-    return evaluate(*(getattr(args, name) for name in what), args.truth, args.mask, every=args.every)
+        from dfjax.evaluation.animation import evaluate_animation
+
+        return evaluate_animation(*paths, args.truth, args.mask, every=args.every)
+    from dfjax.evaluation.swap import evaluate
+
+    return evaluate(*paths, args.truth, args.mask, every=args.every, report=args.report)
 
 
 def evaluate_run(workdir: str, **options) -> dict:

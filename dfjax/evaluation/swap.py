@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from dfjax.data.media.inputs import kind
+from dfjax.data.media.output import check_output
 from dfjax.errors import InputError
 from dfjax.evaluation.measure import Measured, measure, measure_person
 from dfjax.evaluation.reference import compare_truth
+from dfjax.evaluation.report import write_report
 from dfjax.inference.head import fit_identity, fit_motion, load_head, rotation_matrices
 
 EYES_AND_MOUTH = slice(36, 68)
@@ -126,13 +128,23 @@ def evaluate(
     mask: str | Path | None = None,
     every: int = 1,
     workers: int | None = None,
+    report: str | Path | None = None,
 ) -> dict:
-    """All figures of a swapped video: `compare`, and `compare_truth` where a truth is given."""
+    """All figures of a swapped video: `compare`, and `compare_truth` where a truth is given.
+
+    Args:
+        report: a page to write, see `evaluation.report`.
+    """
     for path in filter(None, (swap, source, face, truth, mask)):
         kind(path)  # one that is missing is said before the long work
+    if report is not None:
+        check_output(report)
     before = measure(source, every=every, workers=workers)
     after = measure(swap, every=every, follow=before, workers=workers)
-    figures = compare(after, before, measure_person(face, workers=workers))
+    person = measure_person(face, workers=workers)
+    figures = compare(after, before, person)
     if truth is not None:
         figures |= compare_truth(swap, truth, mask)
+    if report is not None:
+        write_report(report, after, before, person, figures, Path(f'{swap}.run') / 'references.jpg')
     return figures
