@@ -325,10 +325,8 @@ def test_drawing_counts_pictures(monkeypatch):
 
 
 def test_bad_configs_get_one_line(sets, tmp_path):
-    write_faces(tmp_path / 'one', count=1)
     cases = {
         'none: no such folder': {'data.a': str(tmp_path / 'none')},
-        'one: only 1 face; at least 2 are needed': {'data.b': str(tmp_path / 'one')},
         'faces of type full, where head is needed': {'data.face_type': 'head'},
         'render:SEED:COUNT': {'data.a': 'render:x'},
         'render:7:0: write': {'data.a': 'render:7:0'},

@@ -112,7 +112,7 @@ def test_the_net_gets_the_aligned_face_and_its_landmarks_in_units_of_the_side():
 
 
 def test_bad_settings_are_refused():
-    with pytest.raises(InputError, match=r"colour 'blue' is unknown: choose one of none, reinhard, mkl"):
+    with pytest.raises(InputError, match=r"colour 'blue' is unknown: choose one of none, reinhard"):
         Swapper(stub(), colour='blue')
     with pytest.raises(InputError, match='batch size 0'):
         Swapper(stub(), batch_size=0)

@@ -63,6 +63,17 @@ def test_lids_close_by_the_share_by_which_they_do(shape):
     np.testing.assert_allclose(opening(np.asarray(transfer(wide, shape, other)), ops.LIDS), usual + 0.01, atol=1e-6)
 
 
+def test_eyes_that_are_often_shut_are_open_all_the_same(shape):
+    """Whose mean is half shut, by looking down: what counts is how far the eyes open."""
+    mean = shape.copy()
+    mean[ops.LIDS[:, 0], 1] += opening(shape[None], ops.LIDS)[0] / 2
+    usual = opening(shape[None], ops.LIDS)[0]
+    seen = np.stack([shape, mean])  # open, and half open
+    got = np.asarray(jax.jit(ops.transfer_expression)(seen, mean, shape, 1e3, (usual, usual)))
+    np.testing.assert_allclose(opening(got, ops.LIDS)[1], usual / 2, atol=1e-6)
+    assert (opening(got, ops.LIDS)[0] >= usual - 1e-6).all()
+
+
 def test_points_stay_within_reach_but_lips_open(shape):
     moved = shape[None].copy()
     moved[:, 17:27, 1] -= 0.2  # brows far up

@@ -47,7 +47,11 @@ def work(tmp_path_factory):
         with VideoWriter(folder / f'{name}.mp4', FPS, (SIZE, SIZE), sound=audio) as writer:
             for frame in drawn[name].image:
                 writer.write(frame)
-    write_image(folder / 'a.png', drawn['a'].image[0])
+    pictures = {name: drawn[name].image[0] for name in 'ab'}
+    pictures |= {'two': np.concatenate([drawn['a'].image[0], drawn['b'].image[0]], 1)}
+    pictures |= {'cut': drawn['b'].image[0][: SIZE * 3 // 4]}
+    for name, picture in pictures.items():
+        write_image(folder / f'{name}.png', picture)
     with VideoWriter(folder / 'nobody.mp4', 25, (96, 96)) as writer:
         for grey in (60, 100, 140):
             writer.write(np.full((96, 96, 3), grey, np.uint8))
@@ -195,7 +199,8 @@ def test_existing_output_is_refused_and_kept(work, capsys):
         ('b.mp4', 'a.mp4', 'x.png', 'is a video; name the output'),
         ('b.mp4', 'a.mp4', 'a.png/x.mp4', 'a.png is not a folder'),
         ('b.mp4', 'nobody.mp4', 'nobody_in.mp4', 'nobody.mp4: no face found in its 3 frames'),
-        ('out.mp4.run/faces_b', 'a.png', 'one.png', 'a.png: 1 face at most; training needs 2 or more of either'),
+        ('two.png', 'a.mp4', 'x.mp4', 'two.png: 2 faces; cut the picture down to the one person'),
+        ('cut.png', 'a.mp4', 'x.mp4', 'cut.png: the face is cut off by the edge of the picture'),
     ],
 )
 def test_bad_files_get_one_line(work, capsys, face, into, out, said):
@@ -213,10 +218,9 @@ def test_bad_files_get_one_line(work, capsys, face, into, out, said):
         (['--minutes', 'inf'], '--minutes inf: give'),
         (['--steps', '-1'], '--steps -1: give 1 or more, or 0 for --instant'),
         (['--workdir', 'README.md'], 'README.md: is a file'),
-        (['--colour', 'lab'], "colour 'lab' is unknown: choose one of none, reinhard, mkl"),
+        (['--colour', 'lab'], "colour 'lab' is unknown: choose one of none, reinhard"),
         (['--person', 'dfjax'], 'dfjax: give one picture of the person'),
         (['--person', 'gone.jpg'], 'gone.jpg: no such file'),
-        (['--face', 'notebooks/demo.jpg'], 'demo.jpg: 1 face at most; training needs 2 or more'),
         (['--workdir', 'configs'], 'configs: holds other files'),
         (['--config', 'configs/faceswap.py:huge'], "there is no variant 'huge'"),
         (['--config', 'vae:smoke'], r"vae.py:smoke: of system 'vae', which cannot swap; can: faceswap"),
@@ -263,11 +267,18 @@ def test_folder_of_a_job_that_found_nothing_can_be_taken_over(work):
     assert {file.name for file in run.iterdir()} == {'job.json', 'faces_b'}
 
 
-def test_a_face_too_few_leaves_room_for_another(work):
-    run, out = work.folder / 'few.run', work.folder / 'few.mp4'
-    with pytest.raises(InputError, match=r'/a\.png: 1 face at most; training needs 2 or more'):
-        swap([work.folder / 'a.png'], work.a, out, workdir=run, steps=1, config=SMOKE, progress=False)
-    assert swap([work.b], work.a, out, workdir=run, steps=1, config=SMOKE, progress=False)['steps'] == 1
+def test_one_photograph_is_enough(work):
+    """With and without training; the run of few faces makes more of them, and goes on as it began."""
+    out, run = work.folder / 'photo.mp4', work.folder / 'photo.mp4.run'
+    report = swap([work.folder / 'b.png'], work.a, out, steps=0, config=SMOKE, progress=False)
+    assert report['faces'] == {'a': FRAMES, 'b': 1} and report['swapped'] == FRAMES
+    made = frames(out).astype(float)
+    assert np.abs(made - frames(work.a))[:, work.masks[0] > 128].mean() > 8
+    assert [path.name for path in sorted((run / 'references').glob('b_*'))] == ['b_00.jpg']
+    for steps in (1, 2):
+        again = swap([work.folder / 'b.png'], work.a, out, steps=steps, config=SMOKE, force=True, progress=False)
+        assert again['steps'] == steps
+    assert json.loads((run / 'config.json').read_text())['augment']['flip'] == 0.5
 
 
 def test_what_does_not_train_is_mended_by_the_words_that_it_is_answered_with(work, capsys, monkeypatch):

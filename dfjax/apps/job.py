@@ -2,13 +2,14 @@
 
 import contextlib
 import json
-import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dfjax.errors import InputError
 
-FEWEST = 2  # faces of either person
+SMALLEST = 64  # pixels from brow to chin or from ear to ear of a face in a single picture
+FEW = 8  # faces of the person put in, below which a training makes more of them
+LARGEST = 1024  # pixels, of the side of references
 NOTE = 'job.json'
 FRAMES_PER_SECOND = 20  # rate of conversion, a guess
 STARTING = 10  # seconds until conversion is compiled, a guess
@@ -62,8 +63,8 @@ def _is_free(workdir: Path, job: dict) -> bool:
 def check_inputs(
     face: Sequence, into: Path | str, person: Path | str | None, minutes: float | None, workdir: Path
 ) -> None:
-    """Raises InputError where headers alone tell that a job cannot succeed: too few pictures, a person's picture that
-    is none, too little time to write the video."""
+    """Raises InputError where headers alone tell that a job cannot succeed: a person's picture that is none, too
+    little time to write the video."""
     from dfjax.data.media.image import read_image
     from dfjax.data.media.inputs import kind
     from dfjax.data.media.video import probe
@@ -72,12 +73,8 @@ def check_inputs(
         if kind(person) != 'image':
             raise InputError(f'{person}: give one picture of the person')
         read_image(person)
-    for names in ([into], face):
-        if (most := sum(map(_most_faces, names))) < FEWEST:
-            raise InputError(
-                f'{", ".join(map(str, names))}: {most:.0f} face at most; training needs {FEWEST} or more of either '
-                'person: give a video, or more pictures'
-            )
+    for path in (into, *face):
+        kind(path)  # says what is missing
     if minutes is not None and kind(into) == 'video':
         check_minutes(minutes, seconds_to_convert(probe(into).frames or 0), workdir)
 
@@ -98,12 +95,57 @@ def check_minutes(minutes: float, needed: float, workdir: Path) -> float:
     return 60 * minutes - needed
 
 
-def _most_faces(name: Path | str) -> float:
-    """How many faces of one person a source can have."""
-    from dfjax.data.media.inputs import kind, media_files
+def looked_at(path: Path | str, progress: bool):
+    """The analysis of one source of the person put in.
 
-    what = kind(name)
-    if what in ('image', 'video'):
-        return 1 if what == 'image' else math.inf
-    files = media_files(name)
-    return len(files) if what == 'faceset' or all(kind(file) == 'image' for file in files[:FEWEST]) else math.inf
+    Raises:
+        InputError: as `analyse`; a single picture of several people, or in which the face is small or cut off.
+    """
+    from dfjax.data.faces.analyse import analyse
+    from dfjax.data.media.inputs import kind
+    from dfjax.data.media.progress import bar
+
+    single = kind(path) == 'image'
+    with bar(f'faces of {Path(path).name}', progress) as tick:
+        found = analyse(path, every_face=single, progress=tick)
+    if single:
+        low, high = found.faces[0].landmarks.min(0), found.faces[0].landmarks.max(0)
+        if len(found.faces) > 1:
+            raise InputError(f'{path}: {len(found.faces)} faces; cut the picture down to the one person')
+        if (high - low).max() < SMALLEST:
+            raise InputError(f'{path}: the face is {(high - low).max():.0f} pixels large; {SMALLEST} are needed')
+        if low.min() < 0 or high[0] > found.width or high[1] > found.height:
+            raise InputError(f'{path}: the face is cut off by the edge of the picture; give one that shows all of it')
+    return found
+
+
+def stored_side(analyses: Sequence, cfg) -> int:
+    """The side to keep faces at: as fine as most of them are, by `data.size`; twice that or more, LARGEST or less."""
+    import numpy as np
+
+    from dfjax.data.faces.align import align_matrices
+    from dfjax.data.faces.table import as_faces
+    from dfjax.data.kinds import stored_size
+
+    if not cfg.get('references', {}).get('count'):
+        return stored_size(cfg.data)
+    landmarks = np.concatenate([as_faces(found.faces).rows['landmarks'] for found in analyses])
+    sides = 1 / np.sqrt(np.linalg.det(align_matrices(landmarks, cfg.data.face_type, 1)[:, :, :2]))
+    times = max(round(float(np.median(sides)) / cfg.data.size), 2)
+    return min(times, max(LARGEST // cfg.data.size, 1)) * cfg.data.size
+
+
+def suited(cfg, overrides: Sequence[str] = ()):
+    """The config with what follows from the faces of the person put in, where it is known and not overridden: how fine
+    references are, and more of few faces, mirrored and in other lights."""
+    from dfjax.config import FLAG, build
+    from dfjax.data.faces.faceset import load_faceset
+
+    if not cfg.get('references', {}).get('count') or not Path(cfg.data.b).is_dir():
+        return cfg
+    faces = load_faceset(cfg.data.b)
+    changes = {'references.size': max(faces.size // cfg.data.size, 1) * cfg.data.size}
+    if len(faces) < FEW:
+        changes |= {'augment.flip': 0.5, 'augment.brightness': 0.1, 'augment.contrast': 0.2}
+    said = {word.removeprefix(FLAG).partition('=')[0] for word in overrides}
+    return build(cfg, {key: value for key, value in changes.items() if key not in said})

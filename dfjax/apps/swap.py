@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import math
-import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -22,7 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'set as --config.batch_size=8. Ask the people shown for their consent.'
     )
     parser.add_argument(
-        '--face', required=True, nargs='+', metavar='WHO', help='who is put in: videos, pictures, folders or a face set'
+        '--face',
+        required=True,
+        nargs='+',
+        metavar='WHO',
+        help='who is put in: videos, pictures (one will do), folders or a face set',
     )
     parser.add_argument('--into', required=True, metavar='VIDEO', help='where: a video, a picture or a folder of them')
     parser.add_argument('-o', '--out', required=True, metavar='OUT', help='what to write, of the same kind')
@@ -73,7 +76,7 @@ def swap(
         swap(['bert.mp4'], 'anna.mp4', 'out.mp4', minutes=10)
 
     Args:
-        face: videos, pictures or folders that show who is put in, or one face set.
+        face: videos, pictures or folders that show who is put in, or one face set; one photograph will do.
         into: the video (or picture, or folder) whose face is replaced.
         out: of the same kind.
         minutes: for everything; the training gets what extraction and conversion leave. A run that is gone on with
@@ -96,7 +99,7 @@ def swap(
         InputError: as extraction, training and conversion do; a workdir of another job; a time too short.
     """
     from dfjax.apps.convert import convert
-    from dfjax.apps.job import check_inputs, check_minutes, claimed, seconds_to_convert
+    from dfjax.apps.job import check_inputs, check_minutes, claimed, seconds_to_convert, suited
     from dfjax.data.media.output import fitting
     from dfjax.inference.plan import plan_outputs
     from dfjax.inference.swap import check_colour
@@ -112,11 +115,12 @@ def swap(
     done = last_step(workdir)
     cfg = read_config(workdir) if done else _config(config, overrides, workdir, face)
     if done and (config is not None or overrides):
-        _check_same(cfg, _config(config, overrides, workdir, face), workdir)
+        _check_same(cfg, suited(_config(config, overrides, workdir, face), overrides), workdir)
     if steps == 0 and not cfg.get('references', {}).get('count'):
         raise InputError('--instant: a run without references knows nobody before it is trained; give --steps')
     with claimed(workdir, face, into, person):
         found, analysis = _extract(cfg, workdir, face, into, person, progress)
+        cfg = cfg if done else suited(cfg, overrides)
         extracted, deadline = time.monotonic(), None
         if minutes is not None:
             deadline = check_minutes(minutes, extracted - began + seconds_to_convert(analysis.frames), workdir)
@@ -218,36 +222,23 @@ def _extract(cfg, workdir: Path, face: Sequence, into: Path | str, person: Path 
     The person put in comes first: pictures are soon searched, and what is wrong with them is said before the long one.
     """
     from dfjax.apps.extract import extract_faces
-    from dfjax.apps.job import FEWEST
+    from dfjax.apps.job import looked_at, stored_side
     from dfjax.data.faces.analyse import analyse, load_analysis
     from dfjax.data.faces.faceset import load_faceset
     from dfjax.data.kinds import stored_size
     from dfjax.data.media.progress import bar
 
-    look = {'face_type': cfg.data.face_type, 'size': stored_size(cfg.data), 'progress': progress}
-    made = not Path(cfg.data.b).is_dir()
-    if made:
-        extract_faces(face, cfg.data.b, **look)
-    found = {}
-
-    def count(side: str, names: Sequence) -> None:
-        found[side] = len(load_faceset(cfg.data[side]))
-        if found[side] < FEWEST:
-            if side == 'b' and made:
-                shutil.rmtree(cfg.data.b)  # so that the folder is free for another --face
-            raise InputError(
-                f'{", ".join(map(str, names))}: {found[side]} face; training needs {FEWEST} or more of either person: '
-                'give a video, or more pictures'
-            )
-
-    count('b', face)
+    look = {'face_type': cfg.data.face_type, 'progress': progress}
+    if not Path(cfg.data.b).is_dir():
+        analyses = [looked_at(path, progress) for path in face]
+        extract_faces(face, cfg.data.b, analyses=analyses, size=stored_side(analyses, cfg), **look)
     if not (workdir / 'into.jsonl').is_file():
         with bar(f'faces of {Path(into).name}', progress) as tick:
             analyse(into, person=person, progress=tick).save(workdir / 'into.jsonl')
     analysis = load_analysis(workdir / 'into.jsonl')
     if not Path(cfg.data.a).is_dir():
-        extract_faces([into], cfg.data.a, analyses=[analysis], **look)
-    count('a', [into])
+        extract_faces([into], cfg.data.a, analyses=[analysis], size=stored_size(cfg.data), **look)
+    found = {side: len(load_faceset(cfg.data[side])) for side in ('a', 'b')}
     if progress:
         print(f'faces: {found["a"]} to be replaced, {found["b"]} of the person put in', file=sys.stderr)
     return found, analysis

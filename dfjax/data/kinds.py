@@ -37,9 +37,8 @@ def open_streams(kind: str, data: ConfigDict) -> Streams:
         raise InputError(f'batches of kind {kind!r} cannot be made; the kinds are: {", ".join(KINDS)}')
     streams = KINDS[kind](data)
     for source in streams.values():
-        if len(source) < 2 and kind not in ('clips', 'speech'):  # a clip is many pictures
-            what = 'face' if kind == 'faces_ab' else 'picture'
-            raise InputError(f'{source.name}: only {len(source)} {what}; at least 2 are needed')
+        if len(source) < 2 and kind not in ('faces_ab', 'clips', 'speech'):  # a photograph will do, a clip is many
+            raise InputError(f'{source.name}: only {len(source)} picture; at least 2 are needed')
     return streams
 
 

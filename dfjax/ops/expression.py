@@ -22,18 +22,24 @@ def limited(x: jax.Array, reach: jax.Array | float) -> jax.Array:
 
 
 def transfer_expression(
-    landmarks: jax.Array, mean: jax.Array, other_mean: jax.Array, reach: jax.Array | float = 1e3
+    landmarks: jax.Array,
+    mean: jax.Array,
+    other_mean: jax.Array,
+    reach: jax.Array | float = 1e3,
+    lids: tuple[jax.Array, jax.Array] | None = None,
 ) -> jax.Array:
     """Landmarks of another person with the expression and pose of `landmarks`.
 
     Offsets from the mean are carried over. Openings are not, since closed is closed in every face: the gap between the
-    lips is kept in sides, that between the lids as a share of the usual gap.
+    lips is kept in sides, that between the lids as a share of the gap of open eyes.
 
     Args:
         landmarks: [B, 68, 2], x to the right and y down.
         mean: [68, 2], mean landmarks of the person in `landmarks`.
         other_mean: [68, 2], mean landmarks of the other person.
         reach: [68, 2] or a scalar, largest offset from `other_mean`; the opening of the lips is not limited.
+        lids: gaps of open eyes, see `lid_gaps`, of the person in `landmarks` and of the other, [4] each; by default
+            those of the means, which are less where somebody often blinks or looks down.
 
     Returns:
         [B, 68, 2].
@@ -43,10 +49,15 @@ def transfer_expression(
     moved, shift = _opened(moved, LIPS, jnp.maximum(lips, CLOSED))
     moved = moved.at[:, BEYOND_LIPS, 1].add(shift)  # lips keep their thickness
     moved = moved.at[:, BESIDE_LIPS, 1].add(shift[:, ::2] / 2)
-    share = _gap(landmarks, LIDS) / jnp.maximum(_gap(mean[None], LIDS), CLOSED)  # [B, 4]
-    usual = _gap(other_mean[None], LIDS)
-    lids = usual * jnp.minimum(share, 1) + jnp.maximum(_gap(moved, LIDS) - usual, 0)
-    return _opened(moved, LIDS, jnp.maximum(lids, CLOSED))[0]
+    own, usual = lids or (lid_gaps(mean[None]), lid_gaps(other_mean[None]))
+    share = lid_gaps(landmarks) / jnp.maximum(own, CLOSED)  # [B, 4]
+    gaps = usual * jnp.minimum(share, 1) + jnp.maximum(lid_gaps(moved) - usual, 0)
+    return _opened(moved, LIDS, jnp.maximum(gaps, CLOSED))[0]
+
+
+def lid_gaps(points: jax.Array) -> jax.Array:
+    """How far the lids of faces [B, 68, 2] are apart, at two places of each eye: [B, 4]."""
+    return _gap(points, LIDS)
 
 
 def _gap(points: jax.Array, pairs: np.ndarray) -> jax.Array:

@@ -1,18 +1,30 @@
 """Running means of what was seen of a person, by name: 'mean' and 'square', that of the squares.
 
-The face swap keeps 'landmarks' [68, 2] in unit coordinates, 'picture' [s, s, 3], what the encoder sees, and 'code'
-[h, w, C], what it makes of it.
+The face swap keeps 'landmarks' [68, 2] in unit coordinates, 'lids' [4], how far they are apart, 'picture' [s, s, 3],
+what the encoder sees, and 'code' [h, w, C], what it makes of it.
 """
 
 import jax
 import jax.numpy as jnp
 
 from dfjax.ops.devices import mean_over_devices
+from dfjax.ops.expression import lid_gaps
+
+
+def of_faces(landmarks: jax.Array, pictures: jax.Array) -> dict:
+    """What is kept of faces with landmarks [B, 68, 2], seen as pictures [B, s, s, 3]."""
+    return {'landmarks': landmarks, 'lids': lid_gaps(landmarks), 'picture': pictures}
 
 
 def init(means: dict) -> dict:
     """The moments before any picture: these means, and a standard deviation of 1."""
     return {key: {'mean': mean, 'square': mean**2 + 1} for key, mean in means.items()}
+
+
+def blank(seen: tuple, code: tuple) -> dict:
+    """The moments of nobody yet, whose pictures and codes have these shapes."""
+    faces = of_faces(jnp.full((1, 68, 2), 0.5), jnp.zeros((1, *seen)))
+    return init({key: x[0] for key, x in faces.items()} | {'code': jnp.zeros(code)})
 
 
 def measured(batch: dict) -> dict:

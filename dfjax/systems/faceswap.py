@@ -51,7 +51,8 @@ BATCH = 'faces_ab'
 SIDES = ('a', 'b')
 SEEN = 400  # faces of each person that references are chosen from
 KNOWN = 64  # batches that the moments of these faces count for
-REACH = 1.1  # standard deviations of a person's own from the mean, which codes and landmarks hardly leave in a swap
+REACH = 1.1  # standard deviations of a person's own from the mean, which codes hardly leave in a swap
+MOVES = 1.8  # likewise of landmarks: with more a face is moved better, and less like the person
 
 
 def default_config() -> ConfigDict:
@@ -141,9 +142,8 @@ def init(cfg: ConfigDict, rng: jax.Array) -> State:
     opt = {'nets': optimizer(cfg.optimizer).init(generator)}
     if cfg.loss.gan:
         opt['discriminator'] = optimizer(cfg.optimizer).init(params['discriminator'])
-    seen, code = (net['encoder'].inputs['x'].shape[1:], net['encoder'].module.code_shape())
-    blank = {'landmarks': jnp.full((68, 2), 0.5), 'picture': jnp.zeros(seen), 'code': jnp.zeros(code)}
-    ema = jax.tree.map(jnp.copy, generator) | {'stats': {side: moments.init(blank) for side in SIDES}}
+    nobody = moments.blank(net['encoder'].inputs['x'].shape[1:], net['encoder'].module.code_shape())
+    ema = jax.tree.map(jnp.copy, generator) | {'stats': {side: nobody for side in SIDES}}
     known = {side: references.blank(count, cfg.data.size, cfg.references.size) for side in SIDES}
     aux = {'references': known} if count else {}
     return State(step=jnp.zeros((), jnp.int32), params=params | generator, opt=opt, ema=ema, aux=aux)
@@ -158,7 +158,7 @@ def begin(cfg: ConfigDict, state: State, data: Any) -> State:
         source = open_dataset(cfg.data[side], cfg.references.size, cfg.data.face_type)
         again = lambda n, source=source, index=index: source[int(index[n])]
         known[side] = references_of(faces, again, cfg.data.face_type, cfg.references.size, cfg.references.count)
-        seen = {'landmarks': faces['landmarks'], 'picture': to_float(resized(faces['image'], cfg.input_size))}
+        seen = moments.of_faces(faces['landmarks'], to_float(resized(faces['image'], cfg.input_size)))
         stats = stats | {side: stats[side] | moments.measured(seen)}
     return state.replace(aux={'references': known}, ema=state.ema | {'stats': stats})
 
@@ -170,9 +170,8 @@ def frozen(cfg: ConfigDict) -> dict:
         return {}
     shape = mean_shape(cfg.data.face_type)
     bases = {'input': spline_basis(shape, cfg.input_size), 'output': spline_basis(shape, cfg.data.size)}
-    if not cfg.references.count:
-        return bases
-    return bases | {'shares': references.landmark_shares(shape, cfg.data.size // cfg.model.decoder.shuffle)}
+    side = cfg.data.size // cfg.model.decoder.shuffle
+    return bases | ({'shares': references.landmark_shares(shape, side)} if cfg.references.count else {})
 
 
 def swap(
@@ -208,8 +207,9 @@ def swap(
     code = encode(moments.differences(person, seen), landmarks - mean)
     code = known['mean'] + limited(code - known['mean'], REACH * moments.spread(known))
     # Who hardly moves in a few pictures may do so half as much as the one in the video.
-    reach = REACH * jnp.maximum(moments.spread(other['landmarks']), moments.spread(person['landmarks']) / 2)
-    points = transfer_expression(landmarks, mean, other['landmarks']['mean'], reach)
+    reach = MOVES * jnp.maximum(moments.spread(other['landmarks']), moments.spread(person['landmarks']) / 2)
+    lids = tuple(x['lids']['mean'] + moments.spread(x['lids']) for x in (person, other))  # gaps of open eyes
+    points = transfer_expression(landmarks, mean, other['landmarks']['mean'], reach, lids)
     face, _, *mixture = decode(code)
     if mixture:
         face = references.paint(params['references'][side], frozen['shares'], points, face, *mixture, large=True)
@@ -248,7 +248,7 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
         pair[side] = augment.training_pair(cfg.augment, keys, batch[side], *sides, features)
     pace = jnp.maximum(1 / (1 + state.step), 0.005)  # the plain mean at first, then over some 200 steps
     onward = jnp.minimum(pace, 1 / KNOWN) if cfg.references.count else pace
-    seen = {side: {'landmarks': pair[side]['landmarks'], 'picture': pair[side]['input']} for side in SIDES}
+    seen = {side: moments.of_faces(pair[side]['landmarks'], pair[side]['input']) for side in SIDES}
     stats = {side: moments.update(state.ema['stats'][side], seen[side], onward) for side in SIDES}
 
     # Encoder and decoders

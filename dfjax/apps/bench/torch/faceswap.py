@@ -109,7 +109,7 @@ class Swapper(nn.Module):
         self.decoder_b = Decoder(**cfg.model.decoder.to_dict(), channels=channels)
 
     def forward(self, pair: dict, stats: dict) -> Tensor:
-        """`pair` as `dfjax.systems.faceswap.augmented` gives it for both sides, `stats` as its `step` keeps them."""
+        """`pair` as `dfjax.data.augment.training_pair` gives it for both sides, `stats` as its `step` keeps them."""
         pictures, offsets = [pair[side]['input'] for side in 'ab'], None
         if self.cfg.data.canonical:
             pictures = [differences(stats[side], pair[side]['input']) for side in 'ab']

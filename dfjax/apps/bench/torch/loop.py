@@ -28,7 +28,7 @@ class SwapTrainer(Trainer):
 
 
 def init_stats(side: int, device: str) -> dict:
-    """As `dfjax.systems.faceswap.init_stats`, pictures [3, s, s]."""
+    """As `dfjax.ops.moments.blank`, pictures [3, s, s]."""
     picture = {'mean': torch.zeros(3, side, side, device=device), 'square': torch.ones(3, side, side, device=device)}
     return {'picture': picture, 'landmarks': {'mean': torch.full((68, 2), 0.5, device=device)}}
 
