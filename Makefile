@@ -1,4 +1,4 @@
-.PHONY: check test slow
+.PHONY: check test slow fuzz
 check:  ## format, lint, and the tests of parts: under 4 minutes on two cores
 	ruff format --check .
 	ruff check .
@@ -7,3 +7,5 @@ test:  ## the gate: all but the slow ones, under 30 minutes
 	pytest
 slow:
 	pytest -m slow
+fuzz:  ## wrong bytes for every reader, for an hour; what is found is kept in found/
+	python -m tests.fuzz.run --seconds 3600 --seed $$(date +%s) --keep found

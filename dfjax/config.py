@@ -10,7 +10,6 @@ are refused in one line; what a system asks of its own keys besides is in its `i
 import contextlib
 import difflib
 import importlib.util
-import json
 import re
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,6 +21,7 @@ from ml_collections import ConfigDict
 
 import dfjax
 from dfjax.errors import InputError
+from dfjax.foreign import SAID, parse, shown
 from dfjax.ranges import Ranged, check
 from dfjax.systems import load_system
 
@@ -173,11 +173,11 @@ def _unknown(key: str, known: Mapping[str, Any]) -> str:
     if inside:
         return f'config key {key!r} is a section; set one of its keys: {", ".join(inside)}'
     by_name = {k.rpartition('.')[2]: k for k in known}
-    name = key.rpartition('.')[2]
-    near = [by_name[name]] if name in by_name else difflib.get_close_matches(key, known, 1, 0.5)
+    name = key.rpartition('.')[2][:SAID]
+    near = [by_name[name]] if name in by_name else difflib.get_close_matches(key[:SAID], known, 1, 0.5)
     near = near or [by_name[n] for n in difflib.get_close_matches(name, by_name, 1, 0.5)]
     hint = f'did you mean {near[0]!r}?' if near else f'the keys are: {", ".join(known)}'
-    return f'config key {key!r} does not exist; {hint}'
+    return f'config key {shown(key)} does not exist; {hint}'
 
 
 def _typed(key: str, value: Any, default: Any) -> Any:
@@ -187,9 +187,10 @@ def _typed(key: str, value: Any, default: Any) -> Any:
     if default is None or type(value) is type(default):
         return value
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        with contextlib.suppress(OverflowError):  # a number of hundreds of digits
+            return float(value)
     kind = type(default).__name__
-    raise InputError(f'config key {key!r} is {kind} (default {default!r}), and cannot be {value!r}')
+    raise InputError(f'config key {key!r} is {kind} (default {default!r}), and cannot be {shown(value)}')
 
 
 def _read(text: str, default: Any) -> Any:
@@ -199,6 +200,6 @@ def _read(text: str, default: Any) -> Any:
     if isinstance(default, tuple | list) and not text.startswith('['):
         text = f'[{text}]'
     for reading in (text, text.lower(), text.replace('_', '')):  # JSON, True, 10_000
-        with contextlib.suppress(json.JSONDecodeError):
-            return json.loads(reading)
+        with contextlib.suppress(ValueError):
+            return parse(reading)
     return text

@@ -68,6 +68,12 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
     return value
 
 
+def shown(value: Any) -> str:
+    """A value for a line, cut where it is long."""
+    text = repr(value[:SAID] if isinstance(value, str) else value)
+    return text if len(text) <= SAID else f'{text[: SAID - 3]}...'
+
+
 def said(error: Exception) -> str:
     """The first words of an error's text, for a line."""
     return (str(error).splitlines() or [''])[0][:SAID] or type(error).__name__

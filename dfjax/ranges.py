@@ -15,6 +15,7 @@ from typing import Any
 from ml_collections import FieldReference
 
 from dfjax.errors import InputError
+from dfjax.foreign import shown
 
 LARGEST = 2**14  # pixels a side, channels, examples in a batch: more is a slip of the keyboard
 MANY = 100  # layers and the like
@@ -87,10 +88,10 @@ def check(key: str, value: Any, default: Any) -> None:
     else:
         negative = any(isinstance(x, int | float) and x < 0 for x in _elements(default))
         says = 'a finite number' if negative else '0 or more'
-        holds = lambda x: not isinstance(x, int | float) or (math.isfinite(x) and (negative or x >= 0))
+        holds = lambda x: not isinstance(x, int | float) or (abs(x) < math.inf and (negative or x >= 0))
     for x in _elements(value):
         if x is not None and not holds(x):
-            raise InputError(f'config key {key!r} is {says}, not {x!r}')
+            raise InputError(f'config key {key!r} is {says}, not {shown(x)}')
 
 
 def _elements(value: Any) -> tuple | list:

@@ -23,6 +23,7 @@ from dfjax.training import workdir
 from dfjax.training.report import Report
 
 DEEP = 100_000
+ODD_SHARDS = b'{"name": "a", "splits": [{"name": "train", "shardLengths": [1e999]}]}'
 NO_OBJECTS = [b'null', b'[]', b'7', b'"text"', b'true', b'[' * DEEP, b'{"a":' * DEEP, b'[' * DEEP + b']' * DEEP]
 NO_OBJECTS += [b'{"a": ' * 40 + b'1' + b'}' * 40, b'\xff\xfe{}', b'{"a": "\xe9"}', b'\x00', b' ', b'{"a": 1', b'-']
 
@@ -171,13 +172,19 @@ def test_names_with_digits_of_other_scripts_are_sorted(tmp_path):
 
 def test_the_names_of_a_dataset_are_no_program(tmp_path):
     """A width in a format string, and a path out of the folder."""
-    for template in ('{DATASET:>9999999999}', '../{DATASET}', '{SPLIT.__class__}', '{'):
+    for template in ('{DATASET:>9999999999}', '../{DATASET}', '{SPLIT.__class__}', '{', '\0', '\ud800', 'x' * 5000):
         info = {'name': 'a', 'splits': [{'name': 'train', 'shardLengths': ['1'], 'filepathTemplate': template}]}
         (tmp_path / 'dataset_info.json').write_text(json.dumps(info))
         with pytest.raises(InputError) as error:
             convert_dataset(tmp_path, tmp_path.parent / 'out')
         line_of(error)
-    for content in (b'null', b'[' * DEEP, b'{"name": 1, "splits": []}', b'{"name": "a", "splits": {"a": 1}}'):
+    for content in (
+        b'null',
+        b'[' * DEEP,
+        b'{"name": 1, "splits": []}',
+        b'{"name": "a", "splits": {"a": 1}}',
+        ODD_SHARDS,
+    ):
         (tmp_path / 'dataset_info.json').write_bytes(content)
         with pytest.raises(InputError, match='damaged') as error:
             convert_dataset(tmp_path, tmp_path.parent / 'out')
@@ -243,3 +250,24 @@ def test_a_motion_of_wrong_shapes(tmp_path):
         np.savez(tmp_path / 'w.npz', **whole | change)
         with pytest.raises(ReadError, match='no motion'):
             load_motion(tmp_path / 'w.npz')
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        {'steps': 10**4000},
+        {'lr': 10**400},
+        {'x' * 100_000: 1},
+        {'batch_size': [1] * 10_000},
+        {'batch_size': 'x' * 10_000},
+        {'dtype': 'x' * 10_000},
+        {'\ud800': 1},
+        {'steps': float('nan')},
+    ],
+    ids=lambda change: str(change)[:20],
+)
+def test_configs_with_odd_values_are_one_short_line(change, tmp_path):
+    (tmp_path / 'config.json').write_text(json.dumps({'system': 'toy', **change}))
+    with toy.installed(), pytest.raises(InputError, match=r'config\.json: config key') as error:
+        workdir.read_config(tmp_path)
+    assert len(line_of(error)) < 500

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from dfjax.errors import InputError
+from dfjax.foreign import shown
 
 SYSTEMS = ('faceswap', 'saehd', 'vae', 'gan', 'diffusion', 'pix2pix', 'cyclegan', 'stargan', 'style', 'fomm')
 SYSTEMS += ('syncnet', 'lips', 'wav2lip')
@@ -18,5 +19,5 @@ def systems_with(functions: Sequence[str]) -> list[str]:
 def load_system(name: str) -> ModuleType:
     """The module `dfjax.systems.<name>`; `state.py` says what it holds."""
     if name not in SYSTEMS:
-        raise InputError(f'system {name!r} does not exist; there are: {", ".join(SYSTEMS)}')
+        raise InputError(f'system {shown(name)} does not exist; there are: {", ".join(SYSTEMS)}')
     return importlib.import_module(f'dfjax.systems.{name}')

@@ -18,6 +18,7 @@ import ml_dtypes
 import numpy as np
 
 from dfjax.errors import InputError
+from dfjax.foreign import said
 from dfjax.weights.limits import DEPTH, Refused, check_name, check_sizes
 from dfjax.weights.pickles import Machine, pair_of, pairs
 from dfjax.weights.safetensor_files import exactly, read_safetensors
@@ -25,7 +26,7 @@ from dfjax.weights.strangers import check_archive, stranger
 
 MAGIC = 0x1950A86A20F9469CFC6C  # first number of a file in the older format
 FAULTS = (ValueError, KeyError, IndexError, TypeError, AttributeError, ArithmeticError, EOFError, RuntimeError)
-FAULTS += (struct.error, MemoryError)
+FAULTS += (struct.error, MemoryError, OSError)
 
 STORAGES = {
     'Float': np.float32,
@@ -94,11 +95,8 @@ def read_checkpoint(path: Path | str) -> dict[str, dict[str, np.ndarray]]:
                 f'{path}: refused: it holds {fault}, which a checkpoint of weights has no use for; nothing in it was '
                 'run. Give a file that holds a state_dict alone'
             ) from None
-        except zipfile.BadZipFile as fault:
-            raise InputError(f'{path}: damaged or cut short ({fault}); copy it again') from None
-        except FAULTS as fault:
-            reason = str(fault).splitlines()[0][:150] if str(fault) else type(fault).__name__
-            raise InputError(f'{path}: damaged or cut short ({reason}); copy it again') from None
+        except (zipfile.BadZipFile, *FAULTS) as fault:
+            raise InputError(f'{path}: damaged or cut short ({said(fault)}); copy it again') from None
     if not sections:
         raise InputError(f'{path}: there are no tensors with names in it; give a file that holds a state_dict')
     return {where: _unwrapped(weights) for where, weights in sections.items()}

@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import io
-import struct
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +17,6 @@ from dfjax.errors import InputError, ReadError
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.tif', '.tiff')
 JPEG = b'\xff\xd8'
 ALPHA = ('RGBA', 'LA', 'PA', 'RGBa', 'La')  # Pillow's modes with transparency
-DAMAGE = (OSError, ValueError, SyntaxError, EOFError, struct.error)  # Pillow's words for a damaged file
 STRIP = 256  # rows at a time, of what takes more memory than the picture
 HEIC = (b'heic', b'heix', b'heim', b'heis', b'mif1', b'msf1', b'hevc')
 OTHERS = {
@@ -77,10 +75,12 @@ def decode_picture(data: bytes, name) -> tuple[np.ndarray, np.ndarray | None]:
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # our own line about a bad file says more
     try:
         found = _decode(data, name)
-    except (cv2.error, *DAMAGE):
-        found = None
+    except InputError:
+        raise
     except MemoryError:
         raise ReadError(name, 'needs more memory than there is; make it smaller') from None
+    except Exception:  # Pillow's readers have a dozen kinds between them
+        found = None
     if found is None:
         raise ReadError(name, _unread(data))
     return found
@@ -93,7 +93,9 @@ def check_header(path: Path) -> None:
             try:
                 with _opened(file, path):
                     return
-            except DAMAGE:
+            except InputError:
+                raise
+            except Exception:
                 file.seek(0)
                 raise ReadError(path, _unread(file.read(16))) from None
     except OSError as error:
@@ -173,7 +175,7 @@ def _opened(file: BinaryIO, name) -> Iterator:
 
     Raises:
         ReadError: if it is too large.
-        DAMAGE: if it is no picture.
+        Exception: whatever Pillow says of what is no picture.
     """
     from PIL import UnidentifiedImageError
 

@@ -11,12 +11,14 @@ import shutil
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from dfjax.data.media.output import atomic_folder
 from dfjax.data.names import INFO
 from dfjax.errors import InputError
-from dfjax.foreign import read_json, text
+from dfjax.foreign import read_json, text, whole
 
+LONGEST = 200  # characters of a name
 POLYNOMIAL = 0x82F63B78  # CRC-32C, bits reversed
 
 
@@ -58,16 +60,24 @@ def _info(source: Path) -> dict:
         raise InputError(f'{source}: no {INFO} in this folder; name the one of the prepared dataset, as celeb_a/2.1.0')
     info = read_json(source / INFO, 'prepare the dataset again')
     try:
-        kind, _ = info.get('fileFormat', 'tfrecord'), text(info['name'])
+        kind = _plain(info.get('fileFormat', 'tfrecord'), _plain(info['name']))
         for split in info['splits']:
-            names = text(split['name']), text(split.get('filepathTemplate', ''))
-            if not [int(n) for n in split['shardLengths']] or any('/' in name for name in names):
+            _plain(split['name'], split.get('filepathTemplate', ''))
+            if not split['shardLengths'] or not all(whole(int(text(n))) >= 0 for n in split['shardLengths']):
                 raise ValueError
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f'{source / INFO}: damaged; prepare the dataset again') from error
     if kind != 'tfrecord':
         raise InputError(f'{source}: already in the format {kind}; only tfrecord has to be rewritten')
     return info
+
+
+def _plain(name: Any, *others: Any) -> str:
+    """`name`, if it and others are texts that files can be called; ValueError else."""
+    for some in (name, *others):
+        if len(text(some)) > LONGEST or not some.isprintable() or '/' in some:
+            raise ValueError
+    return name
 
 
 def _file_name(info: dict, split: dict, shard: int, shards: int) -> str:
