@@ -134,7 +134,7 @@ class Labelled(Joined):
             for k, label in enumerate(labels):
                 if label in source.labels:
                     self.table[rows, k], self.known[rows, k] = source.labels[label], 1
-        # Where none is wanted, a CSV of something else is nobody's business.
+        # Without labels wanted, a CSV is not read: it may be about something else.
         there = dict.fromkeys(label for source in sources for label in source.labels) if labels else ()
         for k, label in enumerate(labels):
             if label not in there:

@@ -78,7 +78,7 @@ class Workers:
     def __exit__(self, kind, *_) -> None:
         if kind is None:
             self._threads.shutdown()
-        for process in self._processes:  # they hold nothing, and freeing their models would take a while
+        for process in self._processes:  # killed: they hold no files, and freeing their models would take a while
             process.kill()
         self._threads.shutdown(cancel_futures=True)
         for process in self._processes:

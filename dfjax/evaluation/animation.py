@@ -49,7 +49,7 @@ def evaluate_animation(
         InputError: no face in the driver or the picture; videos of another length.
     """
     for path in filter(None, (animation, driving, image, truth, mask)):
-        kind(path)  # one that is missing is said before the long work
+        kind(path)  # raises for a missing file, before the long work
     before = measure(driving, every=every, workers=workers)
     picture = look(image, 1)
     if not picture.found.any():

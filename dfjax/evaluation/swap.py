@@ -83,7 +83,7 @@ def pose_difference(landmarks: np.ndarray, others: np.ndarray) -> float | None:
         return None
     head = load_head()
     turns = [rotation_matrices(fit_motion(head, seen, fit_identity(head, seen)).turn) for seen in (landmarks, others)]
-    cosine = ((turns[0] * turns[1]).sum((1, 2)) - 1) / 2  # half the trace of one after the other's inverse, less 1/2
+    cosine = ((turns[0] * turns[1]).sum((1, 2)) - 1) / 2  # between two rotations: (trace(A B^T) - 1) / 2
     return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))).mean())
 
 
@@ -136,7 +136,7 @@ def evaluate(
         report: a page to write, see `evaluation.report`.
     """
     for path in filter(None, (swap, source, face, truth, mask)):
-        kind(path)  # one that is missing is said before the long work
+        kind(path)  # raises for a missing file, before the long work
     if report is not None:
         check_output(report)
     before = measure(source, every=every, workers=workers)

@@ -29,7 +29,7 @@ from dfjax.inference.run import Run
 
 FILE = 'vectors.npz'  # beside a run's config; what a person reads of it is vectors.json
 CHUNK = 64  # pictures read at once
-FEWEST = 2  # pictures of a class: a vector from one, and its AUC by the other
+FEWEST = 2  # pictures of a class, at least: one for the vector, another to measure its AUC
 TOO_FEW = f'fewer than {FEWEST} pictures have it, or have it not'
 
 

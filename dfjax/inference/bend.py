@@ -10,16 +10,16 @@ import numpy as np
 
 from dfjax.inference.head import LANDMARKS
 
-STEPS, FINEST = 12, 8  # places where the spline is evaluated, between the eyes; no fewer than every so many pixels
-# How far the map may miss a point that asks for a strong bend: the least certain points most.
+STEPS, FINEST = 12, 8  # spline evaluations over the distance between the eyes, and pixels between them at the least
+# Tolerance of the map at each kind of point, larger where points are less certain: it may miss them to bend less.
 JAW, INNER, OUTLINE, ANCHOR = 0.02, 0.0003, 0.03, 0.02
-RING, ANCHORS = 4.2, 20  # the ring's radius in distances between the eyes, and the points on it that stay
-FADE = 0.75  # share of the ring's radius from where on the bend fades out
+RING, ANCHORS = 4.2, 20  # radius of the ring in distances between the eyes; fixed points on it
+FADE = 0.75  # share of the ring's radius at which the bend begins to fade out
 SHOULDERS = ((-1.6, 1.2), (-0.7, 1.2), (0.7, 1.2), (1.6, 1.2))  # beside and below the chin, in distances of the eyes
 FOLLOW = 0.5  # motion of the shoulders, share of the neck's
-LEAST_AREA = 0.03  # determinant of the map below which it counts as folded
-UNFOLDS = 4  # halvings of what is folded, at most
-REACH = 0.5  # distances between the eyes round a fold in which points move less
+LEAST_AREA = 0.03  # determinant of the map's derivative; below it the map counts as folded
+UNFOLDS = 4  # times, at most, that the motion round a fold is halved
+REACH = 0.5  # distances between the eyes: points this near to a fold are moved less
 
 
 class Bend:

@@ -15,10 +15,10 @@ from dfjax.inference import head as heads
 from dfjax.inference.head import LANDMARKS, Motion
 
 SIGMA = 0.65 / 30  # seconds, of the gaussian over time: halves the jitter and leaves blinks
-COVERED = 0.15  # distances between the eyes: landmarks that are further off any head are none, as of a covered mouth
-LOST = 2  # frames without the face, after which it is the same shot that goes on
+COVERED = 0.15  # distances between the eyes: landmarks further from any head's are wrong, as under a hand
+LOST = 2  # frames in which a face may be missing without a new shot
 TALK_SECONDS, TALK_FPS, LONGEST_TALK = 10, 25, 600
-TALK_SIZE = 256  # pixels of the picture that a talking head is seen in
+TALK_SIZE = 256  # pixels a side of the picture that a talking head is drawn in
 VERSION = 1
 
 

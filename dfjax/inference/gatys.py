@@ -29,10 +29,10 @@ from dfjax.models import vgg
 from dfjax.models.features import LEAST, colours, extract, octaves, recoloured
 from dfjax.ops.image import to_float, to_uint8
 
-CONTENT, SMOOTH, RANGE = 0.06, 0.002, 10.0  # what content, variation and colours out of range count beside style
-COARSEST = 64  # pixels of the longer side at which the optimisation begins, at most
+CONTENT, SMOOTH, RANGE = 0.06, 0.002, 10.0  # weights of content, total variation and colours out of range; style has 1
+COARSEST = 64  # pixels of the longer side: the optimisation begins at this size, or below it
 MEMORY = 12  # steps that L-BFGS remembers
-ENOUGH = 1e-4  # sufficient decrease (Armijo): share of the fall that the slope promises, for a step to be taken
+ENOUGH = 1e-4  # sufficient decrease (Armijo): a step is taken if the loss falls by this share of what the slope says
 
 
 def read_style(name: Path | str, size: int) -> np.ndarray:

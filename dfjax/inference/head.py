@@ -17,8 +17,8 @@ import numpy as np
 
 LANDMARKS = 68
 WEIGHTS = np.where(np.arange(LANDMARKS) < 17, 0.35, 1.0)  # the outline of the jaw is the least certain
-NOISE = 0.06  # standard deviation of landmarks about the head, share of the eyes' distance: the ridge of the fit
-SPREAD = 40  # frames that an identity is fitted to
+NOISE = 0.06  # standard deviation of landmarks' errors in distances between the eyes: regularises the fit
+SPREAD = 40  # frames, spread over a clip, that an identity is fitted to
 ROUNDS, PASSES = 6, 4
 CHUNK = 512  # frames at once: bounded memory for clips of any length
 
@@ -124,7 +124,7 @@ def fit_pose(points: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.
     u, _, vt = np.linalg.svd(affine, full_matrices=False)
     rows = u @ vt
     turns = np.concatenate([rows, np.cross(rows[:, 0], rows[:, 1])[:, None]], 1)
-    # Given the rotation, the scale of least squares.
+    # The rotation is known: the scale by least squares.
     seen = x @ np.swapaxes(rows, 1, 2)
     scale = (share * seen * y).sum((1, 2)) / (share * seen**2).sum((1, 2))
     place = centre[:, 0] - scale[:, None] * (middle @ np.swapaxes(rows, 1, 2))[:, 0]
@@ -173,7 +173,7 @@ def fit_identity(head: Head, landmarks: np.ndarray) -> np.ndarray:
         turns, scale, place, expression = _fit_expression(head, landmarks, identity, 2)
         missing = landmarks - view(shapes(head, 0 * identity, expression), turns, scale, place)
         products, wanted = _normal(part, turns, scale, missing)
-        # What many frames say counts as one: they are off by the same.
+        # Frames of one clip share their errors, so that all of them count as one: the mean, not the sum.
         identity = np.linalg.solve(products.mean(0) + NOISE**2 * np.eye(len(part)), wanted.mean(0))
     return identity
 
@@ -213,7 +213,7 @@ def smooth(motion: Motion, times: np.ndarray, sigma: float) -> Motion:
     columns = {name: np.log(motion.scale) if name == 'scale' else getattr(motion, name) for name in PER_FRAME}
     total = np.zeros(len(times))
     for step in range(-reach, reach + 1):
-        # Beyond the ends the motion goes on as its point reflection, which keeps a steady one as it is.
+        # Past its ends the motion is continued by point reflection: a steady motion goes on steadily.
         n = at + step
         inside = np.clip(np.where(n < 0, -n, np.where(n >= len(times), 2 * len(times) - 2 - n, n)), 0, len(times) - 1)
         end = np.where(n < 0, 0, len(times) - 1)

@@ -36,7 +36,7 @@ def invert(run: Run, pictures: np.ndarray, steps: int = 200, seed: int = 0) -> t
     def update(params: dict, w: jax.Array, opt: tuple, target: jax.Array) -> tuple:
         def loss(w: jax.Array) -> jax.Array:
             made = decode(params, w)
-            # A sum over pictures: each is searched for by itself.
+            # A sum over pictures, not a mean: each one's gradient is the same whatever stands beside it.
             return len(w) * (((made - target) ** 2).mean() + 0.2 * texture_distance(made, target))
 
         updates, opt = optimizer.update(jax.grad(loss)(w), opt)

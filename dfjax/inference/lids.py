@@ -11,10 +11,10 @@ from dfjax.inference.opening import Opening, paint, smoothstep
 
 EYES = (([36, 37, 38, 39], [36, 41, 40, 39]), ([42, 43, 44, 45], [42, 47, 46, 45]))  # upper and lower lid of each
 PAIRS = np.array([[37, 41], [38, 40], [43, 47], [44, 46], [61, 67], [62, 66], [63, 65]])  # edges that can meet
-APART = 0.03  # distances between the eyes that they keep in a bend
-HALF, SHUT = 0.5, 0.25  # shares of an eye's own opening below which it begins to be covered, and is
-OVER = 0.02  # distances between the eyes that a lid reaches beyond the slit, over the lashes of the open eye
-LASHES, THICK = 0.45, 0.014  # how dark their line is, and half its width in distances between the eyes
+APART = 0.03  # gap, in distances between the eyes, that PAIRS keep in a bend
+HALF, SHUT = 0.5, 0.25  # shares of an eye's own opening: a lid begins to be painted over it, and covers it whole
+OVER = 0.02  # overlap of the lid past the slit, in distances between the eyes: hides the lashes of the open eye
+LASHES, THICK = 0.45, 0.014  # darkness of their line; half its width in distances between the eyes
 
 
 def keep_apart(points: np.ndarray, own: np.ndarray, eyes: float, down: np.ndarray) -> np.ndarray:

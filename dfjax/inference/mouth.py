@@ -9,15 +9,15 @@ import numpy as np
 
 from dfjax.inference.opening import Opening, paint, smoothstep
 
-PARTED, FULL = 0.03, 0.06  # gaps of the lips, in distances between the eyes, at which painting begins and is whole
-OWN = 1.6  # times the picture's own gap, below which its own mouth is shown
+PARTED, FULL = 0.03, 0.06  # gap of the lips in distances between the eyes: painting fades in from one to the other
+OWN = 1.6  # up to so many times the picture's own gap its own mouth is shown
 SKIN = ([1, 2, 3, 31, 48], [15, 14, 13, 35, 54], [6, 7, 8, 9, 10, 57])  # landmarks round both cheeks and the chin
 INNER = [60, 61, 62, 63, 64], [60, 67, 66, 65, 64]  # the inner edges of the lips, from left to right
 BACK = np.array([0.26, 0.13, 0.12])  # colour of the back of the mouth, share of the skin's
 TONGUE = np.array([0.74, 0.46, 0.45])
-TEETH_FROM = 0.05  # gap from which teeth show, in distances between the eyes
-TEETH_LONG, TEETH_SHARE = 0.085, 0.5  # how much of them, in distances between the eyes, and of the gap
-HUE = 0.5  # by which the hue of the skin's tones tells on the driver's mouth
+TEETH_FROM = 0.05  # gap of the lips in distances between the eyes, from which teeth show
+TEETH_LONG, TEETH_SHARE = 0.085, 0.5  # length of teeth at most, in distances between the eyes and as share of the gap
+HUE = 0.5  # share of the difference between two skins' hues that the driver's mouth takes over
 OUTER = [49, 51, 53, 55, 57, 59]  # landmarks on the edge of the lips
 PALE = 0.5  # saturation of the light on teeth, share of the skin's
 LUMA = np.array([0.299, 0.587, 0.114])
@@ -55,14 +55,14 @@ def drawn(inside: Opening, tone: np.ndarray) -> np.ndarray:
     colour = BACK * (0.6 + 0.4 * depth)[..., None]
     tongue = smoothstep(0.5, 0.85, depth) * smoothstep(0.15, 0.6, side) * smoothstep(0.08, 0.2, gap)
     colour = colour + tongue[..., None] * (TONGUE * (0.6 + 0.4 * depth)[..., None] - colour)
-    # Teeth stand still in the head: their lower edge is straight, and lips that curve hide what is beside.
+    # Teeth do not move with the lips: their lower edge is straight, and curved lips hide the teeth at the sides.
     long = min(TEETH_LONG, TEETH_SHARE * gap) - 0.03 * inside.across**2
     seen = smoothstep(long + 0.014, long - 0.014, inside.under) * smoothstep(0.02, 0.4, side)
     seen = seen * smoothstep(TEETH_FROM - 0.01, TEETH_FROM + 0.05, gap)
     lit = (0.5 + 0.5 * smoothstep(-0.01, 0.06, inside.below)) * (0.6 + 0.4 * smoothstep(0.1, 0.8, side))
     colour = colour + seen[..., None] * (lit[..., None] - colour)
     grey = float(tone @ LUMA)
-    # The mouth is as colourful as the skin is: a statue's is grey; teeth are nearly white.
+    # The mouth is as saturated as the skin, so that a statue's is grey; teeth are nearly white.
     colourful = min(1.0, float(np.ptp(tone)) / max(0.28 * grey, 1.0))
     plain = (colour @ LUMA)[..., None]
     colour = (plain + colourful * (colour - plain)) * (grey + PALE * colourful * (tone - grey))
@@ -81,7 +81,7 @@ class DriverMouth:
         self.light = np.clip(grey / max(other, 1.0), 0.3, 2.0)
         own, theirs = (float(np.ptp(tone)) / max(float(tone @ LUMA), 1.0) for tone in (picture_tone, driver_tone))
         self.colourful = float(np.clip(own / max(theirs, 1e-3), 0, 1))
-        # Luminance as the skin's, but hue by a part only: whole ratios of channels would paint green teeth on a dog.
+        # Luminance follows the skin's wholly, hue in part: full ratios of channels would paint green teeth on a dog.
         hue = (picture_tone / max(grey, 1.0)) / np.maximum(driver_tone / max(other, 1.0), 0.05)
         self.hue = np.clip(hue ** (HUE * self.colourful), 0.8, 1.25)
 

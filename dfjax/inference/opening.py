@@ -52,7 +52,7 @@ class Opening:
 def _curve(u: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Height at u of the smooth curve through points [K, 2] from left to right, level beyond them."""
     last = len(points) - 1
-    # Seen from the side points of an edge may hide each other: x has to rise all the same.
+    # In profile the points of an edge may overlap; the curve needs an x that rises.
     x, y = np.maximum.accumulate(points[:, 0]) + 1e-3 * np.arange(last + 1), points[:, 1]
     slope = np.gradient(y, x)
     k = np.clip(np.searchsorted(x, u, 'right') - 1, 0, last - 1)

@@ -14,13 +14,13 @@ from dfjax.inference.head import LANDMARKS, Head, Motion, rotation_matrices, rot
 from dfjax.ops.expression import BESIDE_LIPS, BEYOND_LIPS, LIDS, LIPS
 
 PARTS = ('pose', 'eyes', 'brows', 'mouth')
-TURN = 0.15  # radians by which a frame of the driver is as unlike the source as by one standard deviation of expression
-PARTED = 0.06  # likewise, of the lips' gap in distances between the eyes
-USUAL = 3.0  # standard deviations that an expression reaches
+TURN = 0.15  # radians of head rotation that weigh as much as one standard deviation of expression in likeness
+PARTED = 0.06  # gap of the lips, in distances between the eyes, that weighs as much
+USUAL = 3.0  # standard deviations: the strongest expression
 SHUT = 0.02  # gap of closed lips, share of the eyes' distance
-WIDEST = 1.5  # times its own opening that an eye opens to
+WIDEST = 1.5  # widest opening of an eye, in times its own
 NECK = np.array([0.0, 1.17, 0.39])  # where the head turns on the neck, in the head's axes
-FURTHEST = np.radians([30.0, 35.0, 40.0])  # pitch, yaw, roll that a picture can be bent by
+FURTHEST = np.radians([30.0, 35.0, 40.0])  # pitch, yaw, roll: as far as a picture can be bent
 PROFILE = np.radians(50.0)  # yaw, the source's own included
 FREE = 0.7  # share of a limit up to which nothing is held back
 

@@ -107,8 +107,8 @@ def coefficients(solver: str, alpha_bar: np.ndarray, steps: Sequence[int]) -> np
             variance = (1 - alpha) * (1 - alpha_bar[to]) / (1 - alpha_bar[t])
             rows.append((of_x, of_guess, 0, np.sqrt(variance)))
             continue
-        # As if the guess held all the way; of the second order it is the one for the middle of the step, by the line
-        # through the guess before, in `rate`.
+        # First order takes the guess as constant over the step. Second order takes the guess at the middle of the step,
+        # extrapolated on the line through this one and the one before, with `rate` as the abscissa.
         held, ahead = a[to] - a[t] * s[to] / s[t], 0.0
         if solver == 'dpm++' and 0 < n < len(steps) - 2:
             ahead = (rate[to] - rate[t]) / (rate[t] - rate[steps[n - 1]]) / 2

@@ -14,7 +14,7 @@ HALF, GAP = 0.03, 0.13  # half a brow's thickness, and from its middle to the sk
 ABOVE_EYE = 0.16  # least distance from lashes to brow
 MIDDLE = -0.05  # prior of a brow's middle, from its landmarks
 # Contrasts, in shares of skin's brightness.
-FAR = 0.10  # penalty for a brow one distance away from the prior
+FAR = 0.10  # penalty, in contrast, for a brow one distance between the eyes away from the prior
 SHARP = 0.02  # scale of the soft maximum: heights with this much less contrast than the best count a third of it
 FAINT, CLEAR = 0.10, 0.25  # contrast below which landmarks stay where they were, and above which they follow fully
 

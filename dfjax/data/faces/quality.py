@@ -23,7 +23,7 @@ _RIGID = {
     54: (25, 66, 16),
 }
 
-YAW_BINS = 128  # bins of yaw, of which each is drawn as often as the others
+YAW_BINS = 128  # bins of yaw; all are drawn equally often
 YAW_RANGE = 1.2  # radians to either side; faces beyond are in the last bins
 
 

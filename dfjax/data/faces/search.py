@@ -11,7 +11,7 @@ from dfjax.data.faces.warp import apply_inverse, crop, similarity
 
 TURNS = (90, -90, 180, 45, -45)  # degrees; dlib's detector stands 40 to either side of upright
 UPSAMPLED_PIXELS = 1_300_000  # larger pictures are not doubled: an 80-px face in them is too small to be of use
-SURE, LIKELY = 0.5, 0.3  # detector's score: enough to look no further; enough for a face that only a retry found
+SURE, LIKELY = 0.5, 0.3  # scores of the detector: no further attempts are made; least for a face that a retry found
 NEAR, NEAR_SHARE = 176, 0.54  # the window around a face of the frame before, and the face's share of it
 SHARP = 128  # px, where sharpness is measured
 MIDDLE = tuple(NEAR * (0.5 + NEAR_SHARE * v) for v in (-0.5, -0.5, 0.5, 0.5))  # box in the window where the face was

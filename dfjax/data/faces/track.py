@@ -9,9 +9,9 @@ from dfjax.data.faces.face import Face
 from dfjax.data.faces.landmarks import place
 from dfjax.data.faces.table import ROW, Faces, as_faces
 
-MAX_GAP = 8  # frames in which the detector may miss a face of a track
-MAX_MOVE = 0.6  # sides of the face's box by which it may move from one frame to the next
-MAX_GROW = 1.5  # factor by which its size may change likewise
+MAX_GAP = 8  # frames that a track may be without its face: the detector misses some
+MAX_MOVE = 0.6  # greatest move of a face from one frame to the next, in sides of its box
+MAX_GROW = 1.5  # greatest change of its size from one frame to the next, a factor
 PIECE = 4096  # frames smoothed at once: a track may last for hours
 SIGMA = 0.65  # frames, of the gaussian: halves the jitter and leaves blinks (r > 0.98 with the raw opening of the eyes)
 

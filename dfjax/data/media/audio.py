@@ -14,7 +14,7 @@ from dfjax.data.media.choices import allow_cut
 from dfjax.data.media.decode import clock_start, open_container
 from dfjax.errors import ReadError
 
-# By container, what it can hold and players play. Anything else (PCM, Vorbis, WMA, AMR...) is encoded anew as AAC.
+# Codecs that a container can hold and players play. Anything else (PCM, Vorbis, WMA, AMR...) is encoded as AAC.
 COPIED = {'mov': {'aac', 'mp3', 'mp2', 'ac3', 'eac3', 'alac'}}
 COPIED['mp4'] = COPIED['mov'] | {'opus', 'flac'}
 AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
@@ -105,7 +105,7 @@ def _copy(container, output) -> Packets:
     tracks = {}
     for stream in container.streams.audio:
         codec = stream.codec_context
-        if codec is None:  # one this build does not know: it can be neither copied nor decoded
+        if codec is None:  # unknown to this build of FFmpeg: it can be neither copied nor decoded
             continue
         if codec.codec.canonical_name in COPIED[output.format.name]:
             tracks[stream.index] = output.add_stream_from_template(stream), False

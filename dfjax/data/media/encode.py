@@ -159,8 +159,8 @@ class VideoWriter:
             self._output.mux(packet)
 
     def _mux_last(self, packet) -> None:
-        # An mp4 keeps the steps from packet to packet in the order of decoding. The one after the last, whose picture
-        # need not be shown last, makes their sum the length of the video.
+        # An mp4 stores the time from packet to packet in decoding order. The last one's is set so that all add up to
+        # the video's length: with B-frames its picture need not be the last one shown.
         pts, dts = self._begin or (packet.pts, packet.dts)
         packet.duration = max(1, (self._end - pts) - (packet.dts - dts))
         self._output.mux(packet)

@@ -21,7 +21,7 @@ from dfjax.data.sets.labels import find_csv, read_labels
 from dfjax.errors import InputError
 
 KEPT_BYTES = 2**30  # bytes of decoded frames that a name may keep in memory
-FRAMES = 4096  # frames of the videos of a name; twice as many minutes give no more, but others
+FRAMES = 4096  # frames, at most, that are taken of a name's videos, evenly spread over them
 
 
 def media_paths(name: Path | str) -> list[Path]:

@@ -39,7 +39,7 @@ class RenderedFaces(Dataset):
         self.name, self.face_type = str(name), face_type
         identity, motion, self.labels = _moments(name)
         several = np.ndim(identity['skin']) > 0
-        skin = 192 if several and size <= 96 else 384  # every person's is drawn: no finer than is seen
+        skin = 192 if several and size <= 96 else 384  # pixels of a skin's texture, drawn anew for each person
         draw = partial(_draw, self.name, identity, motion, size, face_type, skin)
         keep = len(motion['yaw']) >= CACHED
         self._drawn = cached(f'{self.name} {size} {face_type}', __file__, draw) if keep else draw()
