@@ -13,14 +13,15 @@ EXAMPLE = 'dfjax import stargan g=200000-G.ckpt d=200000-D.ckpt -o runs/celeba'
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         f'Example: {EXAMPLE}\n\n'
-        'Systems and their nets: stargan (g, d), pix2pix (g, d), cyclegan (g_ab, g_ba, d_a, d_b). d_a is the one that\n'
-        "judges pictures of a: CycleGAN's own D_A judges those of b, so give latest_net_D_A.pth as d_b.\n"
+        'Systems and their nets: stargan (g, d), pix2pix (g, d), cyclegan (g_ab, g_ba, d_a, d_b), fomm (kp, g, d),\n'
+        'syncnet (sync), wav2lip (g, sync, d), saehd. Of cyclegan d_a is the one that judges pictures of a, while the\n'
+        "original's D_A judges those of b: give latest_net_D_A.pth as d_b.\n"
         'A StarGAN of several data sets, as CelebA and RaFD: --groups 5,8 --exclusive 1.\n'
         "Of saehd, DeepFaceLab's folder: dfjax import saehd workspace/model -o RUN, with --cosine for a c in the\n"
         'name of the architecture and --no-normalised where there is no u.\n'
         '`dfjax import SYSTEM --help` has the options of a system. Nothing in a file is run; PyTorch is not needed.'
     )
-    parser.add_argument('system', metavar='SYSTEM', help='as stargan, pix2pix, cyclegan or saehd')
+    parser.add_argument('system', metavar='SYSTEM', help='one of those below')
     parser.add_argument(
         'files',
         nargs='+',
