@@ -49,6 +49,41 @@ def test_names_may_be_paths_or_stems_and_other_columns_are_left(tmp_path):
     assert read(tmp_path, text, ['a/1.jpg', 'b/1.jpg']) == {'smile': [False, True]}
 
 
+@pytest.mark.parametrize(
+    'data',
+    [
+        b'file;smile\r\n1.jpg;1\r\n2.jpg;0\r\n3.jpg;0\r\n4.jpg;1\r\n',
+        b'file\tsmile\n1.jpg\t1.0\n2.jpg\t0.0\n3.jpg\t0.0\n4.jpg\t1.0\n',
+        '\ufefffile,smile\r\n1.jpg,yes\r\n2.jpg,no\r\n3.jpg,No\r\n4.jpg,YES\r\n'.encode('utf-16'),
+        'file,smile,ort\n1.jpg,1,Köln\n2.jpg,0,Köln\n3.jpg,0,Ulm\n4.jpg,1,Ulm\n'.encode('cp1252'),
+        b'file,smile,,\n1.jpg,1,,\n2.jpg,0,,\n3.jpg,0,\n4.jpg,1,,\n,,,\n\n',
+        b'"file" , "smile"\na\\1.jpg, 1\n./a/2.jpg, 0\na/3.jpg, 0\nb\\4.jpg, 1\n',
+    ],
+    ids=['semicolons', 'tabs', 'utf-16', 'cp1252', 'empty cells', 'windows'],
+)
+def test_crooked_tables(data, tmp_path):
+    (tmp_path / 'labels.csv').write_bytes(data)
+    labels = {k: v.tolist() for k, v in read_labels(tmp_path / 'labels.csv', NAMES).items()}
+    assert labels == {'smile': [True, False, False, True]}
+
+
+def test_celebas_own_list_and_stray_files(tmp_path):
+    """As its archives unpack: the list of all pictures, of which some are there, beside lists of other things."""
+    for n in (1, 2, 4):
+        write_image(tmp_path / 'img_align_celeba' / f'{n:06d}.jpg', np.full((40, 32, 3), 50 * n, np.uint8))
+    rows = ''.join(f'{n:06d}.jpg {" -1" if n % 2 else "  1"}  1\n' for n in range(1, 8))
+    (tmp_path / 'Anno').mkdir()
+    (tmp_path / 'Anno' / 'list_attr_celeba.txt').write_text(f'7\nSmiling Young \n{rows}')
+    (tmp_path / 'img_align_celeba' / '._000001.jpg').write_bytes(b'stray')
+    (tmp_path / 'img_align_celeba' / 'Thumbs.db').write_bytes(b'stray')
+    source = open_dataset(str(tmp_path / 'img_align_celeba'), 32)
+    assert {k: v.tolist() for k, v in source.labels.items()} == {'Smiling': [False, True, True], 'Young': [True] * 3}
+    for name in ('list_eval_partition.csv', '.~lock.labels.csv', 'list_attr_celeba.csv'):
+        (tmp_path / 'img_align_celeba' / name).write_text('image_id,Male\n000001.jpg,1\n000002.jpg,0\n000004.jpg,0\n')
+    source = open_dataset(str(tmp_path / 'img_align_celeba'), 32)
+    assert {k: v.tolist() for k, v in source.labels.items()} == {'Male': [True, False, False]}
+
+
 def test_tables_that_do_not_fit_say_which_rows(tmp_path):
     rows = '1.jpg,1\n2.jpg,0\n3.jpg,1\n4.jpg,0\n'
     cases = [
@@ -57,6 +92,7 @@ def test_tables_that_do_not_fit_say_which_rows(tmp_path):
         (r'2 rows \(6, 7\) for a picture that has one already', f'file,smile\n{rows}1.jpg,1\n3.jpg,0\n'),
         (r"1 row \(3\) with another 'smile' than -1 and 1", 'file,smile\n' + rows.replace('2.jpg,0', '2.jpg,7')),
         (r'1 row \(4\) not as long as the first line', 'file,smile\n' + rows.replace('3.jpg,1', '3.jpg')),
+        ("several columns are called 'smile'", 'file,smile,smile\n1.jpg,1,0\n2.jpg,0,0\n3.jpg,1,0\n4.jpg,0,0\n'),
         ('no column has the names of the pictures beside it, as a/1.jpg', 'file,smile\nx,1\ny,0\n'),
         ('no column of labels', 'file,width\n' + rows.replace(',1', ',12').replace(',0', ',13')),
         ('no rows', 'file,smile\n'),
