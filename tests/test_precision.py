@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from dfjax.data import augment
 from dfjax.models import features
-from dfjax.ops import colour, diffaugment, geometry, image, skin, thinplate
+from dfjax.ops import colour, diffaugment, geometry, image, moments, skin, thinplate
 
 PICTURES = jnp.full((2, 32, 32, 3), 0.5)
 MASKS = PICTURES[..., :1]
@@ -82,3 +82,11 @@ def test_so_are_their_gradients(name):
 
 def test_a_product_without_is_seen():
     assert 'HIGHEST' not in products(lambda a, b: a @ b, MAPS[0].T, MAPS[0])[0]
+
+
+def test_the_spread_of_codes_in_bfloat16_is_that_of_their_values():
+    """They are far from 0 and close together, where a mean of squares rounded to bfloat16 would say nothing."""
+    codes = jnp.asarray(np.random.default_rng(0).normal(10, 0.5, (512, 4)), jnp.bfloat16)
+    found = moments.update(moments.init({'code': jnp.zeros(4)}), {'code': codes}, 1.0)
+    truth = np.asarray(codes, np.float64).std(0)
+    np.testing.assert_allclose(moments.spread(found['code']), truth, rtol=1e-3)

@@ -28,8 +28,9 @@ def blank(seen: tuple, code: tuple) -> dict:
 
 
 def measured(batch: dict) -> dict:
-    """Of some arrays [N, ...], by name."""
-    return {key: {'mean': x.mean(0), 'square': (x**2).mean(0)} for key, x in batch.items()}
+    """Of some arrays [N, ...], by name; in float32, whatever they are, for a variance is a small difference of two."""
+    whole = {key: x.astype(jnp.float32) for key, x in batch.items()}
+    return {key: {'mean': x.mean(0), 'square': (x**2).mean(0)} for key, x in whole.items()}
 
 
 def update(moments: dict, batch: dict, rate: jax.Array) -> dict:
