@@ -1,10 +1,13 @@
 """The random keys of a run."""
 
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import toy_system as toy
 
+from dfjax import systems
 from dfjax.config import build
 from dfjax.ops import keys
 from dfjax.training.parallel import Devices
@@ -32,6 +35,13 @@ def test_a_runs_keys_never_coincide_over_many_steps():
     drawn += [jax.random.split(one[0], 1000) for one in drawn[2:]]  # `split(key, n)[i]` is `fold_in(key, i)`
     numbers = np.concatenate([jax.random.key_data(one) for one in drawn])
     assert len(np.unique(numbers, axis=0)) == len(numbers) == 2000 * (cfg.batch_size + 1) + 2002
+
+
+def test_systems_make_no_keys_of_their_own():
+    """A step draws from its batch, a preview from the stream of previews: so nothing else needs the seed."""
+    for path in Path(systems.__file__).parent.glob('*.py'):
+        text = path.read_text()
+        assert text.count('cfg.seed') == text.count('preview_key(cfg.seed)'), path
 
 
 def test_keys_follow_from_seed_step_and_example_alone():
