@@ -28,9 +28,9 @@ VARIANTS = {
     },
     # Half an hour on two CPU cores.
     'laptop': {
-        'steps': 6000,
+        'steps': 4000,
         'data.size': 96,
-        'model': {'kind': 'df', 'code': 128, 'width': 24, 'decoder_width': 24, 'mask_width': 8},
+        'model': {'kind': 'df', 'code': 128, 'width': 16, 'decoder_width': 16, 'mask_width': 6},
         'optimizer.lr': 3e-4,
     },
     # 256 px with a discriminator, on one GPU.

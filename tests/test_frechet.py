@@ -5,6 +5,7 @@ import pytest
 from scipy.linalg import sqrtm
 
 from dfjax.data.faces.align import ALIGNED, template
+from dfjax.data.faces.identity import load_descriptor
 from dfjax.data.sets.open import open_dataset
 from dfjax.evaluation.frechet import descriptors, frechet, gaussian_distance, standard_landmarks
 
@@ -60,6 +61,8 @@ def test_descriptors_tell_people_apart_and_are_always_there():
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
     found = descriptors([*pictures, noise])
     assert found.shape == (7, 128) and found.dtype == np.float32 and np.isfinite(found).all()
+    want = load_descriptor()(pictures[1], standard_landmarks('whole_face', 64))  # dlib's own
+    np.testing.assert_allclose(found[1], want, atol=1e-5)
     apart = np.linalg.norm(found[:, None] - found, axis=-1)
     same = [apart[i, j] for k in (0, 3) for i in range(k, k + 3) for j in range(i) if j >= k]
     assert max(same) < apart[:3, 3:6].min()
