@@ -1,6 +1,7 @@
 """Reference pictures: which are chosen, how they are mixed, by closed forms and rendered faces; what may be deleted."""
 
 import importlib
+import json
 
 import cv2
 import jax
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 from scipy.special import softmax
+from untrained import untrained
 
 from dfjax.config import build
 from dfjax.data.batches import make_data
@@ -148,3 +150,13 @@ def test_references_that_cannot_be_are_refused():
     for changes in ({'references.size': 48}, {'references.size': 16}, {'data.canonical': False}):
         with pytest.raises(InputError, match=r'references\.size is a multiple of 32'):
             load_system('faceswap').init(build(cfg, changes), jax.random.key(0))
+
+
+def test_a_run_from_before_there_were_references_is_told_apart(tmp_path):
+    folder = untrained(tmp_path / 'old', 'faceswap', **{'references.count': 0})
+    assert 'references' not in load_run(folder).params  # without them it is a run as any
+    config = json.loads((folder / 'config.json').read_text())
+    del config['references']
+    (folder / 'config.json').write_text(json.dumps(config))
+    with pytest.raises(InputError, match=r'trained with another version of the model \(.*; train it anew'):
+        load_run(folder)
