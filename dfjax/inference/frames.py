@@ -84,7 +84,8 @@ class Job:
     def __call__(self, info: MediaInfo, frames: Iterator[Frame]) -> Iterator[np.ndarray]:
         """The frames uint8 RGB [H, W, 3] that come of those of the file `info`."""
         begun: Iterable[np.ndarray] = ()
-        while group := list(itertools.islice(frames, self.batch)):
+        batch = min(self.batch, frames_ahead(info.size))  # large frames are few at a time
+        while group := list(itertools.islice(frames, batch)):
             before, begun = begun, self.process(info, group)
             yield from before
         yield from begun

@@ -4,6 +4,7 @@ The newest two are kept, and the best by the figure that the system names. A che
 `seal.json` in it with a checksum of each of its files: Orbax itself restores a damaged array without a word.
 """
 
+import contextlib
 import errno
 import json
 import shutil
@@ -17,7 +18,7 @@ from jax.experimental import multihost_utils
 from dfjax.errors import InputError
 from dfjax.systems.state import State
 from dfjax.training.processes import together
-from dfjax.training.restore import SAVED, SEAL, checksums, newest_state, quiet
+from dfjax.training.restore import SAVED, SEAL, checksums, newest_state, quiet, silent
 from dfjax.training.workdir import folder_of, is_remote, say, write_whole
 
 NEWEST = 2
@@ -52,6 +53,8 @@ class Checkpoints:
             self._manager = ocp.CheckpointManager(self.folder, options=options)
 
     def __enter__(self) -> 'Checkpoints':
+        self._silence = contextlib.ExitStack()
+        self._silence.enter_context(silent())
         return self
 
     def __exit__(self, kind: type | None, *error: object) -> None:
@@ -61,7 +64,7 @@ class Checkpoints:
             if kind is None:  # else another error is on its way
                 raise
         finally:
-            with quiet():
+            with self._silence, quiet():
                 self._manager.close()
 
     def save(self, step: int, state: State, figure: float | None, position: dict) -> None:

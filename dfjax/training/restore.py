@@ -259,12 +259,22 @@ def _checksum(path: epath.Path) -> int:
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Keeps Orbax from writing the tracebacks of errors that it also raises; interrupts pass."""
-    log = logging.getLogger('absl')
-    level, hook = log.level, sys.unraisablehook
-    log.setLevel('CRITICAL')
+    hook = sys.unraisablehook
     sys.unraisablehook = lambda lost: None if issubclass(lost.exc_type, Exception) else hook(lost)
+    try:
+        with silent():
+            yield
+    finally:
+        sys.unraisablehook = hook
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """Keeps Orbax from logging, in threads of its own too."""
+    log = logging.getLogger('absl')
+    level = log.level
+    log.setLevel('CRITICAL')
     try:
         yield
     finally:
         log.setLevel(level)
-        sys.unraisablehook = hook
