@@ -338,3 +338,24 @@ def test_figures_say_how_well_lips_follow_a_sound(talker):
     assert late['likeness'] == pytest.approx(good['likeness'], abs=0.05)
     with pytest.raises(InputError, match='no face'):
         figures('x', np.full((30, 68, 2), np.nan), times[:30], voice.sound)
+
+
+def test_a_mouth_is_drawn_only_where_the_video_never_shows_one(talker):
+    seen, analysis, path = talker
+    driver = driver_of(analysis)
+    shape, pool = shape_of(driver.motion), gather_pool(path, driver, analysis)
+    loud = np.tile([0.7, 0.0, 0.0, 0.0], (COUNT, 1))
+    shut = int(np.argmin(pool.gap))
+    alone = Pool(
+        pool.patches[shut : shut + 1], pool.corners[shut : shut + 1], pool.landmarks[shut : shut + 1],
+        pool.lips[shut : shut + 1], pool.turn[shut : shut + 1], pool.number[shut : shut + 1],
+    )  # fmt: skip
+    assert pool.opens and not alone.opens
+    dark = []
+    for mouths in (pool, alone):
+        dubbing = Dubbing(driver, mouths, shape, loud, np.arange(COUNT), 1.0)
+        x, y = dubbing.wanted[6][[61, 62, 63, 65, 66, 67]].mean(0).round().astype(int)
+        dark.append(dubbing(6, seen.image[6])[y - 1 : y + 2, x - 2 : x + 3].mean())
+        assert bool(dubbing._tones) == (mouths is alone)
+    lip = seen.image[shut][tuple(np.round(seen.landmarks[shut][57]).astype(int)[::-1] - [1, 0])].mean()
+    assert dark[1] < 0.8 * lip

@@ -73,12 +73,12 @@ class Dubbing:
         if not self.seen[j] or self.turned[j]:
             return frame
         shot, n = int(self._shots[j]), self.taken[j]
-        if shot not in self._tones:  # a tone for each frame flickers
+        if not self.pool.opens and shot not in self._tones:  # a tone for each frame flickers
             self._tones[shot] = skin_tone(frame, self.own[j])
         pool = self.pool
         return remouth(
             frame, self.own[j], self.wanted[j], pool.patches[n], pool.corners[n], pool.landmarks[n], self.gap[n],
-            self._tones[shot],
+            self._tones.get(shot),
         )  # fmt: skip
 
 
