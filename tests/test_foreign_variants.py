@@ -281,3 +281,85 @@ def test_the_averaged_net_is_taken_and_said(averaged, two, tmp_path, capsys):
     assert main(['import', 'pix2pix', f'g={path}:netG', '-o', str(tmp_path / 'plain'), '--json']) == 0
     assert 'taken' not in json.loads(capsys.readouterr().out)['notes'][0]
     assert takes(tmp_path / 'plain', 'g', one)
+
+
+# Against PyTorch itself
+
+
+def torch_net(layers):
+    """A module whose layers are called model.0 and so on."""
+    from torch import nn
+
+    net = nn.Module()
+    net.model = nn.Sequential(*layers)
+    net.forward = net.model.forward
+    return net
+
+
+def through_torch(net, system: str, name: str, x: np.ndarray, folder, **options) -> tuple[np.ndarray, np.ndarray]:
+    """What a run imported from torch's file of a net makes of x, and what the net does."""
+    import torch
+
+    torch.save({'epoch': 3, 'state_dict': net.state_dict()}, folder / 'net.pth')
+    import_run(system, {name: folder / 'net.pth'}, folder / 'run', force=True, **options)
+    with torch.no_grad():
+        return made(folder / 'run', name, x), net(torch.from_numpy(x)).numpy()
+
+
+@pytest.mark.parametrize('kind', ['utils', 'parametrizations'])
+def test_torchs_spectral_normalisation(kind, tmp_path):
+    torch = pytest.importorskip('torch')
+    from torch import nn
+
+    torch.manual_seed(1)
+    utils = torch.nn.utils
+    normed = utils.spectral_norm if kind == 'utils' else utils.parametrizations.spectral_norm
+    shapes = ((3, 4, 2), (4, 8, 2), (8, 16, 1), (16, 1, 1))
+    layers = [layer for i, o, s in shapes for layer in (normed(nn.Conv2d(i, o, 4, s, 1)), nn.LeakyReLU(0.2))][:-1]
+    net = torch_net(layers)
+    x = RNG.uniform(-1, 1, (2, 3, 32, 32)).astype(np.float32)
+    for _ in range(3):
+        net(torch.from_numpy(x))
+    agree(*through_torch(net.eval(), 'cyclegan', 'd_a', x, tmp_path))
+
+
+def test_torchs_instance_norms_that_keep_statistics_in_both_modes(tmp_path):
+    torch = pytest.importorskip('torch')
+    from torch import nn
+
+    from dfjax.apps.bench.torch.translation import ResnetGenerator
+
+    torch.manual_seed(2)
+    net = ResnetGenerator(3, 3, 4, 'instance', False, 1)
+    for parent in list(net.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.InstanceNorm2d):
+                setattr(parent, name, nn.InstanceNorm2d(child.num_features, track_running_stats=True))
+    for _ in range(5):
+        net(torch.randn(4, 3, 16, 16))
+    x = RNG.uniform(-1, 1, (2, 3, 16, 16)).astype(np.float32)
+    agree(*through_torch(net.eval(), 'pix2pix', 'g', x, tmp_path, statistics='running'))
+    state = {name: value.clone() for name, value in net.state_dict().items()}
+    ours, theirs = through_torch(net.train(), 'pix2pix', 'g', x, tmp_path)
+    agree(ours, theirs)
+    net.load_state_dict(state)
+    with torch.no_grad():
+        assert np.abs(net.eval()(torch.from_numpy(x)).numpy() - theirs).max() > 0.05  # the modes are not alike
+
+
+@pytest.mark.parametrize('kind', ['bilinear', 'nearest'])
+def test_torchs_enlarging(kind, tmp_path):
+    torch = pytest.importorskip('torch')
+    from torch import nn
+
+    from dfjax.apps.bench.torch.translation import ResnetGenerator
+
+    torch.manual_seed(3)
+    layers = []
+    for layer in ResnetGenerator(3, 3, 4, 'instance', False, 1).model:
+        if isinstance(layer, nn.ConvTranspose2d):
+            layers += [nn.Upsample(scale_factor=2, mode=kind), nn.ReflectionPad2d(1)]
+            layer = nn.Conv2d(layer.in_channels, layer.out_channels, 3)
+        layers.append(layer)
+    x = RNG.uniform(-1, 1, (1, 3, 16, 20)).astype(np.float32)
+    agree(*through_torch(torch_net(layers), 'cyclegan', 'g_ab', x, tmp_path, upsample=kind, padding='reflect'))

@@ -89,8 +89,10 @@ def test_other_geometries_against_torch(system, net, kind, arguments, side, expe
             section = section[part]
         assert section == value, key
     opened = open_net(run, net)
-    x = RNG.normal(size=(2, side, side, opened.inputs['x'][-1])).astype(np.float32)
-    arrays = {'x': x} | ({'c': RNG.normal(size=(2, arguments[1])).astype(np.float32)} if 'c' in opened.inputs else {})
+    x = RNG.normal(size=(2, side, side, opened.net.inputs['x'].shape[-1])).astype(np.float32)
+    arrays = {'x': x} | (
+        {'c': RNG.normal(size=(2, arguments[1])).astype(np.float32)} if 'c' in opened.net.inputs else {}
+    )
     inputs = [
         torch.from_numpy(arrays['x'].transpose(0, 3, 1, 2)),
         *(torch.from_numpy(arrays[k]) for k in list(arrays)[1:]),
