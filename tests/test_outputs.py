@@ -1,6 +1,7 @@
 """What is written of odd videos: cut short, HDR as SDR, as GIF and WebP, with many tracks, with frames untouched."""
 
 import os
+import struct
 from fractions import Fraction
 
 import av
@@ -170,6 +171,55 @@ def test_all_sounds_keep_their_places(tmp_path, suffix):
         assert [data for _, data in heard[0]] == [data for _, data in heard[1]]
         np.testing.assert_allclose([t for t, _ in heard[0]], [t for t, _ in heard[1]], atol=2e-3)
     assert sound_packets(tmp_path / 'out.mp4')
+
+
+def test_a_cut_that_only_the_edit_list_knows_is_made(tmp_path):
+    source = make(tmp_path / 'in.mp4', scene(20), range(0, 800, 40))
+    data = bytearray(source.read_bytes())
+    at = data.index(b'elst') + 4
+    version, count, length, begin = struct.unpack('>IIIi', data[at : at + 16])
+    assert (version, count, begin) == (0, 1, 0)
+    data[at + 8 : at + 16] = struct.pack('>Ii', length - 200, 5 * timescale(source) // 25)
+    source.write_bytes(data)
+    assert len(decoded(source)) == 15  # FFmpeg's reading: the first five are not shown
+    transform_video(source, tmp_path / 'out.mp4', same)
+    np.testing.assert_allclose([t for t, _ in times(tmp_path / 'out.mp4')], np.arange(15) / 25, atol=2e-3)
+    for n, (_, _, rgb) in enumerate(read_frames(tmp_path / 'out.mp4')):
+        assert psnr(rgb, scene(20)[n + 5]) > 30
+
+
+def timescale(path) -> int:
+    with av.open(str(path)) as file:
+        return file.streams.video[0].time_base.denominator
+
+
+def test_frames_without_times_follow_each_other(tmp_path):
+    with av.open(str(tmp_path / 'in.h264'), 'w', 'h264') as out:
+        stream = out.add_stream('libx264', rate=25, options={'crf': '5'})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, 'yuv420p'
+        for picture in scene(12):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format='rgb24')))
+        out.mux(stream.encode(None))
+    transform_video(tmp_path / 'in.h264', tmp_path / 'out.mp4', same)
+    np.testing.assert_allclose(np.diff([t for t, _ in times(tmp_path / 'out.mp4')]), 0.04, atol=2e-3)
+    for n, (_, _, rgb) in enumerate(read_frames(tmp_path / 'out.mp4')):
+        assert psnr(rgb, scene(12)[n]) > 30
+
+
+def test_further_tracks_are_left_behind_and_named(tmp_path, capsys):
+    source = tmp_path / 'in.mkv'
+    with av.open(str(source), 'w') as out:
+        films = [out.add_stream('mpeg4', rate=25) for _ in range(2)]
+        for stream in films:
+            stream.width, stream.height, stream.pix_fmt = 64, 48, 'yuv420p'
+        for picture in scene(5):
+            for stream in films:
+                out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format='rgb24')))
+        for stream in films:
+            out.mux(stream.encode(None))
+    transform_video(source, tmp_path / 'out.mp4', same)
+    assert 'in.mkv: without its further tracks (video)' in capsys.readouterr().err
+    assert probe(tmp_path / 'out.mp4').frames == 5
 
 
 # Frames that pass

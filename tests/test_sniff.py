@@ -7,9 +7,11 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from fake_faces import write_faces
 from PIL import Image
 from test_video import psnr, scene
 
+from dfjax.data.faces.faceset import load_faceset, rank_pictures
 from dfjax.data.media.credentials import read_credentials, sign
 from dfjax.data.media.image import read_image, write_image
 from dfjax.data.media.inputs import kind, media_files, open_media
@@ -170,6 +172,13 @@ def test_names_are_cut_to_what_a_disk_takes(tmp_path):
     for name in ('f' * 256, 'g' * 256 + '/x.mp4', 'h\0.mp4'):
         with pytest.raises(WriteError, match='a name '):
             check_output(tmp_path / name)
+
+
+def test_faces_of_a_file_with_a_long_name_are_ranked_too(tmp_path):
+    name = 'ü' * 123 + '.mp4'
+    write_faces(tmp_path / 'set', 3, source=name)
+    found = rank_pictures(load_faceset(tmp_path / 'set'), [2, 0, 1])
+    assert len(found) == 3 and found.rows[0].face.source == name
 
 
 def test_a_file_that_another_made_meanwhile_is_kept(tmp_path):

@@ -90,6 +90,9 @@ class Job:
             yield from before
         yield from begun
 
+    def forget(self, name: str) -> None:
+        """A file of which some frames were seen is left out."""
+
     def process(self, info: MediaInfo, group: list[Frame]) -> Iterable[np.ndarray]:
         """The same for up to `batch` frames. What is returned may be lazy: the next group begins before it is read."""
         return self.change([frame.rgb for frame in group])
@@ -131,6 +134,9 @@ class FaceJob(Job):
             for frame in itertools.compress(group, (not found for found in faces)):
                 self._note(name, frame)
         return self.change([frame.rgb for frame in group], faces)
+
+    def forget(self, name: str) -> None:
+        self.passed = [stretch for stretch in self.passed if stretch[0] != name]
 
     def _note(self, name: str, frame: Frame) -> None:
         if self._before != (name, frame.index - 1):
@@ -180,6 +186,7 @@ def run_job(job: Job, plan: Plan, tick: Tick | None = None) -> dict:
                     raise
                 say(f'left out: {error}')
                 job.counts, skipped = counted, skipped + 1
+                job.forget(source.name)
         if skipped == len(files) + len(plan.left):
             raise ReadError(plan.source, f'none of its {skipped} pictures and videos can be read')
     seconds = time.monotonic() - start
@@ -195,6 +202,8 @@ def _write(job: Job, source: Path, target: Path, kind: str, plan: Plan, tick: Ti
         info, frames = stack.enter_context(open_media(source))
         output = job.output(info)
         each = kind == 'video' and output.fps is None
+        if each and info.others:
+            say(f'{source}: without its further tracks ({", ".join(sorted(set(info.others)))})')
         sound = (info.path if info.has_audio else None) if output.sound is SOURCE else output.sound
         how = {'size': output.size or info.size, 'fps': output.fps, 'sound': sound, 'force': plan.force}
         credentials = {'description': job.description, 'composite': True, 'details': {'system': job.system}}

@@ -56,6 +56,7 @@ class MediaInfo:
         frames: None where the file does not say.
         duration: seconds.
         has_audio: whether it has a sound track.
+        others: kinds of its further tracks, which are not written: 'subtitle', 'data', 'attachment', 'video'.
         rotation: degrees clockwise by which stored frames are turned to be shown; already applied to those read.
         turn: the same, with mirroring, as `image.turned` takes it.
         time_base: seconds a unit of `Frame.pts`.
@@ -74,6 +75,7 @@ class MediaInfo:
     frames: int | None = 1
     duration: float = 0.0
     has_audio: bool = False
+    others: tuple[str, ...] = ()
     rotation: int = 0
     turn: tuple[bool, bool, bool] = (False, False, False)
     time_base: Fraction = Fraction(1)
@@ -160,8 +162,7 @@ class VideoReader:
         size = round(first.width * max(aspect, 1)), round(first.height / min(aspect, 1))
         kept = is_stored_so(first)
         matrix = first.colorspace if kept and first.colorspace in MATRICES else UNSPECIFIED
-        if not kept:  # RGB is written with a matrix, which is named
-            matrix = guessed(matrix, first.height)
+        matrix = matrix if kept else guessed(matrix, first.height)  # RGB is written with a matrix, which is named
         return MediaInfo(
             self.path,
             'video',
@@ -170,6 +171,7 @@ class VideoReader:
             frames=self.stream.frames or None,
             duration=self.end or float((self.container.duration or 0) / 1e6),
             has_audio=bool(self.container.streams.audio),
+            others=tuple(s.type for s in self.container.streams if s.type != 'audio' and s.index != self.stream.index),
             rotation=CLOCKWISE.get(turn, 0),
             turn=turn,
             time_base=self.stream.time_base,
@@ -195,8 +197,8 @@ class VideoReader:
             yield Frame(index, rgb, pts, raw.duration or 0, float(pts * info.time_base), kept)
 
     def _field_order(self, frame) -> str:
-        order = getattr(self.stream.codec_context, 'field_order', 0)
-        return '' if not frame.interlaced_frame else 'bb' if order in (3, 5) else 'tt'
+        bottom = self.stream.codec_context.field_order in (3, 5)
+        return '' if not frame.interlaced_frame else 'bb' if bottom else 'tt'
 
     def _decode(self) -> Iterator[tuple[int, object]]:
         """Yields (pts, PyAV frame), with a pts for every frame, always growing, from the start of the clock."""
