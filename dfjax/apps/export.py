@@ -8,7 +8,8 @@ EXAMPLE = 'dfjax export --run runs/celeba --net g -o g.jaxexport'
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         f'Example: {EXAMPLE}\n\n'
-        'The file holds the parameters and runs on CPU, CUDA and TPU, on any number of pictures:\n'
+        'What nets do together is one file too: --net animate, or lipsync, of a run that can; dfjax apply --run RUN\n'
+        'lists what there is. The file holds the parameters and runs on CPU, CUDA and TPU, on any number of pictures:\n'
         'jax.export.deserialize(bytearray(content)).call({"x": pictures}), or dfjax.inference.export.load_exported.'
     )
     parser.add_argument('--run', required=True, metavar='RUN', help='the folder of a run, trained or imported')

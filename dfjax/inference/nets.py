@@ -16,6 +16,7 @@ import numpy as np
 from dfjax.config import build
 from dfjax.errors import InputError
 from dfjax.inference.run import Run
+from dfjax.inference.whole import whole_nets
 from dfjax.ops import backend
 from dfjax.systems.state import Net
 
@@ -69,7 +70,7 @@ def open_net(run: Run, net: str | None) -> OpenNet:
         InputError: if there is no such net (names those there are), or none was named and there are several.
     """
     there = open_nets(run)
-    if net is None and len(there) > 1:
+    if net is None and len(there) > 1 and list(there)[1] in run.params:
         raise InputError(f'{run.path}: has several nets; name one with --net: {", ".join(there)}')
     net = next(iter(there), None) if net is None else net
     if net not in there:
@@ -78,10 +79,12 @@ def open_net(run: Run, net: str | None) -> OpenNet:
 
 
 def open_nets(run: Run) -> dict[str, OpenNet]:
-    """All nets of a run, by name."""
-    nets = run.system.nets(build(run.cfg, {'dtype': 'float32'}))
-    there = {name: net for name, net in nets.items() if name in run.params}
-    return {name: OpenNet(f'net {name!r} of {run.path}', net, run.variables(name)) for name, net in there.items()}
+    """All nets of a run, by name; after them what they do together, see `inference.whole`."""
+    cfg = build(run.cfg, {'dtype': 'float32'})
+    there = {name: net for name, net in run.system.nets(cfg).items() if name in run.params}
+    found = {name: OpenNet(f'net {name!r} of {run.path}', net, run.variables(name)) for name, net in there.items()}
+    whole = whole_nets(run, cfg)
+    return found | {name: OpenNet(f'{name!r} of {run.path}', net, run.params) for name, net in whole.items()}
 
 
 def apply_net(net: OpenNet, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

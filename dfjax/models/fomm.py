@@ -138,7 +138,7 @@ def sparse_motions(
     away = grid - driving_value[:, :, None, None]  # [B, K, H, W, 2]
     bend = product(source_jacobian, inverse(driving_jacobian))  # [B, K, 2, 2]
     moved = (bend[:, :, None, None] * away[..., None, :]).sum(-1) + source_value[:, :, None, None]
-    background = jnp.broadcast_to(grid, (len(moved), 1, h, w, 2))
+    background = jnp.broadcast_to(grid, (moved.shape[0], 1, h, w, 2))
     return jnp.concatenate([background, moved], 1)
 
 
