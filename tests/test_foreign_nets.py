@@ -10,6 +10,8 @@ import torch_files as tf
 
 from dfjax.apps.cli import main
 
+pytestmark = pytest.mark.whole
+
 RNG = np.random.default_rng(4)
 
 
