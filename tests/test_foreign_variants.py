@@ -15,6 +15,7 @@ from dfjax.inference.run import load_run
 from dfjax.weights.variants import fold_spectral
 
 RNG = np.random.default_rng(6)
+pytestmark = pytest.mark.whole
 
 
 def drawn(function: str, x: np.ndarray, *arguments, salt: str = 'variants', **sizes) -> tuple[dict, np.ndarray]:

@@ -5,6 +5,7 @@ import pytest
 from tests.fuzz.run import fuzz
 from tests.fuzz.targets import TARGETS
 
+pytestmark = pytest.mark.whole
 COUNTS = {'config': 9, 'keras': 25, 'credentials': 20, 'dataset': 30}  # slower ones
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from dfjax.errors import InputError
+from dfjax.foreign import SAID, shown
 
 CELEBA = ('list_attr_celeba.csv', 'list_attr_celeba.txt')
 SPLIT_BY = ',;\t'
@@ -61,14 +62,14 @@ def read_labels(path: Path, pictures: Sequence[str]) -> dict[str, np.ndarray]:
     index = np.array([rows_of[name] for name in names])
     labels, head = {}, [label.strip() for label in head]
     if twice := sorted({label for label in head if head.count(label) > 1}):
-        raise InputError(f'{path}: several columns are called {twice[0]!r}; keep one')
+        raise InputError(f'{path}: several columns are called {shown(twice[0])}; keep one')
     for k, (label, column) in enumerate(zip(head, columns)):
         known = [VALUES.get(value.lower()) for value in column]
         if k == place or known.count(None) > len(known) / 2:
             continue
         if None in known:
             wrong = [n for n, value in enumerate(known, 2) if value is None]
-            raise InputError(f'{path}: {_some("row", wrong)} with another {label!r} than -1 and 1, or 0 and 1')
+            raise InputError(f'{path}: {_some("row", wrong)} with another {shown(label)} than -1 and 1, or 0 and 1')
         labels[label] = np.array(known)[index]
     if not labels:
         raise InputError(f'{path}: no column of labels (-1 and 1, or 0 and 1)')
@@ -117,7 +118,7 @@ def _name_column(path: Path, columns: list[list[str]], pictures: Sequence[str]) 
         raise InputError(f'{path}: no column has the names of the pictures beside it, as {pictures[0]}')
     column, there = columns[place], set(names)
     if lost := [n for n, value in enumerate(column, 2) if value not in there and not subset]:
-        raise InputError(f'{path}: {_some("row", lost)} without a picture, as {column[lost[0] - 2]}')
+        raise InputError(f'{path}: {_some("row", lost)} without a picture, as {column[lost[0] - 2][:SAID]}')
     if len(set(column)) < len(column):
         first = {value: n for n, value in reversed(list(enumerate(column, 2)))}
         twice = [n for n, value in enumerate(column, 2) if first[value] != n]
@@ -130,4 +131,4 @@ def _name_column(path: Path, columns: list[list[str]], pictures: Sequence[str]) 
 def _some(what: str, which: Sequence) -> str:
     """'3 rows (2, 5, 9)'."""
     more = ', ...' if len(which) > NAMED else ''
-    return f'{len(which)} {what}{"s" * (len(which) > 1)} ({", ".join(map(str, which[:NAMED]))}{more})'
+    return f'{len(which)} {what}{"s" * (len(which) > 1)} ({", ".join(str(one)[:SAID] for one in which[:NAMED])}{more})'
