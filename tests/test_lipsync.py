@@ -133,6 +133,9 @@ def test_a_longer_sound_plays_the_video_forth_and_back():
     assert fit_length(times, Fraction(25), 3 / 25).rows.tolist() == [0, 1, 2]
     kept = fit_length(times, Fraction(25), 3 / 25, keep=True)
     assert kept.rows.tolist() == [0, 1, 2, 3, 4] and kept.fps is None
+    # Frames that keep their times keep those of a video that begins late, as its sound does not.
+    late = fit_length(times + 0.04, Fraction(25), 5 / 25)
+    np.testing.assert_allclose(late.times, times + 0.04)
     uneven = fit_length(np.array([0.0, 0.01, 0.02, 0.03, 0.2]), Fraction(25), 5 / 25 - 0.041)
     assert uneven.rows.tolist() == [0, 3, 3, 4]
     assert fit_length(np.zeros(1), Fraction(25), 0.2).rows.tolist() == [0, 0, 0, 0, 0]

@@ -40,7 +40,7 @@ def fit_length(times: np.ndarray, fps: Fraction, seconds: float, keep: bool = Fa
     whole, step = times - times[0], float(1 / fps)
     end = whole[-1] + step
     if abs(seconds - end) <= step or (keep and seconds < end):
-        return Length(np.arange(len(times)), whole, None)
+        return Length(np.arange(len(times)), np.asarray(times), None)
     at = np.arange(max(1, round(seconds * fps))) * step
     if loop:
         place = at % end
