@@ -97,6 +97,7 @@ def test_a_blend_is_the_weighted_mean_of_its_pictures():
     np.testing.assert_allclose(coarse[0], (pictures / 127.5 - 1).mean(0), atol=1e-5)
 
 
+@pytest.mark.whole
 def test_a_run_begins_as_the_mixture_of_its_references(begun):
     """At the landmarks of a reference the swap shows that reference; without training nothing else is painted."""
     cfg, system, state = begun
@@ -119,6 +120,7 @@ def test_a_run_begins_as_the_mixture_of_its_references(begun):
     np.testing.assert_array_equal(faces[0], faces[1])  # whatever the picture
 
 
+@pytest.mark.whole
 def test_the_moments_of_a_run_that_begins_are_those_of_its_faces(begun):
     cfg, system, state = begun
     for side, (_, faces) in make_data(cfg, system.BATCH).some(400).items():
@@ -127,6 +129,7 @@ def test_the_moments_of_a_run_that_begins_are_those_of_its_faces(begun):
         np.testing.assert_allclose(stats['square'], (faces['landmarks'] ** 2).mean(0), atol=1e-5)
 
 
+@pytest.mark.whole
 def test_a_run_can_be_used_before_its_first_step_and_a_reference_thrown_out(tmp_path):
     cfg = importlib.import_module('configs.faceswap').get_config('smoke')
     train(cfg, tmp_path, deadline=0.0, progress=False)
@@ -152,6 +155,7 @@ def test_references_that_cannot_be_are_refused():
             load_system('faceswap').init(build(cfg, changes), jax.random.key(0))
 
 
+@pytest.mark.whole
 def test_a_run_from_before_there_were_references_is_told_apart(tmp_path):
     folder = untrained(tmp_path / 'old', 'faceswap', **{'references.count': 0})
     assert 'references' not in load_run(folder).params  # without them it is a run as any
