@@ -33,15 +33,15 @@ def planes_of(rgb: np.ndarray, matrix: int, full: bool, bits: int) -> list[np.nd
     return [np.clip(np.rint(p), 0, top).astype(kind) for p in (luma, chroma[0][::2, ::2], chroma[1][::2, ::2])]
 
 
-def lossless(
-    path, frames: list, bits=8, colour=(1, 1, 1), full=False, aspect=Fraction(1), options=None, **stream_options
-):
-    """Frames, of planes, as a video without loss."""
+def lossless(path, frames: list, bits=8, colour=(1, 1, 1), full=False, aspect=Fraction(1), options=None, turn=0):
+    """Frames, of planes, as a video without loss; `turn` is degrees, counter-clockwise, by which it is shown."""
     codec, params = ('libx264', {'qp': '0'}) if bits == 8 else ('libx265', {'x265-params': 'lossless=1:log-level=none'})
     with av.open(str(path), 'w') as out:
         stream = out.add_stream(codec, rate=25, options=params | (options or {}))
         height, width = frames[0][0].shape
         stream.width, stream.height, stream.pix_fmt = width, height, 'yuv420p' if bits == 8 else 'yuv420p10le'
+        if turn:
+            stream.set_display_rotation(turn)
         context = stream.codec_context
         context.colorspace, context.color_primaries, context.color_trc = colour
         context.color_range, context.sample_aspect_ratio = 2 if full else 1, aspect
@@ -216,6 +216,28 @@ def test_pixels_that_are_not_square_are_shown_square_and_written_as_they_were(tm
     transform_video(source, tmp_path / 'changed.mp4', shade)
     for _, _, picture in read_frames(tmp_path / 'changed.mp4'):
         assert np.abs(picture[36:58, 26:66].astype(int) - (150, 140, 130)).mean() < 4
+
+
+@pytest.mark.parametrize('bits, transfer', [(8, 1), (10, hdr.HLG)])
+def test_a_turned_film_with_pixels_that_are_not_square(tmp_path, bits, transfer):
+    colour = (9, 9, transfer) if bits == 10 else (1, 1, 1)
+    planes = [planes_of(p / 255.0, colour[0], False, bits) for p in scene(3, 96, 128)]
+    source = lossless(tmp_path / 'in.mp4', planes, bits, colour, aspect=Fraction(16, 15), turn=90)
+    with open_video(source) as (info, frames):
+        shown = [frame.rgb for frame in frames]
+    assert info.rotation in (90, 270) and info.aspect == Fraction(15, 16)
+    assert (info.size, info.stored_size) == ((96, 137), (96, 128)) and shown[0].shape == (137, 96, 3)
+    transform_video(source, tmp_path / 'same.mp4', same)
+    with av.open(str(tmp_path / 'same.mp4')) as file:
+        stream = file.streams.video[0]
+        assert (stream.width, stream.height, stream.sample_aspect_ratio) == (96, 128, Fraction(15, 16))
+    turn = -1 if info.rotation == 90 else 1
+    for before, after in zip(decoded(source), decoded(tmp_path / 'same.mp4')):
+        for a, b in zip(raw(before), raw(after)):
+            assert psnr(np.rot90(a, turn) / 2 ** (bits - 8), b / 2 ** (bits - 8)) > 38
+    transform_video(source, tmp_path / 'out.mp4', shade)
+    for _, _, picture in read_frames(tmp_path / 'out.mp4'):
+        assert np.abs(picture[38:56, 26:66].astype(int) - (150, 140, 130)).mean() < 5
 
 
 @pytest.mark.parametrize('first', ['tff', 'bff'])

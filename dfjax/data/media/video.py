@@ -74,4 +74,4 @@ def _reader(path: Path | str) -> VideoReader | AnimatedPicture:
 
 def frames_ahead(size: tuple[int, int]) -> int:
     """How many frames of (width, height) may wait in a queue."""
-    return min(16, max(2, QUEUE_BYTES // (3 * size[0] * size[1])))
+    return min(16, max(2, QUEUE_BYTES // (5 * size[0] * size[1])))  # RGB, and what was stored, 1.5 or 3 bytes
