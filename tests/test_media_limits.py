@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from dfjax.apps.cli import main
-from dfjax.data.media import limits
+from dfjax.data.media import audio, limits
+from dfjax.data.media.audio import read_sound
 from dfjax.data.media.decode import VideoReader
 from dfjax.data.media.image import check_header, read_image, read_picture, write_image
 from dfjax.data.media.video import VideoWriter, probe, read_frames
@@ -158,6 +159,31 @@ def test_tags_in_any_encoding_do_not_matter(form, tmp_path):
     path.write_bytes(data.replace('é'.encode(), b'\xe9\xff'))
     assert probe(path).size == (64, 48)
     assert len(list(read_frames(path))) == 3
+
+
+def sound(path, start: int = 0, seconds: int = 4):
+    """Silence in FLAC, which begins at a second."""
+    import av
+
+    with av.open(str(path), 'w', 'matroska') as output:
+        stream = output.add_stream('flac', rate=16000, layout='mono')
+        for n in range(seconds):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 16000), np.int16), 's16', 'mono')
+            frame.sample_rate, frame.pts = 16000, (start + n) * 16000
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    return path
+
+
+def test_sound_is_bounded_by_the_size_of_its_file(tmp_path, monkeypatch):
+    path, late = sound(tmp_path / 'a.mka'), sound(tmp_path / 'late.mka', start=100_000)
+    assert read_sound(path)[0].shape == (64000, 1)
+    with pytest.raises(ReadError, match=r'late\.mka: its sound begins at 100000 s; repair its times'):
+        read_sound(late)
+    monkeypatch.setattr(audio, 'PACKED', 100_000)
+    monkeypatch.setattr(audio, 'GROWTH', 1)
+    with pytest.raises(ReadError, match=r'a\.mka: holds more than 0 MB of sound; cut it into pieces'):
+        read_sound(path)
 
 
 # Kinds of pictures

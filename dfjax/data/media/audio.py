@@ -13,6 +13,7 @@ import numpy as np
 from dfjax.data.media.choices import allow_cut
 from dfjax.data.media.decode import clock_start, open_container
 from dfjax.errors import ReadError
+from dfjax.foreign import GROWTH, PACKED
 
 # Codecs that a container can hold and players play. Anything else (PCM, Vorbis, WMA, AMR...) is encoded as AAC.
 COPIED = {'mov': {'aac', 'mp3', 'mp2', 'ac3', 'eac3', 'alac'}}
@@ -34,11 +35,11 @@ def read_sound(path: Path | str, rate: int | None = None, mono: bool = False) ->
         mono: the mean of all channels, C = 1.
 
     Raises:
-        ReadError: missing, empty, cut short, damaged, or without sound.
+        ReadError: missing, empty, cut short, damaged, without sound, or with more of it than the file's size allows.
     """
     import av
 
-    path, parts, start = Path(path), [], None
+    path, parts, start, held = Path(path), [], None, 0
     with contextlib.closing(open_container(path, 'sound')) as container:
         _check_whole_wave(path)
         stream = next((s for s in container.streams.audio if s.codec_context), None)
@@ -46,11 +47,15 @@ def read_sound(path: Path | str, rate: int | None = None, mono: bool = False) ->
             raise ReadError(path, 'has no sound track; give a sound, or a video with one')
         convert = av.AudioResampler('flt', rate=rate or stream.rate)
         end = float(stream.duration * stream.time_base) if stream.duration else 0.0
+        room = max(PACKED, GROWTH * path.stat().st_size)  # bytes of samples; silence takes next to none in a file
         try:
             for frame in container.decode(stream):
                 if start is None:
                     start = float((frame.pts or 0) * frame.time_base) - clock_start(container)
-                parts += convert.resample(frame)
+                parts += (made := convert.resample(frame))
+                held += sum(4 * part.samples * part.layout.nb_channels for part in made)
+                if held > room:
+                    raise ReadError(path, f'holds more than {room >> 20} MB of sound; cut it into pieces')
             parts += convert.resample(None) if parts else []
         except av.error.FFmpegError as error:
             raise ReadError(path, f'its sound is damaged after {_seconds(parts):.1f} s; repair or trim it') from error
@@ -61,6 +66,8 @@ def read_sound(path: Path | str, rate: int | None = None, mono: bool = False) ->
     rate, channels = parts[0].sample_rate, parts[0].layout.nb_channels
     samples = np.concatenate([part.to_ndarray().reshape(-1, channels) for part in parts])
     samples = samples.mean(1, keepdims=True) if mono else samples  # FFmpeg's own mix of two is 1.4 times as loud
+    if abs(start) * rate * 4 * channels > room:
+        raise ReadError(path, f'its sound begins at {start:.0f} s; repair its times')
     first = round(start * rate)  # negative: what a codec needs to begin, before time 0
     return np.pad(samples, ((max(first, 0), 0), (0, 0)))[max(-first, 0) :], rate
 
