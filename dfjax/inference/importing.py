@@ -179,10 +179,13 @@ def config_of(system: str, sizes: Mapping[str, Any], what: str = 'weights') -> C
 
 
 def _known(system: str, net: str, what: str, options: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> int:
-    """How many arrays of a net a state dict of the file `what` has, by their names."""
+    """How many arrays of a net a state dict of the file `what` has, by their names; 0 where no net has its sizes."""
     reader = weights_of(system).NETS[net]
     weights, _ = reader.prepare(weights, options)
-    table = reader.layers(config_of(system, reader.sizes(weights), what).model)
+    try:
+        table = reader.layers(config_of(system, reader.sizes(weights), what).model)
+    except InputError:  # of another net, or of a part of one
+        return 0
     return sum(layer.name + end in weights for layer in table.values() for end, _ in layer.leaves.values())
 
 
