@@ -1,7 +1,9 @@
 """A face that says what a sound says: what is heard, as landmarks, as mouths of the person's own video.
 
-dubbed = Dubbing(driver, pool, heard, length, gain=1.0)
-rgb = dubbed(j, frame)                  # the j-th frame of the output
+    dubbed = Dubbing(driver, pool, shape, heard, rows, gain=1.0)
+    rgb = dubbed(j, frame)                  # the j-th frame of the output
+
+`DubJob` does that with every frame of a video, `StillJob` makes a picture speak.
 """
 
 import contextlib

@@ -1,6 +1,8 @@
 """How late the sound of a clip is: lips seen against lips heard, on one clock of seconds.
 
-    delay = find_delay(hear(sound, ...), ...)
+    delay = find_delay(sound, seen, times)
+    if delay.found:
+        heard = hear(sound, times + delay.seconds)
 
 Times are those of frames, whatever their rate and however they vary.
 """
