@@ -20,6 +20,7 @@ import torch_files as tf
 
 from dfjax.errors import InputError
 from dfjax.weights import limits, pickles, vgg
+from dfjax.weights.arrays import read_arrays
 from dfjax.weights.torch_files import read_checkpoint
 
 ROOM, PATIENCE = 2**29, 20  # bytes beyond what the process has, and seconds
@@ -256,3 +257,9 @@ def test_what_is_no_checkpoint_is_called_by_its_name(tmp_path):
         with pytest.raises(InputError, match=f'{name}: {line}') as error:
             read_checkpoint(tmp_path / name)
         assert '\n' not in str(error.value)
+
+
+def test_arrays_by_name_whose_type_doubles(tmp_path):
+    path = tmp_path / 'evil.npy'
+    path.write_bytes(tf.pickled(b'cnumpy\ndtype\n(' + doubled(tf.text('f4')) + b'tR'))
+    assert 'evil.npy: refused: it holds numbers of no type' in bounded(read_arrays, path)

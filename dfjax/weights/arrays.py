@@ -25,8 +25,8 @@ class Dtype(Built):
     """A type of numbers, whose byte order comes afterwards."""
 
     def __init__(self, name: Any = '', *_: Any):
-        if name not in DTYPES:
-            raise Refused(f'numbers of type {str(name)[:20]!r}')
+        if not isinstance(name, str) or name not in DTYPES:
+            raise Refused(f'numbers of type {name[:20]!r}' if isinstance(name, str) else 'numbers of no type')
         self.dtype = np.dtype(f'<{name}')
 
     def build(self, state: Any) -> None:

@@ -1,6 +1,7 @@
 """Every reader of foreign bytes, with small good files for it: name -> (suffix, seeds, reader of a path)."""
 
 import json
+import pickle
 import struct
 import wave
 from collections.abc import Callable
@@ -106,6 +107,14 @@ def critic(width: int = 4) -> dict[str, np.ndarray]:
     shapes = {'model.0.weight': (width, 3, 4, 4), 'model.0.bias': (width,), 'model.2.weight': (2 * width, width, 4, 4)}
     shapes |= {'model.2.bias': (2 * width,), 'model.5.weight': (1, 2 * width, 4, 4), 'model.5.bias': (1,)}
     return {name: RNG.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+
+
+def named_arrays(folder: Path) -> list[Path]:
+    values = {'conv/weight:0': RNG.normal(size=(3, 3, 3, 4)).astype(np.float32), 'conv/bias:0': np.zeros(4, np.float16)}
+    made = [folder / f'{protocol}.npy' for protocol in (2, 4)]
+    for protocol, path in zip((2, 4), made):
+        path.write_bytes(pickle.dumps(values, protocol))
+    return made
 
 
 def imported(path: Path) -> object:
@@ -310,6 +319,7 @@ TARGETS = {
     'video': Target(videos, watch),
     'sound': Target(sounds, reader('data.media.audio:read_sound')),
     'checkpoint': Target(checkpoints, reader('weights.torch_files:read_checkpoint')),
+    'named arrays': Target(named_arrays, reader('weights.arrays:read_arrays')),
     'import': Target(lambda folder: checkpoints(folder)[-1:], imported),
     'keras': Target(keras, reader('weights.vgg:read_features')),
     'arrays': Target(arrays, reader('foreign:read_npz')),
