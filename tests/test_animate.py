@@ -417,7 +417,7 @@ def test_faces_are_compared_with_the_true_ones(files, talker, monkeypatch, tmp_p
     """The judge reads a landmark where it is told to: what is compared is the rest."""
     folder, _, _ = files
     read = lambda rgb, box: talker[0].landmarks[0] + (box[0] + rgb[0, 0, 0] / 255, 0)
-    monkeypatch.setattr(animation, 'load_models', lambda: (lambda rgb: [((0.0, 0, 9, 9), 1.0)], read, None))
+    monkeypatch.setattr(animation, 'load_models', lambda: (lambda rgb: [((0.0, 0, 9, 9), 1.0)], read))
     same = compare_faces(folder / 'head.png', folder / 'head.png')
     assert same == {'landmarks': 0.0, 'psnr': None}
     other = read_image(folder / 'head.png').astype(int) + 10

@@ -11,10 +11,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from dfjax.data.faces.identity import face_chip
 from dfjax.data.media.inputs import iter_frames, kind
 from dfjax.errors import InputError
 from dfjax.evaluation import swap
-from dfjax.evaluation.measure import Measured, choose_box, load_models, measure
+from dfjax.evaluation.measure import Measured, Rows, choose_box, load_models, measure
 from dfjax.evaluation.reference import compare_truth, side_by_side
 
 
@@ -33,7 +34,7 @@ def evaluate_animation(
         animation, driving, image: the output and inputs of `dfjax animate`.
         truth: what the animation should be.
         mask: white where `truth` is compared; by default inside the landmarks of the truth.
-        every: descriptors, the slow part, only of every so many frames.
+        every: descriptors only of every so many frames.
 
     Returns:
         found: share of frames with a face in the driver that show one in the animation.
@@ -65,21 +66,20 @@ def evaluate_animation(
 def look(path: str | Path, every: int) -> Measured:
     """`measure` of painted faces: where the detector finds none, it looks at half the size, at which cracks, canvas and
     strokes do not show."""
-    detect, landmark, describe = load_models()
-    rows = []
+    detect, landmark = load_models()
+    rows = Rows()
     with closing(iter_frames(path)) as frames:
         for n, (_, _, rgb, _) in enumerate(frames):
             boxes = [box for box, _ in detect(rgb)]
             if not boxes:
                 half = cv2.resize(rgb, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
                 boxes = [tuple(2 * v for v in box) for box, _ in detect(half)]
-            points, descriptor = np.full((68, 2), np.nan, np.float32), np.full(128, np.nan, np.float32)
+            points, chip = np.full((68, 2), np.nan), np.zeros(0, np.uint8)
             if boxes:
                 points = landmark(rgb, choose_box(boxes, None))
-                descriptor = describe(rgb, points) if n % every == 0 else descriptor
-            rows.append((points, descriptor))
-    landmarks, descriptors = (np.stack(column) for column in zip(*rows))
-    return Measured(str(path), len(rows), landmarks, descriptors, np.full(len(rows), np.nan))
+                chip = face_chip(rgb, points) if n % every == 0 else chip
+            rows.add(points, chip, np.nan)
+    return rows.measured(path)
 
 
 def compare(animation: Measured, driver: Measured, picture: Measured) -> dict:
@@ -116,7 +116,7 @@ def compare_faces(animation: str | Path, truth: str | Path) -> dict:
     Raises:
         InputError: the videos differ in length or size.
     """
-    detect, landmark, _ = load_models()
+    detect, landmark = load_models()
     apart, ratios = [], []
     with side_by_side((animation, truth)) as pairs:
         for made, true in pairs:

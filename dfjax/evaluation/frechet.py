@@ -9,17 +9,12 @@ the distance of two sets of real pictures, of as many each.
 
 from collections.abc import Iterable
 
-import jax
 import numpy as np
 
 from dfjax.data.faces.align import ALIGNED, template
-from dfjax.data.faces.dlib_models import DESCRIPTOR, dlib_model
 from dfjax.data.faces.identity import face_chip
 from dfjax.data.sets.rendered import FACE_TYPE
-from dfjax.models.descriptor import Descriptor
-from dfjax.weights.dlib import read_descriptor
-
-AT_ONCE = 16  # pictures
+from dfjax.inference.descriptor import describe
 
 
 def descriptors(pictures: Iterable[np.ndarray], face_type: str = FACE_TYPE) -> np.ndarray:
@@ -29,19 +24,7 @@ def descriptors(pictures: Iterable[np.ndarray], face_type: str = FACE_TYPE) -> n
         pictures: uint8 [N, S, S, 3], faces aligned as `face_type`; of anything else, the middle is described.
         face_type: as in `faces.align.FACE_TYPES`.
     """
-    params = read_descriptor(dlib_model(DESCRIPTOR))
-    chips = np.stack([face_chip(picture, standard_landmarks(face_type, picture.shape[0])) for picture in pictures])
-    found = []
-    for start in range(0, len(chips), AT_ONCE):
-        some = chips[start : start + AT_ONCE]
-        full = np.pad(some, ((0, AT_ONCE - len(some)), (0, 0), (0, 0), (0, 0)))  # so that one program does
-        found.append(np.asarray(_described(params, np.float32(full)))[: len(some)])
-    return np.concatenate(found)
-
-
-@jax.jit
-def _described(params: dict, chips: jax.Array) -> jax.Array:
-    return Descriptor().apply({'params': params}, chips / 127.5 - 1)
+    return describe([face_chip(picture, standard_landmarks(face_type, picture.shape[0])) for picture in pictures])
 
 
 def standard_landmarks(face_type: str, size: int) -> np.ndarray:

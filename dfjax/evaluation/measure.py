@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from dfjax.data.faces.faceset import load_faceset
+from dfjax.data.faces.identity import face_chip
 from dfjax.data.media.inputs import iter_frames, kind, media_files
 from dfjax.data.media.video import probe
 from dfjax.data.processes import Workers
@@ -20,6 +21,7 @@ from dfjax.errors import InputError
 from dfjax.interrupts import check, deferred
 
 DETAIL_SIZE = 128  # pixels: the side that a face is scaled to before its detail is measured
+DESCRIBED_AT_ONCE = 64  # faces; a chip takes 68 kB
 BYTES_EACH = 200 << 20  # memory of a worker: dlib's models take 120 MB, frames and code the rest
 ROW = [('landmarks', np.float32, (68, 2)), ('descriptors', np.float32, 128), ('detail', float)]
 
@@ -48,6 +50,38 @@ class Measured:
         return np.isfinite(self.landmarks[:, 0, 0])
 
 
+class Rows:
+    """The rows of a `Measured`, one after another; faces are described several at a time."""
+
+    def __init__(self):
+        self.rows: list[list] = []
+        self.chips: list[tuple[int, np.ndarray]] = []  # rows that are not described yet
+
+    def add(self, points: np.ndarray, chip: np.ndarray, detail: float) -> None:
+        """One frame: landmarks [68, 2], what the descriptor is to see [150, 150, 3] or nothing, and the detail."""
+        if chip.size:
+            self.chips.append((len(self.rows), chip))
+        self.rows.append([points, np.full(128, np.nan), detail])
+        if len(self.chips) >= DESCRIBED_AT_ONCE:
+            self._describe()
+
+    def measured(self, path: str | Path) -> Measured:
+        """All of them."""
+        self._describe()
+        table = np.array([tuple(row) for row in self.rows], ROW)
+        return Measured(str(path), len(table), table['landmarks'], table['descriptors'], table['detail'])
+
+    def _describe(self) -> None:
+        if not self.chips:
+            return
+        from dfjax.inference.descriptor import describe  # not at the top: workers do without JAX
+
+        where, chips = zip(*self.chips)
+        for row, descriptor in zip(where, describe(chips)):
+            self.rows[row][1] = descriptor
+        self.chips = []
+
+
 def measure(
     path: str | Path,
     every: int = 1,
@@ -59,7 +93,7 @@ def measure(
 
     Args:
         path: a video, a picture, a folder of them or a face set.
-        every: descriptors, the slow part, only of every so many frames.
+        every: descriptors only of every so many frames.
         stride: look at every so many frames only.
         follow: take the face nearest to this measurement's face of the same frame, and none further than half its size
             away; without it, the largest face.
@@ -68,7 +102,7 @@ def measure(
     Raises:
         InputError: no face in any frame (not raised with `follow`, where that is a result).
     """
-    known, rows, waiting = _known_boxes(path), [], deque()
+    known, rows, waiting = _known_boxes(path), Rows(), deque()
     with deferred(), _asker(workers) as (ask, depth), closing(iter_frames(path)) as frames:
         for row, (_, _, rgb, name) in enumerate(itertools.islice(frames, 0, None, stride)):
             check()
@@ -76,10 +110,10 @@ def measure(
             job = {'box': known.get(name), 'describe': row % every == 0}
             waiting.append(ask(job, [rgb] if target is None else [rgb, target]))
             if len(waiting) > depth:
-                rows.append(waiting.popleft().result())
-        rows += [future.result() for future in waiting]
-    table = np.array(rows, ROW)
-    measured = Measured(str(path), len(table), table['landmarks'], table['descriptors'], table['detail'])
+                rows.add(*waiting.popleft().result())
+        for future in waiting:
+            rows.add(*future.result())
+    measured = rows.measured(path)
     if follow is None and not measured.found.any():
         raise InputError(f'{path}: no face was found in it; give a video with a visible face')
     return measured
@@ -97,7 +131,7 @@ def measure_person(path: str | Path, samples: int = 200, workers: int | None = N
 def _asker(workers: int | None) -> Iterator[tuple[Callable[[dict, list[np.ndarray]], Future], int]]:
     """Yields a function whose future is the row of a frame, see `look`, and how many may wait.
 
-    By processes, for dlib holds Python's lock while it fits landmarks and describes; by this one if one will do.
+    By processes, for dlib holds Python's lock while it fits landmarks; by this one if one will do.
     """
     if workers == 1:
         models = load_models()
@@ -122,18 +156,19 @@ def look(models: tuple, job: dict, arrays: list[np.ndarray]) -> tuple[float, lis
         arrays: the frame uint8 [H, W, 3], and, where one face is meant, its landmarks [68, 2] in another video.
 
     Returns:
-        The face's detail, and its landmarks [68, 2] and descriptor [128]; NaN where there is none.
+        The face's detail and its landmarks [68, 2], NaN where there is none, and what the descriptor is to see, uint8
+        [150, 150, 3], or nothing, [0].
     """
-    detect, landmark, describe = models
+    detect, landmark = models
     rgb, target = arrays[0], arrays[1] if len(arrays) > 1 else None
-    points, descriptor, detail = np.full((68, 2), np.nan), np.full(128, np.nan), math.nan
+    points, chip, detail = np.full((68, 2), np.nan), np.zeros(0, np.uint8), math.nan
     box = job['box'] or choose_box([box for box, _ in detect(rgb)], target)
     if box is not None:
         points = landmark(rgb, box)
         detail = face_detail(rgb, points)
         if job['describe']:
-            descriptor = describe(rgb, points)
-    return detail, [points, descriptor]
+            chip = face_chip(rgb, points)
+    return detail, [points, chip]
 
 
 def _row(detail: float, arrays: list[np.ndarray]) -> tuple:
@@ -178,8 +213,8 @@ def face_detail(rgb: np.ndarray, landmarks: np.ndarray) -> float:
     return float(cv2.Laplacian(crop.astype(np.float32), cv2.CV_32F)[inside].std())
 
 
-def load_models() -> tuple[Callable, Callable, Callable]:
-    """detect(rgb) -> [(box, score)], landmark(rgb, box) -> [68, 2], describe(rgb, landmarks) -> [128].
+def load_models() -> tuple[Callable, Callable]:
+    """detect(rgb) -> [(box, score)] and landmark(rgb, box) -> [68, 2].
 
     The landmarks are the model's own, rounded to pixels: those of `data.faces.landmarks`, which the swap is made with,
     are steadier, and would judge their own work.
@@ -188,7 +223,6 @@ def load_models() -> tuple[Callable, Callable, Callable]:
 
     from dfjax.data.faces.detect import load_detector
     from dfjax.data.faces.dlib_models import LANDMARKS, dlib_model
-    from dfjax.data.faces.identity import load_descriptor
 
     predictor = dlib.shape_predictor(dlib_model(LANDMARKS))
 
@@ -196,4 +230,4 @@ def load_models() -> tuple[Callable, Callable, Callable]:
         rect = dlib.rectangle(*(round(float(v)) for v in box))
         return np.array([(p.x, p.y) for p in predictor(rgb, rect).parts()], np.float32)
 
-    return load_detector('dlib'), landmark, load_descriptor()
+    return load_detector('dlib'), landmark
