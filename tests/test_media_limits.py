@@ -72,7 +72,7 @@ def test_pictures_are_refused_by_their_headers(name, tmp_path):
     path = tmp_path / name
     path.write_bytes(LARGE[name]())
     for read in (read_image, read_picture, check_header):
-        with pytest.raises(ReadError, match=r'is \d+x\d+, more than 100 megapixels; .* --max-megapixels \d+') as error:
+        with pytest.raises(ReadError, match=r'is \d+x\d+, more than 128 megapixels; .* --max-megapixels \d+') as error:
             read(path)
         assert '\n' not in str(error.value) and str(path) in str(error.value)
 

@@ -12,7 +12,7 @@ from typing import BinaryIO
 from dfjax.errors import InputError, ReadError
 
 SETTING = 'DFJAX_MAX_MEGAPIXELS'
-PICTURE, FRAME = 100, 36  # megapixels: 12000 x 8333, and 8192 x 4320 with some to spare, of which several are held
+PICTURE, FRAME = 128, 36  # megapixels: 108 MP of a phone, and 8192 x 4320, some to spare each; several frames are held
 TIFF = {b'II*\0': '<', b'MM\0*': '>'}
 
 
