@@ -249,7 +249,7 @@ def test_a_disk_that_fills_up_in_the_report_is_one_line_that_says_what_to_do(wha
         'event': (event_file_writer.EventsWriter, 'write_event'),
     }
     monkeypatch.setattr(*places[what], full)
-    with pytest.raises(InputError, match=f'^{tmp_path}.*the disk is full; free some space and run the same command'):
+    with pytest.raises(InputError, match=f'^{tmp_path}.*the disk is full; mend that and run the same command'):
         train(tmp_path)
     assert 'Traceback' not in capfd.readouterr().err
 

@@ -126,7 +126,7 @@ def test_the_device_begins_the_next_faces_before_the_last_are_pasted(monkeypatch
     monkeypatch.setattr('dfjax.inference.swap.paste', lambda *x: seen.append('pasted'))
     frames = [Frame(n, smooth_frame(n), n, 1, n / 25) for n in range(6)]
     job = Job('', '', lambda pictures: swapper.begin(pictures, [[face_at(0)]] * len(pictures)), batch=2)
-    assert len(list(job(None, iter(frames)))) == 6
+    assert len(list(job(SimpleNamespace(size=(64, 64)), iter(frames)))) == 6
     assert seen == ['begun', 'begun', 'pasted', 'pasted', 'begun', 'pasted', 'pasted', 'pasted', 'pasted']
 
 

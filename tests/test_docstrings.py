@@ -19,7 +19,7 @@ from dfjax.data.media.image import write_image
 ROOT = Path(__file__).parents[1]
 
 SKETCHES = {'data.batches'}  # not of one function
-RUN = {'config', 'inference.head', 'inference.frames', 'inference.solvers', 'ops.mel'}
+RUN = {'config', 'inference.head', 'inference.solvers', 'ops.mel'}
 RUN |= {'apps.check', 'apps.sort'}
 
 

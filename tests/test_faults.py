@@ -66,12 +66,12 @@ def try_faults(job: str, how: str, count: int, tmp_path: Path, seed: int) -> Non
 @pytest.mark.parametrize('how', STATUS)
 @pytest.mark.parametrize('job', ['convert', 'pictures', 'faces'])
 def test_outputs_are_whole_or_absent(tmp_path, job, how):
-    try_faults(job, how, 3, tmp_path, random.randrange(10**6))
+    try_faults(job, how, 3, tmp_path, seed=1)
 
 
 @pytest.mark.parametrize('how', STATUS)
 def test_a_run_goes_on_with_the_same_bits(tmp_path, how):
-    try_faults('train', how, 2, tmp_path, random.randrange(10**6))
+    try_faults('train', how, 2, tmp_path, seed=402997)  # the disk is full before the run's folder has its config
 
 
 @pytest.mark.slow

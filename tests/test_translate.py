@@ -160,7 +160,7 @@ def test_what_is_no_fault_of_a_file_ends_the_work(run, tmp_path, monkeypatch):
     def full(*_):
         raise InputError('the disk is full')
 
-    monkeypatch.setattr('dfjax.inference.frames.write_image', full)
+    monkeypatch.setattr('dfjax.inference.writers.write_image', full)
     with pytest.raises(InputError, match='the disk is full'):
         translate(run, tmp_path / 'in', tmp_path / 'out', progress=False)
     assert not (tmp_path / 'out').exists()

@@ -81,11 +81,11 @@ def test_transform_keeps_times_and_sound_and_applies_fn(tmp_path):
         seen.append([index for index, _, _ in frames])
         return np.stack([255 - rgb for _, _, rgb in frames])  # an array is as good as a list
 
-    count = transform_video(SPEECH, out, invert, batch=25, progress=lambda *n: told.append(n))
+    count = transform_video(SPEECH, out, invert, batch=12, progress=lambda *n: told.append(n))
     assert (
         count == 354
         and [i for group in seen for i in group] == list(range(354))
-        and [len(s) for s in seen] == [25] * 14 + [4]
+        and [len(s) for s in seen] == [12] * 29 + [6]
     )
     assert told == [(n, 354) for n in range(1, 355)]
     assert times(out) == times(SPEECH) and sound_packets(out) == sound_packets(SPEECH)

@@ -184,7 +184,7 @@ def _known(system: str, net: str, what: str, options: Mapping[str, Any], weights
     weights, _ = reader.prepare(weights, options)
     try:
         table = reader.layers(config_of(system, reader.sizes(weights), what).model)
-    except InputError:  # of another net, or of a part of one
+    except InputError:  # another net's, or a part of one
         return 0
     return sum(layer.name + end in weights for layer in table.values() for end, _ in layer.leaves.values())
 

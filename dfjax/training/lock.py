@@ -7,6 +7,7 @@ from pathlib import Path
 
 import jax
 
+from dfjax.data.media.output import reason
 from dfjax.errors import InputError
 from dfjax.training.workdir import folder_of, is_remote
 
@@ -35,7 +36,7 @@ def locked(workdir: str | Path) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = _taken(path)
     except OSError as error:
-        raise InputError(f'{workdir}: cannot be written ({error.strerror}); give another folder') from error
+        raise InputError(f'{workdir}: cannot be written ({reason(error)}); give another folder') from error
     _held.add(path)
     try:
         yield

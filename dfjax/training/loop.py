@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 
 from dfjax.config import build
 from dfjax.data.batches import make_data
-from dfjax.data.media.output import FULL
+from dfjax.data.media.output import reason
 from dfjax.errors import InputError
 from dfjax.systems import load_system
 from dfjax.systems.state import State
@@ -77,8 +77,8 @@ def train(
             state = _train(cfg, workdir, data, start_from, stop, progress, profile)
             stop.share()
     except OSError as error:
-        said = 'the disk is full; free some space and' if error.errno in FULL else f'{error.strerror or error};'
-        raise InputError(f'{error.filename or workdir}: {said} run the same command again') from error
+        where = error.filename or workdir
+        raise InputError(f'{where}: {reason(error)}; mend that and run the same command again') from error
     finally:
         _kept.clear()
     stop.leave()

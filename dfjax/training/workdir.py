@@ -17,6 +17,7 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from dfjax.config import build, flatten
+from dfjax.data.media.output import reason
 from dfjax.errors import InputError, ReadError
 from dfjax.foreign import read_json
 from dfjax.systems import load_system
@@ -115,7 +116,7 @@ def claim(workdir: str | Path, cfg: ConfigDict) -> None:
                 _drop_beginning(workdir, cfg)
                 write_whole(workdir / 'config.json', json.dumps(cfg.to_dict(), indent=1, sort_keys=True))
             except OSError as error:
-                raise InputError(f'{workdir}: cannot be written: {error.strerror or error}') from None
+                raise InputError(f'{workdir}: cannot be written: {reason(error)}') from None
 
 
 def _drop_beginning(workdir: epath.Path, cfg: ConfigDict) -> None:

@@ -15,6 +15,11 @@ FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 LONGEST = 255  # bytes of a name, on nearly every file system
 
 
+def reason(error: OSError) -> str:
+    """Why the system could not write, in words that are the same wherever a disk is full."""
+    return 'the disk is full' if error.errno in FULL else error.strerror or str(error)
+
+
 def check_output(path, force: bool = False) -> Path:
     """The path of a file to be written, or WriteError: for an app to call before its long work starts.
 

@@ -33,7 +33,8 @@ def find_csv(folder: Path | str) -> Path | None:
     for path in (place / name for place in (folder, *beside) for name in CELEBA):
         if path.is_file():
             return path
-    found = [path for path in folder.iterdir() if path.suffix.lower() == '.csv' and path.name[0] != '.']
+    inside = folder.iterdir() if folder.is_dir() else ()  # a video has none
+    found = [path for path in inside if path.suffix.lower() == '.csv' and path.name[0] != '.']
     if len(found) > 1:
         names = ', '.join(sorted(path.name for path in found))
         raise InputError(f'{folder}: several CSV files ({names}); keep one, that of the labels')
