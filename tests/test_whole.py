@@ -10,6 +10,8 @@ from dfjax.inference.nets import open_net
 from dfjax.inference.run import load_run
 from dfjax.ops.motion import relative_motion
 
+pytestmark = pytest.mark.whole
+
 
 def pictures(count, size, seed):
     return np.float32([smooth_picture(size, size, seed + n) for n in range(count)]) / 127.5 - 1
