@@ -226,3 +226,13 @@ def test_sheet_puts_pictures_in_rows():
     out = sheet(pictures, 2)
     assert out.shape == (4, 6, 3)
     assert [out[0, 0, 0], out[0, 3, 0], out[2, 0, 0], out[2, 3, 0]] == [0, 128, 255, 0]
+
+
+def test_what_is_frozen_serves_the_run_after_what_was_timed(tmp_path):
+    """Both are on the same devices: the steps that were timed must not have given its buffers away."""
+    cfg = config(steps=4)
+    data = toy.resident(cfg)
+    loop.steps_for(cfg, data, 1.0)
+    state = loop.train(cfg, tmp_path / 'w', data=data, progress=False)
+    np.testing.assert_array_equal(state.frozen['matrix'], toy.frozen(cfg)['matrix'])
+    assert same(state, train(tmp_path / 'untimed', steps=4))

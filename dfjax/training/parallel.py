@@ -140,10 +140,11 @@ class Devices:
             program = jax.shard_map(program, mesh=self.mesh, in_specs=specs, out_specs=P(), check_vma=False)
 
         def advance(
-            state: State, metrics: dict, feed: Any, n: jax.Array, flags: jax.Array
+            state: State, frozen: Any, metrics: dict, feed: Any, n: jax.Array, flags: jax.Array
         ) -> tuple[State, dict]:  # flags [devices]
-            state, sums = program(state, {name: metrics[name] for name in ('sum', 'nonfinite')}, feed, n)
-            return state, sums | {'stop': flags.max()}
+            metrics = {name: metrics[name] for name in ('sum', 'nonfinite')}
+            state, sums = program(state.replace(frozen=frozen), metrics, feed, n)
+            return state.replace(frozen={}), sums | {'stop': flags.max()}
 
         return jax.jit(advance, donate_argnums=0, out_shardings=self.replicated)
 
@@ -213,13 +214,13 @@ class Devices:
         waiting for each other, by what they read of these metrics later.
         """
         flags = self._flags[stop]
-        if self.scan_steps:
-            return self._step(state, metrics, feed, steps, flags)
-        for i in range(steps):
-            state, metrics = self._step(state, metrics, feed, i, flags)
-            if self.mesh.size > 1 and i % UNSYNCHRONISED == 0:
+        # Apart from the state, whose buffers are given away to the new one: these serve every state of these devices.
+        frozen, state = state.frozen, state.replace(frozen={})
+        for i in [steps] if self.scan_steps else range(steps):
+            state, metrics = self._step(state, frozen, metrics, feed, i, flags)
+            if not self.scan_steps and self.mesh.size > 1 and i % UNSYNCHRONISED == 0:
                 jax.block_until_ready(metrics)
-        return state, metrics
+        return state.replace(frozen=frozen), metrics
 
     def zeros(self) -> dict:
         """The metrics of no steps."""
