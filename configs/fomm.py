@@ -38,7 +38,7 @@ VARIANTS = {
         'optimizer.lr': 2e-3,
         'ema': 0.9,
     },
-    # Half an hour on two CPU cores: rendered heads at 64 px.
+    # Rendered heads at 64 px. Sized for half an hour on two CPU cores; not timed yet.
     'laptop': {
         'steps': 3000,
         'batch_size': 16,

@@ -25,7 +25,7 @@ VARIANTS = {
         'optimizer': {'lr': 5e-3, 'warmup': 0},
         'ema': 0.9,
     },
-    # A quarter of an hour on two CPU cores: forty minutes of speech in 120 voices.
+    # A quarter of an hour on two CPU cores, by the time of a step: forty minutes of speech in 120 voices.
     'laptop': {},
     # Two hours of speech and a wider net.
     'gpu': {'steps': 20_000, 'batch_size': 128, 'data.source': 'render:voices:1:360:500', 'model.width': 192},

@@ -26,7 +26,7 @@ VARIANTS = {
         'model': {'code': 8, 'width': 2, 'decoder_width': 2, 'mask_width': 2},
         'optimizer.lr': 2e-3,
     },
-    # Half an hour on two CPU cores.
+    # Sized for half an hour on two CPU cores, by the time of a step; not run to its end yet.
     'laptop': {
         'steps': 4000,
         'data.size': 96,

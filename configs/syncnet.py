@@ -29,7 +29,7 @@ VARIANTS = {
         'optimizer.warmup': 0,
         'ema': 0.9,
     },
-    # Ten minutes on two CPU cores: rendered talkers at 64 px.
+    # Rendered talkers at 64 px. Sized for ten minutes on two CPU cores; not timed yet.
     'laptop': {
         'steps': 600,
         'data': {'source': 'render:talk:1:64:100', 'size': 64},

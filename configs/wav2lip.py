@@ -53,7 +53,7 @@ VARIANTS = {
         'optimizer.sync': {'lr': 2e-3, 'warmup': 0},
         'ema': 0.9,
     },
-    # Forty minutes on two CPU cores, by the count of its products (40 GFLOP a step): rendered talkers at 64 px.
+    # Rendered talkers at 64 px. Sized for forty minutes on two CPU cores by its 40 GFLOP a step; not timed yet.
     'laptop': {
         'steps': 2500,
         'batch_size': 8,

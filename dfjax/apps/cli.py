@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from dfjax import __version__, interrupts
+from dfjax.data.media.limits import FRAME, PICTURE
 from dfjax.errors import InputError
 
 VERBS = {
@@ -67,7 +68,7 @@ def build_parser(verb: str | None = None, words: Sequence[str] = ()) -> argparse
     parser.add_argument(
         '--max-megapixels',
         metavar='N',
-        help='read pictures and frames up to this size; default 100 for pictures, 36 for videos',
+        help=f'read pictures and frames up to this size; default {PICTURE} for pictures, {FRAME} for videos',
     )
     parser.add_argument('--allow-cut', action='store_true', help='take videos that end too soon as far as they go')
     parser.add_argument('--sdr', action='store_true', help='write HDR videos as ordinary ones, tone-mapped')

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how_long = parser.add_mutually_exclusive_group()
     how_long.add_argument('--minutes', type=float, metavar='M', help='for everything, conversion included')
     how_long.add_argument('--steps', type=int, metavar='N', help="of training; default: the config's; 0 is --instant")
-    how_long.add_argument('--instant', action='store_true', help='no training: the references alone, in seconds')
+    how_long.add_argument('--instant', action='store_true', help='no training: the references alone')
     parser.add_argument('--workdir', metavar='W', help='where faces and training are kept; default OUT.run')
     parser.add_argument(
         '--config',
