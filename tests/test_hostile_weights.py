@@ -6,8 +6,6 @@ Each is read in a process of its own with a bound on memory, so that one which i
 import gzip
 import io
 import json
-import multiprocessing
-import resource
 import struct
 import tarfile
 import zipfile
@@ -22,8 +20,8 @@ from dfjax.errors import InputError
 from dfjax.weights import limits, pickles, vgg
 from dfjax.weights.arrays import read_arrays
 from dfjax.weights.torch_files import read_checkpoint
+from tests.processes import bounded
 
-ROOM, PATIENCE = 2**29, 20  # bytes beyond what the process has, and seconds
 ONE = tf.tensor('0', 'Float', 6, (2, 3))
 OD = b'ccollections\nOrderedDict\n'
 WIDE = 'w' * 100_000
@@ -78,32 +76,6 @@ PICKLES = {
     'bytes of 2^62': b'\x8e' + struct.pack('<Q', 2**62) + b'abc',
     'a number of 10^6 digits': b'L' + b'9' * 10**6 + b'L\n',
 }  # fmt: skip
-
-
-def bounded(read, path) -> str:
-    """What reading a file comes to, in a process with little memory: the error's line, or 'read'."""
-    receive, send = multiprocessing.Pipe(False)
-
-    def work() -> None:
-        now = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (now + ROOM, now + ROOM))
-        try:
-            read(path)
-            send.send('read')
-        except InputError as error:
-            send.send(str(error))
-
-    process = multiprocessing.get_context('fork').Process(target=work)
-    process.start()
-    send.close()
-    process.join(PATIENCE)
-    try:
-        assert process.exitcode == 0, f'{path}: ' + (
-            'hangs' if process.exitcode is None else f'died: {process.exitcode}'
-        )
-        return receive.recv()
-    finally:
-        process.kill()
 
 
 @pytest.mark.parametrize('what', PICKLES)

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from tests.fuzz.mutate import mutated
 from tests.fuzz.targets import TARGETS
+from tests.processes import SERVER
 
 PATIENCE = 20  # seconds for a file
 ROOM = 2**30  # bytes that a file may take, or GROWTH times its size if that is more
@@ -54,11 +55,14 @@ def outcome(name: str, path: Path) -> str:
         resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
 
-def serve(name: str, requests) -> None:
-    """A process that reads one file after another."""
+def serve(name: str, good: Path, requests) -> None:
+    """A process that reads one file after another; a good one first, whose imports count to no file's memory."""
     silent = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silent, 1)
     os.dup2(silent, 2)
+    with contextlib.suppress(Exception):
+        TARGETS[name].read(good)
+    requests.send('')
     while (path := requests.recv()) is not None:
         requests.send(outcome(name, path))
 
@@ -66,17 +70,16 @@ def serve(name: str, requests) -> None:
 class Reader:
     """A reader in a process of its own, started again where a file ends it."""
 
-    def __init__(self, name: str):
-        self.name, self.process = name, None
+    def __init__(self, name: str, good: Path):
+        self.name, self.good, self.process = name, good, None
 
     def __call__(self, path: Path) -> str:
         if self.process is None:
             self.pipe, theirs = multiprocessing.Pipe()
-            self.process = multiprocessing.get_context('fork').Process(
-                target=serve, args=(self.name, theirs), daemon=True
-            )
+            self.process = SERVER.Process(target=serve, args=(self.name, self.good, theirs), daemon=True)
             self.process.start()
             theirs.close()
+            self.pipe.recv()
         self.pipe.send(path)
         try:
             if self.pipe.poll(PATIENCE):
@@ -110,8 +113,9 @@ def fuzz(
         seeds, readers = {}, {}
         for name in names:
             (home / name / 'good').mkdir(parents=True)
-            seeds[name] = [(path.name, path.read_bytes()) for path in TARGETS[name].seeds(home / name / 'good')]
-            readers[name] = Reader(name)
+            good = TARGETS[name].seeds(home / name / 'good')
+            seeds[name] = [(path.name, path.read_bytes()) for path in good]
+            readers[name] = Reader(name, good[0])
             stack.callback(readers[name].close)
         for number in itertools.count() if count is None else range(count):
             for name in names:
