@@ -47,7 +47,7 @@ def enable_compilation_cache() -> None:
     if not jax.config.jax_compilation_cache_dir:  # else JAX_COMPILATION_CACHE_DIR or the caller has chosen one
         cache = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'dfjax' / 'compiled'
         jax.config.update('jax_compilation_cache_dir', str(cache))
-        jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.3)
+        jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)  # many small ones are seconds together
 
 
 @contextlib.contextmanager
@@ -112,6 +112,8 @@ class Devices:
         self._feed_spec = P() if data.resident else P(*[None] * data.batch_axis, DEVICE_AXIS)
         self.rows = NamedSharding(self.mesh, P(DEVICE_AXIS))
         self._resident = None
+        # Traced once for its metrics' names and the program.
+        self._update_once = jax.jit(lambda state, batch: system.step(self.cfg, state, batch), inline=True)
         self._step, self._init = self._compiled(), self._compiled_init()
         flags = np.zeros(jax.local_device_count(), np.int32)
         self._flags = [jax.make_array_from_process_local_data(self.rows, flags + stop) for stop in (0, 1)]
@@ -156,7 +158,7 @@ class Devices:
         )
 
     def _update(self, state: State, metrics: dict, batch: dict) -> tuple[State, dict]:
-        new, values = self.system.step(self.cfg, state, batch)
+        new, values = self._update_once(state, batch)
         finite = jnp.stack([jnp.isfinite(value).all() for value in values.values()]).all()
         nonfinite = jnp.where((metrics['nonfinite'] < 0) & ~finite, state.step, metrics['nonfinite'])
         total = {name: metrics['sum'][name] + value.astype(jnp.float32) for name, value in values.items()}
@@ -225,7 +227,7 @@ class Devices:
     def zeros(self) -> dict:
         """The metrics of no steps."""
         values = jax.eval_shape(
-            lambda state, feed: self.system.step(self.cfg, state, self.sample_first(feed))[1],
+            lambda state, feed: self._update_once(state, self.sample_first(feed))[1],
             self.abstract(),
             self.first,
         )
