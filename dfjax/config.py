@@ -1,7 +1,7 @@
 """How a run's config is made: a system's defaults, a variant's changes, and the changes of a command line.
 
     cfg = build(faceswap.default_config(), {'batch_size': 32, 'optimizer.lr': 5e-4})
-    cfg = load_config('configs/faceswap.py:gpu', ['--config.data.a=faces_a'])
+    cfg = load_config('faceswap:gpu', ['--config.data.a=faces_a'])
 
 Keys are dotted paths. A key that does not exist, a value of another type than its default, and one that no system takes
 are refused in one line; what a system asks of its own keys besides is in its `init`.
@@ -22,8 +22,9 @@ from ml_collections import ConfigDict
 import dfjax
 from dfjax.errors import InputError
 from dfjax.foreign import SAID, parse, shown
+from dfjax.ops.backend import accelerated
 from dfjax.ranges import Ranged, check
-from dfjax.systems import load_system
+from dfjax.systems import SYSTEMS, load_system
 
 FLAG = '--config.'
 PACKAGE = Path(dfjax.__file__).parent
@@ -99,16 +100,16 @@ def load_config(name: str, words: Iterable[str] = ()) -> ConfigDict:
     """The config that a command line asks for.
 
     Args:
-        name: `path/of/config.py:variant`; without `:variant`, the file's default.
+        name: see `full_name`; of a file without `:variant`, the file's default.
         words: `--config.key=value` words.
 
     Raises:
         InputError: if there is no such file or variant, if something is wrong in the file (names it, and the line), or
             as `parse_overrides` and `build`.
     """
-    path, _, variant = name.partition(':')
+    path, _, variant = full_name(name).partition(':')
     with _faults_of(path):
-        module = _load_module(path)
+        module = load_module(path)
         variants = getattr(module, 'VARIANTS', {})
         if variant and variants and variant not in variants:
             raise InputError(f'there is no variant {variant!r}; there are: {", ".join(variants)}')
@@ -131,15 +132,23 @@ def config_file(system: str) -> Path:
     raise InputError(f'there are no named runs of {system!r}; give a config file as configs/faceswap.py:laptop')
 
 
-def load_named(name: str) -> ConfigDict:
-    """The config of a named run that comes with this package, as `faceswap:laptop`; raises as `load_config`."""
+def full_name(name: str) -> str:
+    """FILE:VARIANT of a run that is named so already, or by SYSTEM:VARIANT, or by SYSTEM alone.
+
+    A system alone is its `laptop` on a CPU, and its `gpu` on an accelerator.
+    """
     system, _, variant = name.partition(':')
-    return load_config(f'{config_file(system)}:{variant}')
+    if system not in SYSTEMS or Path(system).is_file():
+        return name
+    return f'{config_file(system)}:{variant or ("gpu" if accelerated() else "laptop")}'
 
 
-def _load_module(path: str) -> ModuleType:
+def load_module(path: str) -> ModuleType:
+    """A config file as a module; InputError where it is none."""
     if not Path(path).is_file():
-        raise InputError('no such config file; give one as configs/faceswap.py:laptop')
+        near = difflib.get_close_matches(path, SYSTEMS, 1, 0.5)
+        meant = f'did you mean {near[0]!r}?' if near else 'give one as configs/faceswap.py:laptop, or a system'
+        raise InputError(f'no such config file, and no system; {meant}')
     spec = importlib.util.spec_from_file_location(f'dfjax_config_{Path(path).stem}', path)
     if spec is None:
         raise InputError('not a Python file')

@@ -83,15 +83,27 @@ def choice(default: str, names: Iterable[str]) -> Ranged:
 
 def check(key: str, value: Any, default: Any) -> None:
     """Raises InputError if the value of a key is not in the range of its default, a plain value or a `Ranged`."""
-    if isinstance(default, Ranged):
-        says, holds = default.says, default.holds
-    else:
-        negative = any(isinstance(x, int | float) and x < 0 for x in _elements(default))
-        says = 'a finite number' if negative else '0 or more'
-        holds = lambda x: not isinstance(x, int | float) or (abs(x) < math.inf and (negative or x >= 0))
+    holds = default.holds if isinstance(default, Ranged) else lambda x: _plain(x, _negative(default))
     for x in _elements(value):
         if x is not None and not holds(x):
-            raise InputError(f'config key {key!r} is {says}, not {shown(x)}')
+            raise InputError(f'config key {key!r} is {says(default)}, not {shown(x)}')
+
+
+def says(default: Any) -> str:
+    """The range of a default, a plain value or a `Ranged`, in words; '' where it is no number and has none."""
+    if isinstance(default, Ranged):
+        return default.says
+    if not any(isinstance(x, int | float) and not isinstance(x, bool) for x in _elements(default)):
+        return ''
+    return 'a finite number' if _negative(default) else '0 or more'
+
+
+def _negative(default: Any) -> bool:
+    return any(isinstance(x, int | float) and x < 0 for x in _elements(default))
+
+
+def _plain(x: Any, negative: bool) -> bool:
+    return not isinstance(x, int | float) or (abs(x) < math.inf and (negative or x >= 0))
 
 
 def _elements(value: Any) -> tuple | list:

@@ -22,6 +22,10 @@ BAD = {  # verb: arguments of an input that is not there
     'sort': ['{none}', '--by', 'blur'],
     'check': ['{none}'],
     'pack': ['{none}', '-o', '{out}'],
+    'train': ['vae:smoke', '-o', '{out}', '--data', '{none}'],
+    'config': ['{none}'],
+    'runs': ['{none}'],
+    'preview': ['--run', '{none}', '-o', '{out}.jpg'],
     'convert': ['--run', '{none}', '--into', '{none}', '-o', '{out}.mp4'],
     'evaluate': ['--swap', '{none}', '--input', '{none}', '--face', '{none}'],
     'verify': ['{none}'],
@@ -36,7 +40,7 @@ BAD = {  # verb: arguments of an input that is not there
     'sample': ['--run', '{none}', '-o', '{out}.png'],
     'stylize': ['{none}', '--style', 'pattern:mosaic', '-o', '{out}.png'],
 }
-NO_INPUT = ('demo', 'bench')  # verbs that read nothing
+NO_INPUT = ('demo', 'doctor', 'bench')  # verbs that read nothing
 
 
 def run(*words: str, **options) -> subprocess.CompletedProcess:
@@ -101,6 +105,27 @@ def test_a_wrong_command_says_how_it_is_used(words, capsys):
         cli.main(words)
     assert stop.value.code == 2
     assert 'usage: dfjax' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    'words, line',
+    [
+        (['swp'], "there is no verb 'swp'; did you mean 'swap'?"),
+        (['trian', 'vae'], "there is no verb 'trian'; did you mean 'train'?"),
+        (['xyzzy'], "there is no verb 'xyzzy'; `dfjax --help` lists them"),
+    ],
+)
+def test_a_misspelt_verb_is_answered_with_the_one_that_was_meant(words, line, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(words)
+    assert capsys.readouterr().err.strip().endswith(line)
+
+
+@pytest.mark.parametrize('words', [['--color', 'lab'], ['--color=lab']])
+def test_colour_may_be_spelt_as_in_america(words, tmp_path, capsys):
+    paths = [str(tmp_path / name) for name in 'abc']
+    assert cli.main(['swap', '--face', paths[0], '--into', paths[1], '-o', f'{paths[2]}.mp4', *words]) == 2
+    assert "'lab'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('name', list(BAD))

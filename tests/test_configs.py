@@ -7,7 +7,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from dfjax import config
-from dfjax.config import build, flatten, load_config, load_named, parse_overrides
+from dfjax.config import build, flatten, load_config, parse_overrides
 from dfjax.errors import InputError
 from dfjax.ranges import choice, positive, share, size
 from dfjax.systems import SYSTEMS, load_system
@@ -148,9 +148,9 @@ def test_no_whole_number_of_a_system_may_be_absurd(system):
 
 
 def test_a_stored_config_is_in_the_same_ranges(tmp_path):
-    stored = json.dumps(load_named('vae:smoke').to_dict())
+    stored = json.dumps(load_config('vae:smoke').to_dict())
     (tmp_path / 'config.json').write_text(stored)
-    assert read_config(tmp_path) == load_named('vae:smoke')
+    assert read_config(tmp_path) == load_config('vae:smoke')
     (tmp_path / 'config.json').write_text(stored.replace('"flip": 0.0', '"flip": 7.0'))
     with pytest.raises(InputError, match=r"config\.json: config key 'flip' is from 0 to 1, not 7\.0"):
         read_config(tmp_path)

@@ -20,7 +20,7 @@ DOCUMENTS = sorted([ROOT / 'README.md', *(ROOT / 'docs').rglob('*.md')])
 
 # Each package may import itself and what stands before it.
 ORDER = ('errors', 'interrupts', 'foreign', 'ranges', 'ops', 'data', 'models', 'weights', 'losses', 'systems', 'config')
-ORDER += ('configs', 'training', 'inference', 'evaluation', 'apps', 'train')
+ORDER += ('explain', 'configs', 'training', 'inference', 'evaluation', 'apps', 'train')
 PRODUCTS = ('einsum', 'matmul', 'dot', 'tensordot', 'vdot', 'inner', 'dot_general', 'vecdot', 'matvec', 'vecmat')
 LINES_OF_A_FILE = 300
 LINES_OF_A_FUNCTION = 60

@@ -10,6 +10,7 @@ import importlib
 import json
 import keyword
 import os
+import re
 import sys
 from collections.abc import Sequence
 
@@ -17,43 +18,63 @@ from dfjax import __version__, interrupts
 from dfjax.data.media.limits import FRAME, PICTURE
 from dfjax.errors import InputError
 
-VERBS = {
-    'demo': 'make two rendered people and swap their faces: the whole pipeline, with a score',
-    'swap': 'put the face of one person into a video of another: extract, train, convert',
-    'animate': 'make a picture move like the face of a video, without any training',
-    'lipsync': 'make a video or a picture of a face say what a sound says, without any training',
-    'extract': 'find, align and save the faces of videos and pictures as a face set',
-    'sort': 'order the pictures of a face set: blur, yaw, pitch, brightness, identity, similarity',
-    'check': 'say which pictures of a face set are unusable, and why',
-    'pack': 'turn a face set into a tfds dataset',
-    'data': 'rewrite a prepared tfds dataset so that it is read without TensorFlow',
-    'convert': 'apply a trained swap to a video',
-    'translate': 'turn pictures and videos into others by a trained pix2pix, CycleGAN or StarGAN',
-    'edit': 'change attributes of pictures and videos by vectors of a trained VAE',
-    'morph': 'make a transition between pictures through the codes of a trained VAE',
-    'stylize': 'repaint pictures in the style of another, or videos by a trained run',
-    'sample': 'make pictures by a trained VAE, GAN or diffusion model',
-    'evaluate': 'measure a swapped video against its input, or what a run has learnt',
-    'verify': 'read the content credentials of a picture or video',
-    'import': 'turn the checkpoints of an original project into a run',
-    'apply': 'run one net of a run on raw arrays',
-    'export': 'write one net of a run as a file that runs without this program',
-    'bench': 'measure speed, against PyTorch where there is an equivalent',
+GROUPS = {
+    'swap, animate, speak': {
+        'demo': 'make two rendered people and swap their faces: the whole pipeline, with a score',
+        'swap': 'put the face of one person into a video of another: extract, train, convert',
+        'convert': 'apply a trained swap to a video',
+        'animate': 'make a picture move like the face of a video, without any training',
+        'lipsync': 'make a video or a picture of a face say what a sound says, without any training',
+    },
+    'faces and data sets': {
+        'extract': 'find, align and save the faces of videos and pictures as a face set',
+        'sort': 'order the pictures of a face set: blur, yaw, pitch, brightness, identity, similarity',
+        'check': 'say which pictures of a face set are unusable, and why',
+        'pack': 'turn a face set into a tfds dataset',
+        'data': 'rewrite a prepared tfds dataset so that it is read without TensorFlow',
+    },
+    'train': {
+        'train': 'train a system by one of its named runs, or by a config of your own; goes on where it was',
+        'config': 'list systems and their named runs, or every key of one: default, range, meaning',
+        'runs': 'list the runs of a folder: how far they are, how fast, how long yet; --plot draws their losses',
+        'preview': 'open or copy the newest preview of a run',
+    },
+    'pictures from trained runs': {
+        'translate': 'turn pictures and videos into others by a trained pix2pix, CycleGAN or StarGAN',
+        'edit': 'change attributes of pictures and videos by vectors of a trained VAE',
+        'morph': 'make a transition between pictures through the codes of a trained VAE',
+        'stylize': 'repaint pictures in the style of another, or videos by a trained run',
+        'sample': 'make pictures by a trained VAE, GAN or diffusion model',
+    },
+    'measure and check': {
+        'evaluate': 'measure a swapped video against its input, or what a run has learnt',
+        'verify': 'read the content credentials of a picture or video',
+        'doctor': 'say what this machine has: device, versions, memory, codecs, folders; and what is missing',
+        'bench': 'measure speed, against PyTorch where there is an equivalent',
+    },
+    'nets from and for elsewhere': {
+        'import': 'turn the checkpoints of an original project into a run',
+        'apply': 'run one net of a run on raw arrays',
+        'export': 'write one net of a run as a file that runs without this program',
+    },
 }
+VERBS = {verb: text for group in GROUPS.values() for verb, text in group.items()}
 
 
 def build_parser(verb: str | None = None, words: Sequence[str] = ()) -> argparse.ArgumentParser:
     """The parser of one verb for the words of its command, or the one that lists all verbs."""
     if verb is None:
-        listing = '\n'.join(f'  {name:<10} {text}' for name, text in VERBS.items())
+        lines = [
+            f'\n{title}:\n' + ''.join(f'  {verb:<10} {VERBS[verb]}\n' for verb in GROUPS[title]) for title in GROUPS
+        ]
         parser = argparse.ArgumentParser(
             prog='dfjax',
             description='Face and image synthesis in JAX.',
-            epilog=f'verbs:\n{listing}\n\n`dfjax VERB --help` explains one, with an example.',
+            epilog=''.join(lines).lstrip() + '\n`dfjax VERB --help` explains one, with an example.',
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         parser.add_argument('--version', action='version', version=f'dfjax {__version__}')
-        parser.add_argument('verb', metavar='VERB', choices=list(VERBS), help='what to do')
+        parser.add_argument('verb', metavar='VERB', help='what to do')
         return parser
     module = importlib.import_module(f'dfjax.apps.{module_name(verb)}')
     parser = argparse.ArgumentParser(
@@ -76,6 +97,15 @@ def build_parser(verb: str | None = None, words: Sequence[str] = ()) -> argparse
     return parser
 
 
+def no_verb(word: str) -> str:
+    """The line for a verb that does not exist, with the one that was probably meant."""
+    import difflib
+
+    near = difflib.get_close_matches(word, VERBS, 1, 0.5)
+    meant = f'did you mean {near[0]!r}?' if near else '`dfjax --help` lists them'
+    return f'there is no verb {word!r}; {meant}'
+
+
 def module_name(verb: str) -> str:
     """The module of a verb: its name, or with an underscore where Python has taken that (`import`)."""
     return f'{verb}_' if keyword.iskeyword(verb) else verb
@@ -87,9 +117,11 @@ def main(argv: list[str] | None = None) -> int:
     if hasattr(sys.stdout, 'reconfigure'):
         sys.stdout.reconfigure(errors='backslashreplace')  # names of files may hold what no terminal can show
     if not argv or argv[0] not in VERBS:
-        build_parser().parse_args(argv or ['--help'])
-    parser = build_parser(argv[0], argv[1:])
-    args, args.overrides = parser.parse_known_args(argv[1:])
+        parser = build_parser()
+        parser.error(no_verb(parser.parse_args(argv or ['--help']).verb))
+    words = [re.sub('^--color(?==|$)', '--colour', word) for word in argv[1:]]
+    parser = build_parser(argv[0], words)
+    args, args.overrides = parser.parse_known_args(words)
     if strange := [word for word in args.overrides if 'config' not in args or not word.startswith('--config.')]:
         parser.error(f'unrecognized arguments: {" ".join(strange)}')
     if args.max_megapixels:

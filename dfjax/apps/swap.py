@@ -1,7 +1,6 @@
 """`dfjax swap`: the main job in one command: find the faces of both people, train, put one into the other's video."""
 
 import argparse
-import contextlib
 import math
 import sys
 import time
@@ -100,6 +99,7 @@ def swap(
     """
     from dfjax.apps.convert import convert
     from dfjax.apps.job import check_inputs, check_minutes, claimed, seconds_to_convert, suited
+    from dfjax.apps.train import train_for
     from dfjax.data.media.output import fitting
     from dfjax.inference.plan import plan_outputs
     from dfjax.inference.swap import check_colour
@@ -126,7 +126,7 @@ def swap(
             deadline = check_minutes(minutes, extracted - began + seconds_to_convert(analysis.frames), workdir)
         step = done
         if not done or steps != 0:
-            step = _train(cfg, workdir, done or 0, steps, deadline, start_from, progress)
+            step = train_for(cfg, workdir, steps, deadline, start_from, progress)
         trained = time.monotonic()
         report = convert(workdir, into, out, analysis=analysis, colour=colour, force=force, progress=progress)
     ends = {'extract': (began, extracted), 'train': (extracted, trained), 'convert': (trained, time.monotonic())}
@@ -134,32 +134,6 @@ def swap(
     seconds |= {'total': round(sum(seconds.values()), 1)}
     own = {'workdir': str(workdir), 'faces': found, 'steps': step, 'seconds': seconds}
     return {name: value for name, value in report.items() if name != 'analysis_seconds'} | own
-
-
-def _train(
-    cfg,
-    workdir: Path,
-    done: int,
-    steps: int | None,
-    seconds: float | None,
-    start_from: Path | str | None,
-    progress: bool,
-) -> int:
-    """Trains for so many steps or seconds, or as the config says; returns the run's step."""
-    from dfjax.config import build
-    from dfjax.data.batches import make_data
-    from dfjax.systems import load_system
-    from dfjax.training.loop import steps_for, train
-
-    until = None if seconds is None else time.monotonic() + seconds
-    cfg = build(cfg, {'steps': steps}) if steps else cfg
-    # For an instant swap some faces will do: streamed ones are read when they are asked for.
-    data = make_data(build(cfg, {'data.resident_bytes': 0}) if steps == 0 else cfg, load_system(cfg.system).BATCH)
-    with contextlib.closing(data):
-        if until is not None and (not done or done >= cfg.steps):
-            cfg = build(cfg, {'steps': done + steps_for(cfg, data, seconds)})
-        left = 0.0 if steps == 0 else until and max(until - time.monotonic(), 1.0)
-        return int(train(cfg, workdir, data=data, start_from=start_from, deadline=left, progress=progress).step)
 
 
 def check_length(minutes: float | None, steps: int | None) -> None:
@@ -171,19 +145,12 @@ def check_length(minutes: float | None, steps: int | None) -> None:
 
 
 def config_name(name: str | None = None) -> str:
-    """FILE:VARIANT of a run that swaps: `name` is that already, or SYSTEM:VARIANT, SYSTEM or :VARIANT.
+    """FILE:VARIANT of a run that swaps: see `config.full_name`; also :VARIANT of the first system that can swap."""
+    from dfjax.config import full_name
+    from dfjax.systems import systems_with
 
-    The default system is the first that can swap; the default variant suits the device.
-    """
-    from dfjax.config import config_file
-    from dfjax.ops.backend import accelerated
-    from dfjax.systems import SYSTEMS, systems_with
-
-    system, _, variant = (name or '').partition(':')
-    if system and system not in SYSTEMS:
-        return name
-    system = system or systems_with(['swap'])[0]
-    return f'{config_file(system)}:{variant or ("gpu" if accelerated() else "laptop")}'
+    name = name or ':'
+    return full_name(systems_with(['swap'])[0] + name if name.startswith(':') else name)
 
 
 def _config(name: str | None, overrides: Sequence[str], workdir: Path, face: Sequence):

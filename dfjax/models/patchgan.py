@@ -15,7 +15,12 @@ INIT = nn.initializers.normal(0.02)
 
 def default_config(norm: str, width: int = 64) -> dict:
     """A config's section: arguments of `PatchGAN`."""
-    return dict(kind=r.choice('patch', KINDS), width=r.size(width), layers=r.count(3), norm=r.choice(norm, NORMS))
+    return dict(
+        kind=r.choice('patch', KINDS),  # logits of patches, or of each pixel alone
+        width=r.size(width),  # channels of the first convolution
+        layers=r.count(3),  # convolutions of stride 2: with 3 a patch is 70 pixels a side
+        norm=r.choice(norm, NORMS),  # between convolutions
+    )
 
 
 class PatchGAN(nn.Module):

@@ -34,7 +34,7 @@ WIDEST = 512  # channels of the discriminator
 def default_config() -> dict:
     """A config's section."""
     return dict(
-        kind=r.choice('liae', KINDS),
+        kind=r.choice('liae', KINDS),  # how codes of two people are kept apart
         options='ud',  # letters of OPTIONS
         code=r.size(256),  # length of a code
         width=r.size(64),  # channels of the encoder's first map

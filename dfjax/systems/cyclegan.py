@@ -51,8 +51,8 @@ def default_config() -> ConfigDict:
         50, least=0
     )  # fakes of each kind that are kept for the discriminators; 0 shows them the newest alone
     cfg.loss = dict(
-        kind=r.choice('lsgan', SEPARATE),
-        cycle=10.0,
+        kind=r.choice('lsgan', SEPARATE),  # of the adversarial loss
+        cycle=10.0,  # weight of the way there and back
         identity=0.5,  # in units of `cycle`
     )
     cfg.optimizer = optimizer_config(lr=2e-4, schedule='linear', b1=0.5)

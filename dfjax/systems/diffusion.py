@@ -54,12 +54,13 @@ def default_config() -> ConfigDict:
         embedding=r.size(256),
     )
     cfg.times = r.between(1, 100_000, 1000)  # steps of the noise schedule
-    cfg.schedule = r.choice('cosine', losses.SCHEDULES)
-    cfg.prediction = r.choice('x', losses.PREDICTIONS)
+    cfg.schedule = r.choice('cosine', losses.SCHEDULES)  # of the noise over times
+    cfg.prediction = r.choice('x', losses.PREDICTIONS)  # what the net gives: the picture, the noise, or v
     cfg.snr = 5.0  # the most that an error of the picture counts, min-SNR; 0 weighs no time
     cfg.drop = dict(
-        all=r.share(0.1), each=r.share(0.3)
-    )  # how often all labels, and otherwise each of them, are not told
+        all=r.share(0.1),  # how often no label is told
+        each=r.share(0.3),  # how often each of them is not told otherwise
+    )
     cfg.flip = r.share(0.5)  # probability that a picture is mirrored
     cfg.optimizer = optimizer_config(lr=8e-4, schedule='cosine', warmup=200, b1=0.9, b2=0.99, clip=1.0)
     cfg.ema = r.decay(0.998)

@@ -80,8 +80,8 @@ def default_config() -> ConfigDict:
     cfg.augment.flip = 0.0
     cfg.augment.warp = 3 / 256
     cfg.loss = dict(
-        l1=1.0,
-        dssim=2.0,
+        l1=1.0,  # weight of the mean difference of pixels
+        dssim=2.0,  # weight of the structural dissimilarity
         window=r.size(7),  # side of the SSIM window, in pixels
         mask=0.0,  # for a decoder with a mask, which faces without shape do not need
         gan=0.0,  # 0 leaves the discriminator out

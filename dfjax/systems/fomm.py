@@ -54,7 +54,7 @@ def default_config() -> ConfigDict:
     cfg.data = dict(source='', size=r.size(256), crop=r.size(0, least=0), resident_bytes=2**30)
     cfg.model = dict(
         keypoints=r.count(10, least=1),
-        channels=r.size(3),
+        channels=r.size(3),  # of pictures
         align_corners=True,
         bias=True,
         kp=_hourglass(width=32) | dict(pad=r.size(0, least=0), temperature=r.positive(0.1), jacobian=True),
@@ -63,7 +63,8 @@ def default_config() -> ConfigDict:
     )
     cfg.model.kp.single_jacobian_map = False
     cfg.model.g.motion = _hourglass(width=64) | dict(occlusion=True)
-    cfg.model.d.update(points=True, spectral=False)
+    cfg.model.d.points = True  # whether it sees the keypoints
+    cfg.model.d.spectral = False  # whether its convolutions are divided by their spectral norms
     cfg.augment = dict(flip=r.share(0.5), brightness=r.share(0.1), contrast=r.share(0.1), saturation=r.share(0.1))
     cfg.augment.update(hue=r.share(0.1), enlarge=r.between(1, 4, 1.0))
     cfg.bend = dict(affine=0.05, spline=0.005)  # standard deviations
@@ -73,8 +74,8 @@ def default_config() -> ConfigDict:
         scales=r.between(LEAST_SCALE, 1, [1.0, 0.5, 0.25, 0.125]),
         perceptual=[10.0] * 5,  # VGG-19's five layers
         bank=10.0,  # each layer of the filter bank
-        value=10.0,
-        jacobian=10.0,
+        value=10.0,  # weight of how far keypoints are from moving with a picture that is bent
+        jacobian=10.0,  # likewise of the affine maps round them
         gan=1.0,  # 0 leaves the discriminator out
         matching=[10.0] * 4,  # a block of the discriminator each
     )

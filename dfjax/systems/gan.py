@@ -44,9 +44,8 @@ def default_config() -> ConfigDict:
     cfg.data = dict(
         source='render:people:1:4096', labels=[], size=r.size(64), crop=r.size(0, least=0), resident_bytes=2**30
     )
-    # kind 'classic' has no patch, and no max_width
     cfg.model = dict(
-        kind=r.choice('modern', MODELS),
+        kind=r.choice('modern', MODELS),  # 'classic' has no patch, and no max_width
         latent=r.size(128),
         patch=r.size(4),
         width=r.size(96),
@@ -56,9 +55,9 @@ def default_config() -> ConfigDict:
     cfg.flip = r.share(0.5)  # probability that a real picture is mirrored
     cfg.augment = dict(colour=0.0, translate=r.share(0.125), cutout=r.share(0.25))  # see ops.diffaugment
     cfg.loss = dict(
-        kind=r.choice('relativistic', KINDS),
-        r1=0.1,  # weights of the penalties on real pictures and fakes: with 1 the discriminator hardly beats chance
-        r2=0.1,
+        kind=r.choice('relativistic', KINDS),  # of the adversarial loss
+        r1=0.1,  # weight of the penalty on real pictures: with 1 the discriminator hardly beats chance
+        r2=0.1,  # weight of the penalty on fakes
         sigma=0.02,  # standard deviation of the noise along which they are measured; 0 measures them exactly
     )
     cfg.optimizer = optimizer_config(lr=5e-4, schedule='constant', warmup=100, b1=0.0, b2=0.99, clip=10.0)

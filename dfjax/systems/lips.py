@@ -33,7 +33,7 @@ def default_config() -> ConfigDict:
     cfg.data = dict(source='render:voices:1:120:500', seconds=r.between(0.5, 60, 3.0), resident_bytes=2**30)
     cfg.model = dict(width=r.size(96), kernels=r.count([5, 5, 3], least=1), dilations=r.size([1, 2, 4]))
     cfg.spoil = True  # rooms, noise, music, microphones
-    cfg.loss = dict(motion=2.0)
+    cfg.loss = dict(motion=2.0)  # weight of the error of what changes from frame to frame
     cfg.optimizer = optimizer_config(kind='adamw', lr=2e-3, schedule='cosine', warmup=100, weight_decay=1e-3)
     cfg.ema = r.decay(0.998)
     return cfg

@@ -56,14 +56,18 @@ def default_config() -> ConfigDict:
         source='', a='', b='', size=r.size(256), resident_bytes=2**30
     )  # source, or a and b: see data.batches
     cfg.model = dict(
-        inputs=r.size(3),
-        outputs=r.size(3),
+        inputs=r.size(3),  # channels of pictures a
+        outputs=r.size(3),  # channels of pictures b
         g=generator_config(kind='unet', norm='batch', dropout=0.5, blocks=9),
         d=patchgan.default_config(norm='batch'),
     )
     cfg.jitter = r.between(1, 4, 286 / 256)  # how much pictures are enlarged before the former size is cut out of them
     cfg.flip = r.share(0.5)  # probability that a pair is mirrored
-    cfg.loss = dict(kind=r.choice('vanilla', SEPARATE), gan=1.0, l1=100.0)
+    cfg.loss = dict(
+        kind=r.choice('vanilla', SEPARATE),  # of the adversarial loss
+        gan=1.0,  # its weight
+        l1=100.0,  # weight of the mean difference of pixels
+    )
     cfg.optimizer = optimizer_config(lr=2e-4, schedule='linear', b1=0.5)
     cfg.ema = r.decay(0.0)  # decay of the generator's average; 0 leaves it out
     return cfg
@@ -74,12 +78,12 @@ def generator_config(kind: str, norm: str, dropout: float, blocks: int) -> dict:
     return dict(
         kind=r.choice(kind, GENERATORS),
         width=r.size(64),
-        depth=r.count(8, least=1),
+        depth=r.count(8, least=1),  # halvings of a U-Net
         blocks=r.count(blocks),
         norm=r.choice(norm, NORMS),
         dropout=r.share(dropout),
-        pad=r.choice('reflect', ('reflect', 'replicate', 'zeros')),
-        upsample=r.choice('transposed', UPSAMPLES),
+        pad=r.choice('reflect', ('reflect', 'replicate', 'zeros')),  # what is beyond the edge, in a ResNet's blocks
+        upsample=r.choice('transposed', UPSAMPLES),  # how sides are doubled
     )
 
 

@@ -43,20 +43,23 @@ def default_config() -> ConfigDict:
         b='render:2:256',
         size=r.between(saehd.SMALLEST, saehd.LARGEST, 128),  # a multiple of 16, or of 32 with option d or t
         face_type=r.choice('full', FACE_TYPES),
-        canonical=False,
+        canonical=False,  # whether faces are bent to the shape of the mean face first
         uniform_yaw=False,  # whether faces that look to any side come equally often
         resident_bytes=2**30,
     )
     cfg.model = saehd.default_config()
-    cfg.discriminator = dict(patch=r.size(16), width=r.size(16))
+    cfg.discriminator = dict(
+        patch=r.size(16),  # side of the part of a picture that a logit sees, in pixels
+        width=r.size(16),  # channels of its first map
+    )
     cfg.augment = augment.default_config()  # without a warp liae's inter_ab learns no more, but for `pretrain`
     cfg.colour = r.choice('none', COLOURS)  # how a face of b takes over the colours of one of a before it is learnt
     cfg.pretrain = False  # whether this is of many people, to begin other runs with
     cfg.loss = dict(
         masked=True,  # whether what is off the face counts for nothing but the mask
-        dssim=10.0,
-        mse=10.0,
-        mask=10.0,
+        dssim=10.0,  # weight of the structural dissimilarity
+        mse=10.0,  # weight of the mean squared error
+        mask=10.0,  # weight of the error of masks
         features=0.0,  # over eyes and mouth; 300 in the original, where they have priority
         face_style=0.0,  # percent
         background_style=0.0,  # percent

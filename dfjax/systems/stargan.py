@@ -56,7 +56,7 @@ def default_config() -> ConfigDict:
     cfg.system = 'stargan'
     cfg.steps = 40_000
     cfg.batch_size = 80
-    cfg.n_critic = r.size(5)
+    cfg.n_critic = r.size(5)  # steps of the discriminator to one of the generator
     cfg.data = dict(source='', labels=[], size=r.size(128), crop=r.size(0, least=0), resident_bytes=2**30)
     cfg.model = dict(
         size=r.size(128),
@@ -66,7 +66,7 @@ def default_config() -> ConfigDict:
     cfg.groups = r.size(
         []
     )  # sizes of the groups of labels, in the order of data.labels; none is one group, without a mask
-    cfg.targets = r.choice('permuted', TARGETS)
+    cfg.targets = r.choice('permuted', TARGETS)  # which labels fakes are to have: those of other examples, or any
     cfg.jitter = r.between(1, 4, 1.0)  # how much pictures are enlarged before the former size is cut out of them
     cfg.flip = r.share(0.5)  # probability that a picture is mirrored
     # exclusive: numbers from 0 of the groups whose labels exclude each other, or true for all

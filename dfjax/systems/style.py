@@ -58,11 +58,17 @@ def default_config() -> ConfigDict:
     cfg.style_size = r.size(256)  # its side: what large strokes are on pictures of as many pixels
     cfg.features = ''  # VGG-19: torchvision's file or Keras's, or what `dfjax stylize` makes of it; '' is a filter bank
     cfg.data = dict(source='render:people:1:1024', labels=[], size=r.size(128), resident_bytes=2**30)
-    cfg.model = dict(kind=r.choice('light', KINDS), width=r.size(96), blocks=r.count(4))
+    cfg.model = dict(width=r.size(96), blocks=r.count(4))
+    cfg.model.kind = r.choice('light', KINDS)  # 'resnet' is the original's, heavier
     cfg.model.norm = r.choice('instance', NORMS)
     cfg.flip = r.share(0.5)  # probability that a picture is mirrored
     cfg.noise = 0.05  # standard deviation of the noise for `stable`
-    cfg.loss = dict(style=1.0, content=0.1, smooth=0.005, stable=5.0)
+    cfg.loss = dict(
+        style=1.0,  # weight of the distance of the statistics of features
+        content=0.1,  # weight of the distance of features from the picture's own
+        smooth=0.005,  # weight of the total variation
+        stable=5.0,  # weight of what noise changes: against flicker in videos
+    )
     cfg.optimizer = optimizer_config(lr=2e-3, schedule='cosine', warmup=50, b1=0.9, b2=0.99, clip=1.0)
     cfg.ema = r.decay(0.99)
     return cfg

@@ -41,24 +41,32 @@ def default_config() -> ConfigDict:
     cfg.data = dict(source='', size=r.size(96), frames=r.count(11, least=1), windows=r.count(4, least=1))
     cfg.data.update(crop=r.size(0, least=0), resident_bytes=2**30)
     cfg.model = dict(
-        frames=r.count(11, least=1),
+        frames=r.count(11, least=1),  # in a window
         code=r.size(512),
         relu=False,
-        bgr=False,
+        bgr=False,  # whether pictures have blue first, as the original's
         bias=False,
-        face=dict(widths=r.size([32, 64, 128, 256, 512]), blocks=r.count([0, 2, 3, 2, 2])),
-        audio=dict(widths=r.size([32, 64, 128, 256, 512]), blocks=r.count([2, 2, 2, 2])),
+        face=encoder_config([0, 2, 3, 2, 2]),
+        audio=encoder_config([2, 2, 2, 2]),
     )
     cfg.flip = r.share(0.5)  # probability that a window is mirrored
     cfg.hiss = 1e-3  # standard deviation of noise added to sound in [-1, 1]; else quiet bands are rounding errors
     cfg.loss = dict(
-        kind=r.choice('contrastive', LOSSES),
+        kind=r.choice('contrastive', LOSSES),  # against all windows of a batch, or each pair alone
         temperature=r.positive(1 / 13),  # at first
-        smoothing=r.share(0.05),
+        smoothing=r.share(0.05),  # of what is right and wrong
     )
     cfg.optimizer = optimizer_config(lr=1e-3, schedule='cosine', warmup=100)
     cfg.ema = r.decay(0.999)
     return cfg
+
+
+def encoder_config(blocks: list[int]) -> dict:
+    """The section of an encoder of pictures or of sound."""
+    return dict(
+        widths=r.size([32, 64, 128, 256, 512]),  # channels at each halving
+        blocks=r.count(blocks),  # residual blocks at each
+    )
 
 
 def nets(cfg: ConfigDict) -> dict[str, Net]:

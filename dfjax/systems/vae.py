@@ -64,12 +64,12 @@ def default_config() -> ConfigDict:
     cfg.discriminator = patchgan.default_config(width=32, norm='instance')
     cfg.flip = r.share(0.5)  # probability that a picture is mirrored
     cfg.loss = dict(
-        beta=0.001,
+        beta=0.001,  # weight of the KL, in nats a pixel
         warmup=r.steps(0),  # over which beta rises from 0
         free_bits=0.0,  # nats that every dimension may cost without being pressed further
-        gamma=0.06,
-        sobel=r.choice('magnitude', SOBEL_FORMS),
-        texture=0.0,
+        gamma=0.06,  # weight of the distance of edges
+        sobel=r.choice('magnitude', SOBEL_FORMS),  # what of the edges is compared
+        texture=0.0,  # weight of a perceptual distance by fixed filters
         gan=0.0,  # 0 leaves the discriminator out
     )
     cfg.optimizer = optimizer_config(lr=1e-3, schedule='cosine', warmup=200, b1=0.9, b2=0.99, clip=1.0)

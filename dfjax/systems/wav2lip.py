@@ -49,9 +49,9 @@ def default_config() -> ConfigDict:
     cfg.data = dict(source='', size=r.size(96), frames=r.count(5, least=1), windows=r.count(2, least=1))
     cfg.data.update(crop=r.size(0, least=0), resident_bytes=2**30)
     cfg.model = dict(
-        frames=r.count(5, least=1),
-        early=r.between(0, 5, 2),
-        bgr=False,
+        frames=r.count(5, least=1),  # in a window
+        early=r.between(0, 5, 2),  # frames by which what is heard begins before what is seen
+        bgr=False,  # whether pictures have blue first, as the original's
         bias=False,
         g=dict(
             encoder=r.size([16, 32, 64, 128, 256, 512, 512]),
@@ -60,13 +60,13 @@ def default_config() -> ConfigDict:
             decoder_blocks=r.count([1, 2, 2, 2, 2, 2]),
             last=r.size(32),
             outputs=r.size(3),
-            audio=_encoder([2, 2, 2, 1]) | dict(code=r.size(512)),
+            audio=syncnet.encoder_config([2, 2, 2, 1]) | dict(code=r.size(512)),
         ),
         sync=dict(
             code=r.size(512),
             relu=False,
-            face=_encoder([0, 2, 3, 2, 2]),
-            audio=_encoder([2, 2, 2, 2]),
+            face=syncnet.encoder_config([0, 2, 3, 2, 2]),
+            audio=syncnet.encoder_config([2, 2, 2, 2]),
         ),
         d=dict(widths=r.size([32, 64, 128, 256])),
     )
@@ -78,13 +78,13 @@ def default_config() -> ConfigDict:
     cfg.choose = True  # whether references are chosen, a head held alike with another mouth, where landmarks are known
     cfg.room = r.between(1, 4, 2.0)  # sides of the box of a face's landmarks that pictures of it have, at use
     cfg.loss = dict(
-        kind=r.choice('contrastive', syncnet.LOSSES),
+        kind=r.choice('contrastive', syncnet.LOSSES),  # of the judge of sync
         temperature=r.positive(1 / 13),  # at first
-        smoothing=r.share(0.05),
+        smoothing=r.share(0.05),  # of what is right and wrong
         sync=r.share(0.1),  # greatest weight of g/sync
         trusted=r.positive(0.5),  # `right` from which on that weight is whole; with 'bce' the loss below which it is
         mouth=3.0,  # weight of a pixel in the mouth
-        adversarial=r.choice('lsgan', KINDS),
+        adversarial=r.choice('lsgan', KINDS),  # kind of g/adv
         gan=r.share(0.07),  # weight of g/adv
         gan_from=r.share(0.25),  # share of the steps before that
     )
@@ -92,10 +92,6 @@ def default_config() -> ConfigDict:
     cfg.optimizer.sync = optimizer_config(lr=1e-3, schedule='cosine', warmup=100)
     cfg.ema = r.decay(0.999)
     return cfg
-
-
-def _encoder(blocks: list[int]) -> dict:
-    return dict(widths=r.size([32, 64, 128, 256, 512]), blocks=r.count(blocks))
 
 
 def nets(cfg: ConfigDict) -> dict[str, Net]:

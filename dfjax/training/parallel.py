@@ -45,9 +45,14 @@ UNSYNCHRONISED = 8
 def enable_compilation_cache() -> None:
     """Keeps compiled programs in the user's cache folder, so that the second run starts at once."""
     if not jax.config.jax_compilation_cache_dir:  # else JAX_COMPILATION_CACHE_DIR or the caller has chosen one
-        cache = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'dfjax' / 'compiled'
-        jax.config.update('jax_compilation_cache_dir', str(cache))
+        jax.config.update('jax_compilation_cache_dir', str(cache_folder()))
         jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)  # many small ones are seconds together
+
+
+def cache_folder() -> Path:
+    """Where compiled programs are kept."""
+    usual = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'dfjax' / 'compiled'
+    return Path(jax.config.jax_compilation_cache_dir or usual)
 
 
 @contextlib.contextmanager

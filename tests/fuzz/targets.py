@@ -182,13 +182,13 @@ def analyses(folder: Path) -> list[Path]:
 
 
 def configs(folder: Path) -> list[Path]:
-    from dfjax.config import load_named
+    from dfjax.config import load_config
     from dfjax.systems import SYSTEMS
 
     made = []
     for system in SYSTEMS:
         made.append(folder / f'{system}.json')
-        made[-1].write_text(json.dumps(load_named(f'{system}:smoke').to_dict(), indent=1))
+        made[-1].write_text(json.dumps(load_config(f'{system}:smoke').to_dict(), indent=1))
     return made
 
 
@@ -213,11 +213,11 @@ def metrics(folder: Path) -> list[Path]:
 
 
 def report(path: Path) -> None:
-    from dfjax.config import load_named
+    from dfjax.config import load_config
     from dfjax.training.report import Report
 
     path.rename(path.with_name('metrics.jsonl'))
-    with Report(path.parent, load_named('vae:smoke'), 10, progress=False):
+    with Report(path.parent, load_config('vae:smoke'), 10, progress=False):
         pass
     for line in path.with_name('metrics.jsonl').read_text().splitlines():
         assert json.loads(line)['step'] <= 10

@@ -27,12 +27,12 @@ def run(src: Path | str | None = None, frames: int = 300, repeats: int = 3) -> d
     import jax
 
     from dfjax.apps.convert import convert
-    from dfjax.config import load_named
+    from dfjax.config import load_config
     from dfjax.data.faces.analyse import analyse
     from dfjax.inference.run import Run
     from dfjax.systems import load_system
 
-    cfg = load_named(NAMED)
+    cfg = load_config(NAMED)
     system = load_system(cfg.system)
     with tempfile.TemporaryDirectory() as folder:
         state = system.init(cfg, jax.random.key(0))

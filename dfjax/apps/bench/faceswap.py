@@ -61,9 +61,9 @@ def run(variant: str | None = None, rounds: int = sides.ROUNDS) -> dict:
 
 def config(variant: str, device: str) -> 'ConfigDict':
     """The named run, without a discriminator and references; at most 16 a side on a CPU."""
-    from dfjax.config import build, load_named
+    from dfjax.config import build, load_config
 
-    cfg = load_named(f'faceswap:{variant}')
+    cfg = load_config(f'faceswap:{variant}')
     size = min(cfg.batch_size, 16) if device == 'cpu' else cfg.batch_size
     return build(cfg, {'loss.gan': 0.0, 'references.count': 0, 'batch_size': size})
 

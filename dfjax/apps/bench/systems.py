@@ -54,10 +54,10 @@ def run(
     device, cores, kind = sides.prepare()
     from dfjax.apps.bench.torch import SIDES
     from dfjax.apps.bench.torch import train as torch_train
-    from dfjax.config import build, load_named
+    from dfjax.config import build, load_config
 
     module = importlib.import_module(f'dfjax.systems.{system}')
-    cfg = build(load_named(f'{system}:{variant}'), changes or {})
+    cfg = build(load_config(f'{system}:{variant}'), changes or {})
     arrays = synthetic(cfg, module.BATCH)
     ours, trainer = Ours(cfg, module, arrays), SIDES[system].load()(cfg, device)
     batch = torch_train.to_device(ours.arrays(), device)

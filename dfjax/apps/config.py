@@ -1,0 +1,61 @@
+"""`dfjax config`: what can be trained, and what every key of a config means."""
+
+import argparse
+from collections.abc import Sequence
+
+EXAMPLE = 'dfjax config faceswap:gpu'
+WIDTH = 38  # characters of a range
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        f'Example: {EXAMPLE}\n\n'
+        'Without a name it lists all systems with their named runs. Keys are set as --config.batch_size=8 of\n'
+        '`dfjax train` and `dfjax swap`; with such words here, the listing shows them set.'
+    )
+    parser.add_argument('what', nargs='?', metavar='SYSTEM[:VARIANT]', help='a named run, or FILE.py[:VARIANT]')
+    parser.set_defaults(config=None)  # --config.key=value is taken
+
+
+def run(args: argparse.Namespace) -> dict:
+    """The keys of a named run; without a name, all named runs."""
+    if args.what:
+        keys = keys_of(args.what, args.overrides)
+        return {'keys': [vars(key) for key in keys]} if args.json else {key.name: _line(key) for key in keys}
+    runs = named_runs()
+    return runs if args.json else {system: [_row(**row) for row in rows] for system, rows in runs.items()}
+
+
+def named_runs() -> dict[str, list[dict]]:
+    """Of every system its named runs: name, side of the pictures, steps, batch, what the config file says of them."""
+    from dfjax.config import config_file, load_config
+    from dfjax.explain import variants_of
+    from dfjax.systems import SYSTEMS
+
+    report = {}
+    for system in SYSTEMS:
+        report[system] = []
+        for variant, said in variants_of(str(config_file(system))).items():
+            name = f'{system}:{variant}'
+            cfg = load_config(name)
+            row = {'name': name, 'size': cfg.data.get('size'), 'steps': cfg.steps, 'batch': cfg.batch_size}
+            report[system].append(row | {'about': said})
+    return report
+
+
+def keys_of(name: str, overrides: Sequence[str] = ()) -> list:
+    """Every key of a named run, see `explain.Key`."""
+    from dfjax.config import load_config
+    from dfjax.explain import explain
+
+    return explain(load_config(name, overrides))
+
+
+def _row(name: str, size: int | None, steps: int, batch: int, about: str) -> str:
+    return f'{name:<19} {f"{size} px" if size else "":>7} {steps:>8} steps of {batch:<4} {about}'
+
+
+def _line(key) -> str:
+    value = f'{key.value!r}' if key.value in ('', []) else f'{key.value}'
+    value += '' if key.value == key.default else f' (default {key.default})'
+    return f'{value:<22}  {key.range or key.kind:<{WIDTH}}  {key.comment}'

@@ -1,0 +1,153 @@
+"""The front door of training: named runs from any folder, what keys mean, and what runs say of themselves."""
+
+import json
+import os
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+from dfjax.apps import doctor
+from dfjax.apps.cli import main
+from dfjax.apps.glance import glance, runs_under, spoken
+from dfjax.apps.runs import between, plot
+from dfjax.config import config_file, full_name, load_config
+from dfjax.errors import InputError
+from dfjax.explain import explain, variants_of
+from dfjax.ops import backend
+from dfjax.systems import SYSTEMS
+
+
+def write_run(folder, steps=100, rows=(), **config):
+    folder.mkdir(parents=True)
+    stored = {'system': 'vae', 'steps': steps, 'data': {'size': 64}} | config
+    (folder / 'config.json').write_text(json.dumps(stored))
+    lines = [json.dumps({'step': n, 'seconds': 5.0, 'steps_per_second': 2.0, 'total': y}) + '\n' for n, y in rows]
+    (folder / 'metrics.jsonl').write_text(''.join(lines) + '{"step": 9')  # a row that is being written
+    return folder
+
+
+@pytest.mark.parametrize('system', SYSTEMS)
+def test_every_key_has_a_meaning_and_every_named_run_is_listed(system):
+    keys = explain(load_config(f'{system}:laptop'))
+    assert not [key.name for key in keys if not key.comment]
+    assert all(key.range for key in keys if key.kind in ('number', 'whole number'))
+    runs = variants_of(str(config_file(system)))
+    assert {'laptop', 'gpu', 'paper', 'smoke'} <= runs.keys() and runs['laptop']
+
+
+def test_keys_say_what_the_source_says():
+    keys = {key.name: key for key in explain(load_config('faceswap:gpu'))}
+    assert keys['input_size'].comment == 'side of the picture that the encoder sees'
+    assert (keys['batch_size'].value, keys['batch_size'].default) == (32, 16)
+    assert keys['augment.warp'].comment.startswith('standard deviation of the control points')
+    assert keys['optimizer.kind'].range.startswith('one of adam, ') and keys['optimizer.kind'].kind == 'text'
+    assert keys['data.face_type'].range == 'one of half, mid, full, whole_face, head'
+    two = {key.name: key for key in explain(load_config('stargan:gpu'))}  # keys that are made in a comprehension
+    assert (
+        two['optimizer.g.clip'].comment == two['optimizer.d.clip'].comment == 'greatest norm of a gradient; 0 for any'
+    )
+
+
+def test_a_system_alone_is_what_the_device_can_do(monkeypatch):
+    assert full_name('vae') == f'{config_file("vae")}:laptop'
+    monkeypatch.setattr('dfjax.config.accelerated', lambda: True)
+    assert full_name('vae') == f'{config_file("vae")}:gpu'
+    assert full_name('vae:paper') == f'{config_file("vae")}:paper'
+    assert full_name('my.py:x') == 'my.py:x'
+    assert backend.accelerated() is False
+
+
+def test_config_lists_keys_with_what_is_set(capsys):
+    assert main(['config', 'vae:smoke', '--config.batch_size=4', '--json']) == 0
+    keys = {key['name']: key for key in json.loads(capsys.readouterr().out)['keys']}
+    assert (keys['batch_size']['value'], keys['batch_size']['default']) == (4, 16)
+    assert main(['config', 'vae:smoke', '--config.bach=4']) == 2
+    assert 'did you mean' in capsys.readouterr().err
+    assert main(['config', 'faceswp']) == 2
+    assert "did you mean 'faceswap'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    'words, line',
+    [
+        (['vae:huge'], "there is no variant 'huge'; there are: smoke, laptop"),
+        (['vae:smoke', '--a', 'x'], '--a: vae has no data.a; its data are given by --data'),
+        (['faceswap:smoke', '--data', 'x'], '--data: faceswap has no data.source; its data are given by --a and --b'),
+        (['vae:smoke', '--steps', '0'], '--steps 0: give 1 or more'),
+        (['vae:smoke', '--config.bach_size=3'], "did you mean 'batch_size'?"),
+        ([], 'not a run; it has no config.json'),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_and_nothing_is_written(words, line, tmp_path, capsys):
+    assert main(['train', *words, '-o', str(tmp_path / 'w')]) == 2
+    said = capsys.readouterr().err
+    assert line in said and said.count('\n') == 1
+    assert not (tmp_path / 'w').exists()
+
+
+def test_a_run_is_seen_while_it_trains(tmp_path):
+    one = glance(write_run(tmp_path / 'w', rows=[(10, 1.0), (20, 0.5)]))
+    assert (one.step, one.steps, one.rate, one.left, one.state) == (20, 100, 2.0, 40.0, 'training')
+    old = time.time() - 3600
+    for name in ('metrics.jsonl', 'config.json'):
+        os.utime(one.path / name, (old, old))
+    assert glance(one.path).state == 'stopped'
+    (one.path / 'checkpoints' / '100').mkdir(parents=True)
+    assert (glance(one.path).state, glance(one.path).saved) == ('done', 100)
+    with pytest.raises(InputError, match='not a run'):
+        glance(tmp_path)
+
+
+def test_runs_are_listed_and_drawn(tmp_path, capsys):
+    write_run(tmp_path / 'a' / 'one', rows=[(10, 4.0), (20, 1.0)])
+    write_run(tmp_path / 'two.mp4.run', steps=20, rows=[(20, 1.0)], system='gan')
+    assert [path.name for path in runs_under(tmp_path)] == ['one', 'two.mp4.run']
+    assert main(['runs', str(tmp_path), '--plot']) == 0
+    out = capsys.readouterr().out
+    assert '20 of 100 (20 %)  training  loss 1  40 s left' in out and '20 of 20 (100 %)  done' in out
+    assert main(['runs', str(tmp_path), '--json']) == 0
+    assert [run['system'] for run in json.loads(capsys.readouterr().out)['runs']] == ['vae', 'gan']
+    assert main(['runs', str(tmp_path), '--plot', '--loss', 'nothing']) == 2
+    assert 'has seconds, step, steps_per_second, total' in capsys.readouterr().err
+
+
+def test_a_plot_goes_through_its_points():
+    assert between([(0, 0), (10, 5), (20, 5)], 5) == 2.5
+    lines = plot([(0, 8.0), (50, 0.0), (100, 8.0)], wide=20, high=4).splitlines()
+    assert len(lines) == 5 and lines[0].split('│')[0].strip() == '8' and lines[3].split('│')[0].strip() == '0'
+    curve = [line.split('│')[1] for line in lines[:4]]
+    dots = lambda row, at: curve[row][at] != '\u2800'
+    assert dots(0, 0) and dots(0, 19) and not dots(3, 0)  # high at both ends
+    assert any(dots(3, at) for at in (9, 10)) and not any(dots(0, at) for at in range(6, 14))  # low in the middle
+
+
+@pytest.mark.parametrize('seconds, text', [(None, '?'), (40, '40 s'), (720, '12 min'), (12600, '3.5 h')])
+def test_times_are_spoken(seconds, text):
+    assert spoken(seconds) == text
+
+
+def test_the_newest_preview_is_copied(tmp_path, capsys):
+    run, out = write_run(tmp_path / 'w'), tmp_path / 'now.jpg'
+    assert main(['preview', '--run', str(run), '-o', str(out)]) == 2
+    assert 'no preview yet' in capsys.readouterr().err
+    (run / 'previews').mkdir()
+    for step, grey in ((10, 50), (20, 200)):
+        cv2.imwrite(str(run / 'previews' / f'{step:08d}.jpg'), np.full((8, 8, 3), grey, np.uint8))
+    assert main(['preview', '--run', str(run), '-o', str(out)]) == 0
+    assert abs(cv2.imread(str(out)).mean() - 200) < 3
+    assert main(['preview', '--run', str(run), '-o', str(out)]) == 2
+    assert '--force' in capsys.readouterr().err
+
+
+def test_doctor_says_what_is_there_and_how_to_mend_what_is_not(monkeypatch, capsys):
+    assert main(['doctor', '--json']) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found['ok'] and 'CPU' in found['device'] and found['packages']['jax'] != 'none' and not found['wrong']
+    monkeypatch.setattr(doctor, 'version_of', lambda name: {'jaxlib': '0.10.2', 'flax': 'none'}.get(name, '1'))
+    monkeypatch.setattr(doctor, 'CODECS', {'nothing264': 'video'})
+    assert main(['doctor']) == 1
+    out = capsys.readouterr().out
+    for line in ('flax is not installed: pip install flax', "pip install 'jax!=0.10.2'", 'nothing264, for video'):
+        assert line in out
