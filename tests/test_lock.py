@@ -57,6 +57,8 @@ def test_a_second_process_is_refused_and_a_killed_ones_lock_is_gone(tmp_path):
         'checkpoints',
         'tb',
         'previews',
+        'preview.jpg',
+        'timelapse.webp',
     }
 
 

@@ -70,7 +70,11 @@ def test_preprocess_makes_and_shows_two_face_sets(ran):
 
 
 def test_train_keeps_a_checkpoint_and_shows_previews(ran):
-    assert [path.stem for path in sorted((ran.work / 'run' / 'previews').glob('*.jpg'))] == ['00000003', '00000006']
+    assert [path.stem for path in sorted((ran.work / 'run' / 'previews').glob('*.jpg'))] == [
+        '00000000',
+        '00000003',
+        '00000006',
+    ]
     assert shown(ran.notebooks['2_train'], 'image/jpeg') == 2
     assert 'step       6  loss' in ''.join(output.get('text', '') for output in outputs(ran.notebooks['2_train']))
 

@@ -24,7 +24,7 @@ from dfjax.data.media.image import write_image
 from dfjax.data.media.video import read_frames
 from dfjax.data.render import animate, random_identity, render
 from dfjax.errors import InputError
-from dfjax.training import loop, parallel
+from dfjax.training import loop, parallel, timed
 from dfjax.training.workdir import last_step
 
 pytestmark = pytest.mark.whole
@@ -310,7 +310,7 @@ def test_a_damaged_note_of_the_job_is_said(work):
 def test_minutes_after_the_end_train_on_from_any_folder(work, monkeypatch):
     run = work.folder / 'more.run'
     shutil.copytree(work.folder / 'out.mp4.run', run)
-    monkeypatch.setattr(loop, 'steps_for', lambda *args: 3)
+    monkeypatch.setattr(timed, 'steps_for', lambda *args: 3)
     done = last_step(run)
     monkeypatch.chdir(work.folder)
     report = swap(['b.mp4'], 'a.mp4', 'more.mp4', workdir='more.run', minutes=5, progress=False)

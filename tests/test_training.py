@@ -8,7 +8,9 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
+import av
 import cv2
 import jax
 import jax.numpy as jnp
@@ -17,11 +19,11 @@ import pytest
 import toy_system as toy
 from ml_collections import ConfigDict
 
-from dfjax.config import build
+from dfjax.config import build, load_config
 from dfjax.errors import InputError
 from dfjax.systems.state import State
-from dfjax.training import loop, parallel
-from dfjax.training.report import sheet
+from dfjax.training import header, loop, parallel, previews, timed, trackers
+from dfjax.training.previews import labelled, sheet
 from dfjax.training.restore import load_params
 from dfjax.training.workdir import read_config
 
@@ -85,10 +87,45 @@ def test_a_run_learns_and_its_folder_holds_what_a_person_wants(whole):
         assert row['examples_per_second'] == pytest.approx(16 * row['steps_per_second'], rel=1e-2)
         assert 10 / row['steps_per_second'] == pytest.approx(row['seconds'], rel=1e-2)
         assert 0 <= row['data_wait'] <= 1
-    assert sorted(p.name for p in (folder / 'previews').iterdir()) == ['00000020.jpg', '00000040.jpg']
-    # 8 examples, two pictures each: a row an example.
-    assert cv2.imread(str(folder / 'previews' / '00000040.jpg')).shape == (8 * toy.FEATURES, 2 * toy.FEATURES, 3)
+    assert sorted(int(p.stem) for p in (folder / 'previews').iterdir()) == [0, 10, 20, 30, 40]
+    # 8 examples, two pictures each: a row an example, enlarged to columns of 96 pixels, above a strip with the step.
+    assert cv2.imread(str(folder / 'previews' / '00000040.jpg')).shape == (8 * 96 + previews.STRIP, 2 * 96, 3)
+    newest = (folder / 'preview.jpg').read_bytes()
+    assert newest == (folder / 'previews' / '00000040.jpg').read_bytes()
+    with av.open(str(folder / 'timelapse.webp')) as file:
+        assert len(list(file.decode(video=0))) >= 1 and file.streams.video[0].width > 0
     assert any(b'total' in p.read_bytes() for p in (folder / 'tb').iterdir())
+
+
+def test_previews_by_the_clock_change_no_bits_and_do_not_pile_up(whole, tmp_path, monkeypatch):
+    monkeypatch.setattr(previews, 'CLOCK', 0.0)
+    monkeypatch.setattr(previews, 'SHARE', 0)
+    shown, show = [], previews.Previews.show
+    monkeypatch.setattr(
+        previews.Previews, 'show', lambda self, state, step: shown.append(step) or show(self, state, step)
+    )
+    assert same(train(tmp_path), whole[0])
+    assert shown == list(range(41))  # after every dispatch, which are of a step each here
+    kept = sorted(int(path.stem) for path in (tmp_path / 'previews').iterdir())
+    assert set(kept) > {0, 10, 20, 30, 40} and len(kept) < 36
+    none = train(tmp_path / 'none', preview_every=0)
+    assert same(none, whole[0]) and not (tmp_path / 'none' / 'preview.jpg').exists()
+
+
+def test_a_header_says_what_runs_where_to_look_and_how_to_stop(tmp_path, capsys):
+    cfg = config(steps=2)
+    loop.train(cfg, tmp_path, data=toy.resident(cfg))
+    lines = capsys.readouterr().err.splitlines()
+    assert 'toy' in lines[0] and 'CPU' in lines[0] and '2 steps of 16' in lines[0]
+    assert f'{tmp_path}/preview.jpg' in lines[1] and f'dfjax watch {tmp_path}' in lines[1]
+    assert lines[2].startswith('Ctrl-C saves') and lines[3].startswith('compiling')
+
+
+def test_a_named_run_is_known_by_its_config():
+    cfg = load_config('faceswap:gpu', ['--config.batch_size=16', '--config.steps=7', '--config.data.a=x'])
+    assert header.named(cfg) == 'faceswap:gpu with batch_size 16'
+    assert header.named(load_config('faceswap:laptop')) == 'faceswap:laptop'
+    assert header.named(config()) == 'toy'
 
 
 def test_metrics_are_the_means_of_their_rows(whole, tmp_path):
@@ -119,7 +156,7 @@ def test_a_finished_run_is_left_as_it_is(whole, capsys):
     before = rows(whole[1])
     assert same(train(whole[1]), whole[0])
     assert rows(whole[1]) == before
-    assert 'going on from step 40 of 40' in capsys.readouterr().err
+    assert 'all 40 steps are done' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('way', ['streamed', 'pmap', 'streamed pmap', 'scan_steps'])
@@ -161,6 +198,60 @@ def test_a_signal_saves_and_says_how_to_go_on(number, end, whole, tmp_path, caps
     assert same(train(tmp_path, steps=stopped + 5), train(tmp_path / 'whole', steps=stopped + 5))
 
 
+def test_somebody_who_has_seen_enough_stops_a_run_that_can_go_on(whole, tmp_path, monkeypatch):
+    advance = parallel.Devices.advance
+
+    def slow(self, state, *args):
+        if (tmp_path / 'metrics.jsonl').exists() and rows(tmp_path):
+            (tmp_path / 'stop').touch()
+        return advance(self, state, *args)
+
+    monkeypatch.setattr(parallel.Devices, 'advance', slow)
+    state = train(tmp_path)
+    assert 10 <= int(state.step) < 20 and not (tmp_path / 'stop').exists()
+    monkeypatch.setattr(parallel.Devices, 'advance', advance)
+    (tmp_path / 'stop').touch()  # left behind: it does not stop the next
+    assert same(train(tmp_path), whole[0])
+
+
+def test_keys_may_be_changed_on_going_on_and_the_run_notes_it(tmp_path, capsys):
+    def go(change=True, **changes):
+        cfg = config(steps=20, **changes)
+        return loop.train(cfg, tmp_path, data=toy.resident(cfg), progress=False, change=change)
+
+    train(tmp_path, steps=10)
+    with pytest.raises(InputError, match=r'lr \(0.01, now 0.001\); use that config, another folder, or --change'):
+        go(change=False, lr=1e-3)
+    before = (tmp_path / 'config.json').read_text()
+    with pytest.raises(InputError):
+        go(width=8)  # another net
+    assert (tmp_path / 'config.json').read_text() == before and not (tmp_path / 'changes.jsonl').exists()
+    assert int(go(lr=1e-3).step) == 20
+    assert json.loads((tmp_path / 'changes.jsonl').read_text()) == {'step': 10, 'changed': {'lr': [0.01, 0.001]}}
+    assert read_config(tmp_path).lr == 1e-3 and 'changed from step 10 on: lr 0.01 -> 0.001' in capsys.readouterr().err
+    assert rows(tmp_path)[-1]['step'] == 20
+
+
+def test_rows_and_previews_go_to_a_tracker_that_is_asked_for(tmp_path, monkeypatch):
+    with pytest.raises(InputError, match='--log wandb: is not installed; pip install wandb'):
+        trackers.check_trackers(['wandb'])
+    said = []
+    fake = SimpleNamespace(
+        init=lambda **words: said.append(words),
+        log=lambda values, step: said.append((step, *values)),
+        Image=lambda picture: picture.shape,
+        finish=lambda: said.append('finished'),
+        __spec__=importlib.util.spec_from_loader('wandb', None),
+    )
+    monkeypatch.setitem(sys.modules, 'wandb', fake)
+    cfg = config(steps=20)
+    loop.train(cfg, tmp_path / 'w', data=toy.resident(cfg), progress=False, log=['wandb'])
+    assert said[0]['name'] == said[0]['id'] == 'w' and said[0]['config']['batch_size'] == 16
+    assert [entry[0] for entry in said[1:-1] if 'total' in entry] == [10, 20]
+    assert [entry[0] for entry in said[1:-1] if 'preview' in entry] == [0, 10, 20]
+    assert said[-1] == 'finished'
+
+
 def test_a_deadline_saves_and_returns(tmp_path):
     cfg = config(steps=100_000_000)
     state = loop.train(cfg, tmp_path, data=toy.resident(cfg), deadline=3.0, progress=False)
@@ -173,7 +264,7 @@ def test_steps_for_counts_what_fits(monkeypatch):
     advance = parallel.Devices.advance
     monkeypatch.setattr(parallel.Devices, 'advance', lambda self, *args: time.sleep(0.1) or advance(self, *args))
     began = time.monotonic()
-    steps = loop.steps_for(cfg, toy.resident(cfg), 60.0)
+    steps = timed.steps_for(cfg, toy.resident(cfg), 60.0)
     took = time.monotonic() - began
     assert 0.5 * (60 - 2 * took) / 0.12 < steps < (60 - took) / 0.1
 
@@ -228,11 +319,22 @@ def test_sheet_puts_pictures_in_rows():
     assert [out[0, 0, 0], out[0, 3, 0], out[2, 0, 0], out[2, 3, 0]] == [0, 128, 255, 0]
 
 
+def test_sheets_carry_names_and_step():
+    picture = np.full((64, 3 * 128, 3), 60, np.uint8)
+    out = labelled(picture, 3, ('a', 'a as b', 'b'), 120)
+    assert out.shape == (64 + 2 * previews.STRIP, 384, 3)
+    assert (out[previews.STRIP : -previews.STRIP] == picture).all()
+    written = out[: previews.STRIP].max(-1) > 128
+    assert all(written[:, n * 128 : n * 128 + 64].any() for n in range(3)) and not written[:, 64:120].any()
+    assert (out[-previews.STRIP :, 300:].max(-1) > 128).any()
+    assert labelled(picture[:32, :32], 1, (), 0).shape == (96 + previews.STRIP, 96, 3)  # small ones are enlarged
+
+
 def test_what_is_frozen_serves_the_run_after_what_was_timed(tmp_path):
     """Both are on the same devices: the steps that were timed must not have given its buffers away."""
     cfg = config(steps=4)
     data = toy.resident(cfg)
-    loop.steps_for(cfg, data, 1.0)
+    timed.steps_for(cfg, data, 1.0)
     state = loop.train(cfg, tmp_path / 'w', data=data, progress=False)
     np.testing.assert_array_equal(state.frozen['matrix'], toy.frozen(cfg)['matrix'])
     assert same(state, train(tmp_path / 'untimed', steps=4))

@@ -129,6 +129,8 @@ def main(argv: list[str] | None = None) -> int:
     for name in ('allow_cut', 'sdr'):
         if getattr(args, name):
             os.environ[f'DFJAX_{name.upper()}'] = '1'
+    # XLA's warnings of slow compilation and of processors that differ by a name are for its developers
+    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
     interrupts.watch()  # SIGTERM's default action would leave half-written outputs behind
     try:
         report = args.verb(args)

@@ -212,7 +212,7 @@ def write_pictures(out: Path, pictures, columns: int, animated: bool, told: dict
     from dfjax.data.media.output import atomic_folder
     from dfjax.data.media.signed import signed_path
     from dfjax.ops.image import to_float
-    from dfjax.training.report import sheet
+    from dfjax.training.previews import sheet
 
     if not out.suffix:
         with atomic_folder(out) as folder:

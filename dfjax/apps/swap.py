@@ -1,10 +1,12 @@
 """`dfjax swap`: the main job in one command: find the faces of both people, train, put one into the other's video."""
 
 import argparse
+import contextlib
 import math
+import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dfjax.errors import InputError
@@ -41,7 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--person', metavar='PICTURE', help='whose face to replace; default: who is there most')
     parser.add_argument('--start-from', metavar='RUN', help='begin with the parameters of another run, where they fit')
     parser.add_argument(
-        '--colour', default='reinhard', metavar='HOW', help='none, reinhard (default), lct, mkl, idt or sot'
+        '--colour',
+        default='reinhard',
+        metavar='HOW',
+        help='none, reinhard (default), lct, mkl, idt or sot; --color is the same',
     )
     parser.add_argument('--force', action='store_true', help='replace an output that exists')
 
@@ -126,7 +131,8 @@ def swap(
             deadline = check_minutes(minutes, extracted - began + seconds_to_convert(analysis.frames), workdir)
         step = done
         if not done or steps != 0:
-            step = train_for(cfg, workdir, steps, deadline, start_from, progress)
+            with good_enough(workdir, into, out):
+                step = train_for(cfg, workdir, steps, deadline, start_from=start_from, progress=progress)
         trained = time.monotonic()
         report = convert(workdir, into, out, analysis=analysis, colour=colour, force=force, progress=progress)
     ends = {'extract': (began, extracted), 'train': (extracted, trained), 'convert': (trained, time.monotonic())}
@@ -134,6 +140,20 @@ def swap(
     seconds |= {'total': round(sum(seconds.values()), 1)}
     own = {'workdir': str(workdir), 'faces': found, 'steps': step, 'seconds': seconds}
     return {name: value for name, value in report.items() if name != 'analysis_seconds'} | own
+
+
+@contextlib.contextmanager
+def good_enough(workdir: Path, into: Path | str, out: Path) -> Iterator[None]:
+    """A block of training: interrupted, it says how what has been learnt is used as it is."""
+    from dfjax.training.workdir import last_step, say
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        if step := last_step(workdir):
+            words = shlex.join(['dfjax', 'convert', '--run', str(workdir), '--into', str(into), '-o', str(out)])
+            say(f'does preview.jpg look good already? Convert with the {step} steps that it has:\n  {words}')
+        raise
 
 
 def check_length(minutes: float | None, steps: int | None) -> None:

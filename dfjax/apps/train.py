@@ -43,13 +43,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how_long.add_argument('--minutes', type=float, metavar='M', help='as many steps as fit, compilation included')
     parser.add_argument('--start-from', metavar='RUN', help='begin with the parameters of another run, where they fit')
     parser.set_defaults(config=None)  # --config.key=value is taken
+    parser.add_argument(
+        '--change',
+        action='store_true',
+        help='go on with other config keys than before, as --config.optimizer.lr=1e-4; W/changes.jsonl notes them',
+    )
+    parser.add_argument(
+        '--log', action='append', choices=('wandb', 'mlflow'), default=[], help='rows and previews there as well'
+    )
     parser.add_argument('--profile', metavar='FOLDER', help='trace steps 10 to 20, for TensorBoard with xprof')
 
 
 def run(args: argparse.Namespace) -> dict:
     """Trains as the arguments say; returns the report."""
     changes = {key: getattr(args, name) for name, key in SOURCES.items() if getattr(args, name) is not None}
-    names = ('steps', 'minutes', 'overrides', 'start_from', 'profile')
+    names = ('steps', 'minutes', 'overrides', 'start_from', 'change', 'log', 'profile')
     return train(args.what, args.out, changes, **{name: getattr(args, name) for name in names})
 
 
@@ -62,8 +70,7 @@ def train(
     minutes: float | None = None,
     overrides: Sequence[str] = (),
     start_from: Path | str | None = None,
-    profile: Path | str | None = None,
-    progress: bool = True,
+    **options,
 ) -> dict:
     """Trains a run in a folder, or goes on with the one that is there.
 
@@ -77,7 +84,8 @@ def train(
         minutes: as many steps as fit instead. A run that was stopped gets so many minutes again: up to the steps that
             it was planned with, or beyond them if it has done those.
         overrides: further changes, as '--config.batch_size=8'.
-        start_from, profile, progress: see `training.loop.train`.
+        start_from: another run, whose parameters a new one begins with.
+        options: `change`, `log`, `profile` and `progress` of `training.loop.train`.
 
     Returns:
         'workdir', 'system', 'steps' done, 'seconds', 'loss' of the last row, 'next': commands that use the run.
@@ -99,7 +107,8 @@ def train(
     cfg = build(cfg, changes)
     if stored is not None and 'steps' not in changes and steps is None:
         cfg = build(cfg, {'steps': max(cfg.steps, stored.steps) if minutes is None else stored.steps})
-    step = train_for(cfg, workdir, steps, None if minutes is None else 60 * minutes, start_from, progress, profile)
+    seconds = None if minutes is None else 60 * minutes
+    step = train_for(cfg, workdir, steps, seconds, start_from=start_from, **options)
     report = {'workdir': str(workdir), 'system': cfg.system, 'steps': step}
     return report | {'seconds': round(time.monotonic() - began, 1), 'next': next_steps(workdir, cfg.system)}
 
@@ -117,32 +126,25 @@ def checked(changes: dict, cfg) -> dict:
     return changes
 
 
-def train_for(
-    cfg,
-    workdir: Path | str,
-    steps: int | None,
-    seconds: float | None,
-    start_from: Path | str | None = None,
-    progress: bool = True,
-    profile: Path | str | None = None,
-) -> int:
+def train_for(cfg, workdir: Path | str, steps: int | None, seconds: float | None, **options) -> int:
     """Trains for so many steps or seconds, or as the config says; returns the run's step.
 
-    With `steps` 0 a run is begun and not trained, as far as its system can be used so.
+    With `steps` 0 a run is begun and not trained, as far as its system can be used so. `options` are those of
+    `training.loop.train`.
     """
     from dfjax.config import build
     from dfjax.data.batches import make_data
     from dfjax.systems import load_system
-    from dfjax.training.loop import steps_for, train
+    from dfjax.training.loop import train
+    from dfjax.training.timed import steps_for
     from dfjax.training.workdir import check_fits, last_step
 
     until = None if seconds is None else time.monotonic() + seconds
     done = last_step(workdir) or 0
     cfg = build(cfg, {'steps': steps}) if steps else cfg
-    options = {'start_from': start_from, 'progress': progress, 'profile': profile}
     if until is None and steps != 0:
         return int(train(cfg, workdir, **options).step)
-    check_fits(workdir, cfg)
+    check_fits(workdir, cfg, options.get('change', False))
     # Nothing is trained: some faces will do, and streamed ones are read when they are asked for.
     data = make_data(build(cfg, {'data.resident_bytes': 0}) if steps == 0 else cfg, load_system(cfg.system).BATCH)
     with contextlib.closing(data):

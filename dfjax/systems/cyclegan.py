@@ -26,6 +26,7 @@ from dfjax.systems import pix2pix
 from dfjax.systems.state import Net, State, common_config, init_nets, optimizer_config
 
 BATCH = 'unpaired'
+COLUMNS = ('a', 'a as b', 'and back', 'b', 'b as a', 'and back')  # of previews
 DIRECTIONS = {'ab': 'g_ab', 'ba': 'g_ba'}  # in which it translates, and the net that does
 SIDES = (('a', 'b'), ('b', 'a'))
 

@@ -35,6 +35,7 @@ from dfjax.systems.state import (
 
 BATCH = 'labelled'
 SHOWN = (0.2, 0.4, 0.6, 0.8)  # shares of all noise times that a preview shows the guesses of
+COLUMNS = ('picture', *(f'noise at {share:.0%}' for share in SHOWN))  # of previews
 
 
 def default_config() -> ConfigDict:

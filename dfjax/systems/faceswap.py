@@ -48,6 +48,7 @@ from dfjax.ops.thinplate import bend, spline_basis
 from dfjax.systems.state import Net, State, arrays, common_config, compute_dtype, init_nets, optimizer_config
 
 BATCH = 'faces_ab'
+COLUMNS = ('a', 'a again', 'a as b: the swap', 'b', 'b again', 'b as a')  # of previews
 SIDES = ('a', 'b')
 SEEN = 400  # faces of each person that references are chosen from
 KNOWN = 64  # batches that the moments of these faces count for
@@ -77,8 +78,7 @@ def default_config() -> ConfigDict:
     )
     cfg.discriminator = patchgan.default_config(norm='instance')
     cfg.augment = augment.default_config()
-    cfg.augment.flip = 0.0
-    cfg.augment.warp = 3 / 256
+    cfg.augment.update(flip=0.0, warp=3 / 256)
     cfg.loss = dict(
         l1=1.0,  # weight of the mean difference of pixels
         dssim=2.0,  # weight of the structural dissimilarity

@@ -39,6 +39,7 @@ from dfjax.systems.state import Net, State, arrays, common_config, compute_dtype
 from dfjax.weights.vgg import read_features
 
 BATCH = 'clips'
+COLUMNS = ('source', 'driving', 'moved')  # of previews
 ANIMATES = ('kp', 'g')  # the nets that inference uses
 LEAST_SCALE = 1 / 64  # the smallest that a net may see a picture at, a share of its side
 PAIR = ('kp_source_value', 'kp_source_jacobian', 'kp_driving_value', 'kp_driving_jacobian')

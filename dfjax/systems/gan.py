@@ -31,6 +31,7 @@ from dfjax.systems.state import (
 )
 
 BATCH = 'labelled'
+COLUMNS = ('sample', 'truncated')  # of previews
 MODELS = ('modern', 'classic')
 MANY = 2048  # styles whose mean is the mean style
 

@@ -42,6 +42,7 @@ from dfjax.systems.state import (
 )
 
 BATCH = 'aligned'
+COLUMNS = ('a', 'made of a', 'b')  # of previews
 GENERATORS = ('unet', 'resnet', 'light')
 DIRECTIONS = {'': 'g'}  # in which it translates, and the net that does
 

@@ -46,6 +46,7 @@ from dfjax.systems.state import (
 )
 
 BATCH = 'labelled'
+COLUMNS = ('picture',)  # of previews
 DIRECTIONS = {'': 'g'}  # in which it translates, and the net that does
 TARGETS = ('permuted', 'random')
 

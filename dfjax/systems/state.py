@@ -10,6 +10,7 @@ A system is a plain module:
     begin(cfg, state, data) -> State            optional: a fresh state with what depends on the data, host arrays
     step(cfg, state, batch) -> (State, dict)    pure: every update of one step, augmentation included
     preview(cfg, state, batch) -> [N, H, W, 3]  pictures in [-1, 1] for a person to look at
+    COLUMNS = ('picture', 'again')              optional: names of a preview's columns; further ones are the labels'
     check(cfg)                                  optional: InputError where a file that training needs cannot be read
 
 All randomness comes from streams of keys that never coincide (`ops.keys`). `init` draws from `rng`; `step` from its

@@ -40,6 +40,7 @@ from dfjax.systems.state import (
 )
 
 BATCH = 'labelled'
+COLUMNS = ('picture', 'again', 'sample')  # of previews
 ACTIVE = 0.01  # nats: a dimension whose KL is below this says nothing
 
 

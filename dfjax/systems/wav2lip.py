@@ -37,6 +37,7 @@ from dfjax.systems import syncnet
 from dfjax.systems.state import Net, State, arrays, common_config, compute_dtype, init_nets, optimizer_config
 
 BATCH = 'speech'
+COLUMNS = ('reference', 'made', 'truth')  # of previews
 FOLLOWED = 0.99  # decay of the running mean that the weight of g/sync follows
 
 

@@ -9,6 +9,7 @@ and random keys follow from (seed, step) alone.
 import contextlib
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,27 +17,27 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from dfjax.config import build
 from dfjax.data.batches import make_data
 from dfjax.data.media.output import reason
 from dfjax.errors import InputError
 from dfjax.systems import load_system
 from dfjax.systems.state import State
 from dfjax.training.checkpoint import Checkpoints
+from dfjax.training.header import header
 from dfjax.training.lock import locked
-from dfjax.training.parallel import Devices, enable_compilation_cache, finite, memory_errors, on_first_device
+from dfjax.training.parallel import Devices, finite, memory_errors, on_first_device
+from dfjax.training.previews import Previews
 from dfjax.training.processes import from_first, together
 from dfjax.training.profile import Profile
 from dfjax.training.references import begin_with, without_deleted
 from dfjax.training.report import Report, say_rates
 from dfjax.training.restore import start_from as started_from
 from dfjax.training.stop import Stop
-from dfjax.training.workdir import FREE_KEYS, check_fits, claim, last_step, read_config, say
+from dfjax.training.timed import devices_of, forget
+from dfjax.training.trackers import check_trackers
+from dfjax.training.workdir import check_fits, claim, last_step, noted, read_config, say
 
 SECONDS_PER_DISPATCH = 0.5  # also how long a signal to stop may wait, twice
-PREVIEWED = 8  # examples at most
-
-_kept: list = []  # the devices of `steps_for`, and what their programs depend on, for the `train` that follows
 
 
 def train(
@@ -48,6 +49,8 @@ def train(
     deadline: float | None = None,
     progress: bool = True,
     profile: str | Path | None = None,
+    log: Sequence[str] = (),
+    change: bool = False,
 ) -> State:
     """Trains to `cfg.steps`, from the newest checkpoint in `workdir` if there is one.
 
@@ -60,8 +63,10 @@ def train(
         start_from: the folder of another run, trained or imported, whose parameters a new run begins with, where name
             and shape are the same; one that goes on does not look at it.
         deadline: seconds of wall clock, from now, after which to save and return with fewer steps.
-        progress: a line on the terminal with step rate, losses and time left.
+        progress: say what runs and where to look, and show a bar with losses, step rate and time left.
         profile: a folder to write a trace of a few steps to, see `training.profile`.
+        log: 'wandb' and 'mlflow', see `training.trackers`.
+        change: go on although keys of the config are others than before; the run notes them, see `workdir.noted`.
 
     Returns:
         The state, on all devices. Its `step` is below `cfg.steps` only if the deadline came first.
@@ -73,14 +78,14 @@ def train(
     """
     until = math.inf if deadline is None else time.monotonic() + deadline
     try:
-        with memory_errors(cfg), Stop(until) as stop:
-            state = _train(cfg, workdir, data, start_from, stop, progress, profile)
+        with memory_errors(cfg), Stop(until, workdir) as stop:
+            state = _train(cfg, workdir, data, start_from, stop, profile, change, progress=progress, log=log)
             stop.share()
     except OSError as error:
         where = error.filename or workdir
         raise InputError(f'{where}: {reason(error)}; mend that and run the same command again') from error
     finally:
-        _kept.clear()
+        forget()
     stop.leave()
     return state
 
@@ -91,28 +96,31 @@ def _train(
     data: Any,
     start_from: str | Path | None,
     stop: Stop,
-    progress: bool,
     profile: str | Path | None,
+    change: bool,
+    **shown: Any,
 ) -> State:
     system = load_system(cfg.system)
     with contextlib.ExitStack() as stack:
         with together():
-            check_fits(workdir, cfg)
+            check_fits(workdir, cfg, change)
+            check_trackers(shown['log'])
             if check := getattr(system, 'check', None):
                 check(cfg)
             if data is None:
                 data = make_data(cfg, system.BATCH, jax.process_index(), jax.process_count())
                 stack.callback(data.close)
-            devices = _devices(cfg, data)
+            devices = devices_of(cfg, data)
             shapes = devices.abstract()  # before anything is written: data and config may be refused
         with together():
             stack.enter_context(locked(workdir))
         before = read_config(workdir).steps if last_step(workdir) else cfg.steps
-        claim(workdir, cfg)
-        checkpoints = stack.enter_context(Checkpoints(workdir, getattr(system, 'FIGURE', None)))
-        state, step = _first_state(devices, checkpoints, shapes, before, start_from)
+        with noted(workdir, cfg):
+            claim(workdir, cfg, change)
+            checkpoints = stack.enter_context(Checkpoints(workdir, getattr(system, 'FIGURE', None)))
+            state, step = _first_state(devices, checkpoints, shapes, before, start_from)
         with together():
-            report = stack.enter_context(Report(workdir, cfg, step, progress))
+            report = stack.enter_context(Report(workdir, cfg, step, **shown))
             traced = stack.enter_context(Profile(profile, step))
         begin_with(checkpoints, state, data.get_state())
         run = _Run(cfg, devices, checkpoints, report, traced, step)
@@ -120,43 +128,6 @@ def _train(
     if run.step < cfg.steps:
         say(f'stopped at step {run.step} of {cfg.steps}, saved in {workdir}; the same command goes on')
     return state
-
-
-def steps_for(cfg: ConfigDict, data: Any, seconds: float) -> int:
-    """How many steps of `train` fit into so many seconds from now, compilation included.
-
-    Times a few steps and leaves a margin. Set `cfg.steps` to the result before training: schedules follow it, and the
-    run's folder remembers it (`workdir.read_config`), so that a resumed run keeps it. What is compiled here is kept for
-    the `train` of the same data that follows.
-    """
-    started = time.monotonic()
-    with memory_errors(cfg):
-        devices = _devices(cfg, data)
-        position = data.get_state()
-        try:
-            state, metrics = devices.init(), devices.zeros()
-            state, metrics = devices.advance(state, metrics, devices.feed(1), 1)
-            devices.read(metrics)
-            done, began = 0, time.monotonic()
-            while done < 3 or time.monotonic() - began < min(5.0, seconds / 50):
-                state, metrics = devices.advance(state, metrics, devices.feed(1), 1)
-                devices.read(metrics)
-                done += 1
-        finally:
-            data.set_state(position)  # what was timed is not to be missing from the run
-    each = (time.monotonic() - began) / done
-    left = seconds - (time.monotonic() - started)
-    return max(1, int(0.95 * left / each))
-
-
-def _devices(cfg: ConfigDict, data: Any) -> Devices:
-    """The devices with the programs of a config; those of the call before, if it had the same, but for `steps`."""
-    enable_compilation_cache()
-    of_programs = build(cfg, dict.fromkeys(FREE_KEYS - {'parallel'}, 1))
-    if not (_kept and _kept[0].data is data and _kept[1] == of_programs):
-        _kept[:] = Devices(cfg, load_system(cfg.system), data), of_programs
-    _kept[0].cfg = cfg
-    return _kept[0]
 
 
 def _first_state(
@@ -172,7 +143,11 @@ def _first_state(
         state = without_deleted(checkpoints.workdir, state, devices.replicate)
     devices.data.set_state(position)
     step = int(np.asarray(state.step.addressable_data(0)))
-    say(f'going on from step {step} of {devices.cfg.steps}')
+    say(
+        f'going on from step {step} of {devices.cfg.steps}'
+        if step < devices.cfg.steps
+        else f'all {step} steps are done'
+    )
     say_rates(devices.cfg, step, before)
     return devices.completed(state), step
 
@@ -188,7 +163,7 @@ class _Run:
         self.figure = None  # the newest row's, by which the best checkpoint is kept
         self.fault, self._feed_before = None, None
         self.waited, self.row_began = 0.0, time.monotonic()
-        self._preview = devices.previewer(PREVIEWED) if report.speaks else None
+        self.previews = Previews(cfg, devices, report, step)
 
     def steps(self, state: State, stop: Stop) -> State:
         """Updates `state` until the run is complete or told to stop, and saves it."""
@@ -196,11 +171,13 @@ class _Run:
         alone, stopping = jax.process_count() == 1, False
         if alone and stop.wanted():
             return state
+        began = self.step
+        self._begin(state)
         metrics = empty = devices.zeros()
         timed, each = None, 1  # when the first dispatch was done, and its step; steps of a dispatch
         while self.step < cfg.steps and not stopping:
-            due = (self._next(n) for n in (cfg.log_every, cfg.checkpoint_every, cfg.preview_every))
-            goal = min(cfg.steps, self.profile.next(self.step), *due)
+            due = (self._next(n) for n in (cfg.log_every, cfg.checkpoint_every))
+            goal = min(cfg.steps, self.profile.next(self.step), self.previews.next(self.step), *due)
             wanted = stop.wanted()
             if wanted and alone:
                 break
@@ -216,14 +193,17 @@ class _Run:
             self._check(sums['nonfinite'])
             stopping = bool(sums['stop'])
             done = self.step if drained else self.step - count
-            self.report.advance(count)
             if timed is None:
                 timed = time.monotonic(), done
+                self.report.begin(self.step)
             elif done > timed[1] and devices.data.resident and (alone or self.step == goal):
                 pace = (time.monotonic() - timed[0]) / (done - timed[1])  # seconds a step
                 each = from_first(max(1, int(SECONDS_PER_DISPATCH / pace)))
+            self.report.advance(self.step)
             if self.step == goal:
                 metrics = self._at_goal(state, metrics, sums['sum'], count) or empty
+            elif self.previews.overdue():
+                self.previews.show(state, self.step)
         with together():
             if self.fault is not None:
                 raise self.fault
@@ -231,7 +211,18 @@ class _Run:
         self._check(sums['nonfinite'])
         self._save(state, sums['sum'])
         self.checkpoints.finish()
+        if began < self.step == cfg.steps:
+            self.previews.finish()
         return state
+
+    def _begin(self, state: State) -> None:
+        """Says what is about to run, and shows the state before the first step."""
+        if self.report.shows and self.step < self.cfg.steps:
+            say(header(self.cfg, self.checkpoints.workdir))
+            say('compiling the step: once, then kept; the clock starts after it')
+        if self.step == 0:
+            with together():
+                self.previews.show(state, 0)
 
     def _feed(self, count: int) -> Any:
         """The next data. A process that cannot read it goes on with what it had until all have stopped."""
@@ -266,8 +257,8 @@ class _Run:
                 raise self.fault
             if logs:
                 self._log(sums, count)
-            if self._due(self.cfg.preview_every):
-                self._show(state)
+            if self.previews.due(self.step) or self.previews.overdue():
+                self.previews.show(state, self.step)
         if self._due(self.cfg.checkpoint_every):
             self._save(state, sums)
         return None if logs else metrics
@@ -291,10 +282,3 @@ class _Run:
         with together():
             self.report.flush()
         self.saved = self.step
-
-    def _show(self, state: Any) -> None:
-        if self.report.speaks:
-            pictures, examples = self._preview(on_first_device(state))
-            n = len(pictures)
-            columns = n // examples if n > examples and n % examples == 0 else math.ceil(n**0.5)
-            self.report.preview(self.step, pictures, columns)

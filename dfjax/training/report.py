@@ -1,4 +1,4 @@
-"""What a person sees of a run: a line on the terminal, `metrics.jsonl`, TensorBoard (`W/tb`) and `W/previews/*.jpg`.
+"""What a person sees of a run: a bar on the terminal, `metrics.jsonl`, TensorBoard (`W/tb`), previews.
 
 A row of `metrics.jsonl` holds `step`, `seconds` since the row before it, `steps_per_second`, `examples_per_second`,
 `data_wait` (the share of the time in which the devices had nothing to do because the next data was not there; an upper
@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,8 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from dfjax.foreign import parse, whole
-from dfjax.ops.image import to_uint8
 from dfjax.ops.optimize import learning_rate
+from dfjax.training.trackers import Trackers
 from dfjax.training.workdir import folder_of, is_remote, say
 
 SHOWN = 4  # losses on the terminal's line
@@ -40,26 +40,16 @@ _IMPORTING = threading.Lock()
 class Report:
     """Writes and shows what happens; a context manager. Only the first process writes."""
 
-    def __init__(self, workdir: str | Path, cfg: ConfigDict, step: int, progress: bool = True):
-        """Goes on after `step`: what an earlier, interrupted run wrote beyond it is taken out."""
+    def __init__(self, workdir: str | Path, cfg: ConfigDict, step: int, progress: bool = True, log: Sequence[str] = ()):
+        """Goes on after `step`: what an earlier, interrupted run wrote beyond it is out; `log`: see `Trackers`."""
         self.workdir = folder_of(workdir)
         self.cfg = cfg
         self.speaks = jax.process_index() == 0
-        terminal = sys.stderr.isatty()
-        self._bar = tqdm(
-            desc=cfg.system,
-            total=cfg.steps,
-            initial=min(step, cfg.steps),
-            unit=' step',
-            file=sys.stderr,
-            disable=not (progress and self.speaks),
-            dynamic_ncols=True,
-            mininterval=0.2 if terminal else 30.0,
-            leave=True,
-        )
+        self.shows = progress and self.speaks
+        self._bar = self._trackers = None
         with contextlib.ExitStack() as stack:
-            stack.callback(self._bar.close)
             if self.speaks:
+                self._trackers = stack.enter_context(Trackers(log, self.workdir, cfg))
                 self._local = Path(self.workdir)
                 if is_remote(self.workdir):
                     self._local = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -112,9 +102,26 @@ class Report:
         part.write_bytes(b''.join(kept))
         part.replace(self._local / 'metrics.jsonl')
 
-    def advance(self, steps: int) -> None:
-        """So many more steps are done."""
-        self._bar.update(steps)
+    def begin(self, step: int) -> None:
+        """The first step is done: the bar's clock starts, so that compilation is not in its rate."""
+        self._bar = self._stack.enter_context(
+            tqdm(
+                desc=self.cfg.system,
+                total=self.cfg.steps,
+                initial=step,
+                bar_format='{desc} {n_fmt}/{total_fmt} {bar} {elapsed}, {remaining} left, {rate_noinv_fmt}{postfix}',
+                unit=' steps',
+                file=sys.stderr,
+                disable=not self.shows,
+                dynamic_ncols=True,
+                mininterval=0.2 if sys.stderr.isatty() else 30.0,
+            )
+        )
+
+    def advance(self, step: int) -> None:
+        """So many steps are done."""
+        if self._bar is not None:
+            self._bar.update(step - self._bar.n)
 
     def row(self, step: int, steps: int, seconds: float, waited: float, dispatch: int, metrics: dict) -> None:
         """The means of the last `steps` steps, which took `seconds`, waited so long for data, `dispatch` at a time."""
@@ -136,21 +143,23 @@ class Report:
         for name, value in row.items():
             if name != 'step':
                 self._board.scalar(step, name if '/' in name else f'run/{name}', value)
+        self._trackers.row(step, row)
         shown = ['total', *(name for name in metrics if name != 'total')][:SHOWN]
-        self._bar.set_postfix({name: f'{metrics[name]:.4g}' for name in shown if name in metrics}, refresh=False)
+        if self._bar is not None:
+            self._bar.set_postfix({name: f'{metrics[name]:.4g}' for name in shown if name in metrics}, refresh=False)
 
-    def preview(self, step: int, pictures: np.ndarray, columns: int) -> None:
-        """Saves a sheet of pictures [N, H, W, 3] in [-1, 1], in rows of `columns`."""
-        if not self.speaks:
-            return
-        picture = sheet(np.asarray(pictures, np.float32), columns)
-        path = self.workdir / 'previews' / f'{step:08d}.jpg'
-        path.parent.mkdir(parents=True, exist_ok=True)
+    def preview(self, step: int, picture: np.ndarray, keep: bool = True) -> None:
+        """Shows a sheet, uint8 [H, W, 3], as the newest; `keep`: also among those of the run."""
         _, data = cv2.imencode('.jpg', picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
-        part = path.with_suffix('.part')
-        part.write_bytes(data.tobytes())
-        part.replace(path)
-        self._board.picture(step, 'preview', picture)
+        places = [self.workdir / 'preview.jpg'] + [self.workdir / 'previews' / f'{step:08d}.jpg'] * keep
+        for path in places:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = path.with_suffix('.part')
+            part.write_bytes(data.tobytes())
+            part.replace(path)
+        if keep:
+            self._board.picture(step, 'preview', picture)
+            self._trackers.picture(step, picture)
 
 
 class _Board:
@@ -203,16 +212,6 @@ def _without_torch() -> Iterator[None]:
         finally:
             if hidden and sys.modules.get('torch') is None:
                 sys.modules.pop('torch', None)
-
-
-def sheet(pictures: np.ndarray, columns: int) -> np.ndarray:
-    """Pictures [N, H, W, 3] in [-1, 1] side by side, in rows of `columns`: uint8 [rows * H, columns * W, 3]."""
-    n, h, w, _ = pictures.shape
-    rows = math.ceil(n / columns)
-    full = np.full((rows * columns, h, w, 3), -1.0, np.float32)
-    full[:n] = pictures
-    full = full.reshape(rows, columns, h, w, 3).transpose(0, 2, 1, 3, 4).reshape(rows * h, columns * w, 3)
-    return to_uint8(full)
 
 
 def say_rates(cfg: ConfigDict, step: int, before: int) -> None:

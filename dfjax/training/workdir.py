@@ -2,14 +2,18 @@
 
 W/config.json       every key of the run, its system among them
 W/checkpoints/N/    see `checkpoint.py`
-W/metrics.jsonl, W/tb, W/previews: see `report.py`; W/references, of some systems: see `references.py`
+W/changes.jsonl     keys that were changed on going on: a line each time, with the step
+W/metrics.jsonl, W/tb: see `report.py`; W/preview.jpg, W/previews, W/timelapse.webp: see `previews.py`
+W/references, of some systems: see `references.py`
 
 W may be a folder, or a place that `etils.epath` can write to, as gs://bucket/W.
 """
 
+import contextlib
 import json
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -29,6 +33,9 @@ PLACES = {
     'metrics.jsonl': False,
     'checkpoints': True,
     'previews': True,
+    'preview.jpg': False,
+    'timelapse.webp': False,
+    'changes.jsonl': False,
     'tb': True,
     'references': True,
 }
@@ -74,8 +81,8 @@ def read_config(workdir: str | Path) -> ConfigDict:
         raise InputError(f'{path}: {error}') from None
 
 
-def check_fits(workdir: str | Path, cfg: ConfigDict) -> None:
-    """Raises InputError if checkpoints of another system or config are in `workdir`."""
+def check_fits(workdir: str | Path, cfg: ConfigDict, change: bool = False) -> None:
+    """Raises InputError if checkpoints of another system are in `workdir`, or, unless `change`, of another config."""
     workdir = folder_of(workdir)
     if any(saved_steps(workdir)):
         stored = dict(flatten(read_config(workdir)))
@@ -85,9 +92,11 @@ def check_fits(workdir: str | Path, cfg: ConfigDict) -> None:
                 f'{workdir}: a run of system {stored["system"]!r}, not {asked["system"]!r}; give another folder'
             )
         differing = _differing(stored, asked)
-        if differing:
+        if differing and not change:
             changes = ', '.join(f'{k} ({stored.get(k)!r}, now {asked.get(k)!r})' for k in differing)
-            raise InputError(f'{workdir}: a run with another config: {changes}; use that config, or another folder')
+            raise InputError(
+                f'{workdir}: a run with another config: {changes}; use that config, another folder, or --change'
+            )
 
 
 def _differing(stored: dict, asked: dict) -> list[str]:
@@ -99,7 +108,7 @@ def last_step(workdir: str | Path) -> int | None:
     return max(saved_steps(folder_of(workdir)), default=None)
 
 
-def claim(workdir: str | Path, cfg: ConfigDict) -> None:
+def claim(workdir: str | Path, cfg: ConfigDict, change: bool = False) -> None:
     """Makes `workdir` the folder of the run of `cfg`: writes config.json, or finds that it fits.
 
     Raises:
@@ -108,7 +117,7 @@ def claim(workdir: str | Path, cfg: ConfigDict) -> None:
     """
     workdir = folder_of(workdir)
     with together():
-        check_fits(workdir, cfg)
+        check_fits(workdir, cfg, change)
         _check_places(workdir)
         if jax.process_index() == 0:
             try:
@@ -117,6 +126,32 @@ def claim(workdir: str | Path, cfg: ConfigDict) -> None:
                 write_whole(workdir / 'config.json', json.dumps(cfg.to_dict(), indent=1, sort_keys=True))
             except OSError as error:
                 raise InputError(f'{workdir}: cannot be written: {reason(error)}') from None
+
+
+@contextlib.contextmanager
+def noted(workdir: str | Path, cfg: ConfigDict) -> Iterator[None]:
+    """A block that claims `workdir` for the run of `cfg` and restores it.
+
+    Keys that are others than before are noted in W/changes.jsonl: {'step': that it goes on from, 'changed': {key:
+    [before, now]}}. If the block fails, as where the saved state does not fit, config.json is as it was.
+    """
+    workdir = folder_of(workdir)
+    step, path = last_step(workdir), workdir / 'config.json'
+    if not step or jax.process_index():
+        yield
+        return
+    before, stored, asked = path.read_text(), dict(flatten(read_config(workdir))), dict(flatten(cfg))
+    changed = {key: [stored.get(key), asked.get(key)] for key in _differing(stored, asked)}
+    try:
+        yield
+    except BaseException:
+        write_whole(path, before)
+        raise
+    if changed:
+        log = workdir / 'changes.jsonl'
+        line = json.dumps({'step': step, 'changed': changed}) + '\n'
+        write_whole(log, (log.read_text() if log.exists() else '') + line)
+        say(f'changed from step {step} on: {", ".join(f"{k} {a} -> {b}" for k, (a, b) in changed.items())}')
 
 
 def _drop_beginning(workdir: epath.Path, cfg: ConfigDict) -> None:
