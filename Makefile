@@ -1,7 +1,8 @@
 .PHONY: check test slow fuzz
-check:  ## format, lint, and the tests of parts: under 4 minutes on two cores
+check:  ## format, lint, types of what users call, and the tests of parts: under 4 minutes on two cores
 	ruff format --check .
 	ruff check .
+	mypy
 	pytest -m 'not slow and not whole'
 test:  ## the gate: all but the slow ones, under 30 minutes
 	pytest

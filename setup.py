@@ -19,9 +19,15 @@ setup(
     # configs/ stands at the top of the tree, where people look for it, and is installed within the package.
     packages=[*find_packages(include=['dfjax', 'dfjax.*']), 'dfjax.configs'],
     package_dir={'dfjax.configs': 'configs'},
-    package_data={'dfjax.data.render': ['head3d.npz'], 'dfjax.inference': ['lips.npz']},
+    package_data={
+        'dfjax': ['py.typed'],
+        'dfjax.apps': ['watch.html'],
+        'dfjax.data.render': ['head3d.npz'],
+        'dfjax.inference': ['lips.npz'],
+    },
     install_requires=[
-        'array-record>=0.8.1',
+        'argcomplete>=3.2',
+        "array-record>=0.8.1; sys_platform != 'win32'",  # packed data sets, which Windows thus has none of
         'av>=14',
         'c2pa-python>=0.27',
         'cryptography>=42',
@@ -49,6 +55,7 @@ setup(
     extras_require={
         'test': [
             'ipykernel>=6.29',
+            'mypy>=1.13',
             'nbclient>=0.10',
             'nbformat>=5.10',
             'pytest-xdist>=3.6',

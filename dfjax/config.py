@@ -32,7 +32,8 @@ PACKAGE = Path(dfjax.__file__).parent
 
 def flatten(cfg: Mapping | ConfigDict, prefix: str = '', ranges: bool = False) -> Iterator[tuple[str, Any]]:
     """(dotted key, value) of every leaf; with `ranges`, what was given a range comes as `dfjax.ranges.Ranged`."""
-    for key, value in cfg.items(preserve_field_references=True) if ranges else cfg.items():
+    items = cfg.items(preserve_field_references=True) if ranges and isinstance(cfg, ConfigDict) else cfg.items()
+    for key, value in items:
         if isinstance(value, Mapping | ConfigDict):
             yield from flatten(value, f'{prefix}{key}.', ranges)
         else:
@@ -150,7 +151,7 @@ def load_module(path: str) -> ModuleType:
         meant = f'did you mean {near[0]!r}?' if near else 'give one as configs/faceswap.py:laptop, or a system'
         raise InputError(f'no such config file, and no system; {meant}')
     spec = importlib.util.spec_from_file_location(f'dfjax_config_{Path(path).stem}', path)
-    if spec is None:
+    if spec is None or spec.loader is None:
         raise InputError('not a Python file')
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

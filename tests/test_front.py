@@ -1,14 +1,21 @@
 """The front door of training: named runs from any folder, what keys mean, and what runs say of themselves."""
 
+import http.client
 import json
 import os
+import re
+import socket
+import subprocess
+import sys
+import threading
 import time
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 
-from dfjax.apps import doctor
+from dfjax.apps import doctor, watch
 from dfjax.apps.cli import main
 from dfjax.apps.glance import glance, runs_under, spoken
 from dfjax.apps.runs import between, plot
@@ -151,3 +158,123 @@ def test_doctor_says_what_is_there_and_how_to_mend_what_is_not(monkeypatch, caps
     out = capsys.readouterr().out
     for line in ('flax is not installed: pip install flax', "pip install 'jax!=0.10.2'", 'nothing264, for video'):
         assert line in out
+
+
+# The page
+
+
+@pytest.fixture
+def page(tmp_path):
+    """The server of a run's page, and a function that asks it: (path, method, headers) -> (status, body)."""
+    run = write_run(tmp_path / 'out.mp4.run', rows=[(10, 1.0), (20, 0.5)])
+    (run / 'job.json').write_text(json.dumps({'into': '/videos/anna b.mp4'}))
+    cv2.imwrite(str(run / 'preview.jpg'), np.full((8, 8, 3), 90, np.uint8))
+    server = watch.make_server(run, 0)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+
+    def ask(path='/', method='GET', **headers):
+        connection = http.client.HTTPConnection('127.0.0.1', server.server_port, timeout=10)
+        connection.request(method, path, headers={k.replace('_', '-'): v for k, v in headers.items()})
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode(errors='replace')
+
+    yield SimpleNamespace(run=run, ask=ask)
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_page_shows_a_run_and_stops_it(page):
+    status, text = page.ask()
+    assert status == 200 and 'stop and use it now' in text
+    assert not re.search(r'(src|href)="(https?:)?//', text)  # nothing is fetched from elsewhere
+    state = json.loads(page.ask('/state.json')[1])
+    assert (state['step'], state['steps'], state['state'], state['left']) == (20, 100, 'training', '40 s')
+    assert state['curves']['total'] == [[10, 1.0], [20, 0.5]] and 'step' not in state['curves']
+    assert state['use'] == f"dfjax convert --run {page.run} --into '/videos/anna b.mp4' -o OUT.mp4"
+    assert page.ask('/preview.jpg')[0] == 200 and page.ask('/config.json')[0] == 404
+    token = re.search(r"'X-Token': '([^']+)'", text)[1]
+    assert page.ask('/stop', 'POST', X_Token=token)[0] == 200 and (page.run / 'stop').exists()
+
+
+@pytest.mark.parametrize(
+    'path, method, headers',
+    [
+        ('/stop', 'POST', {}),
+        ('/stop', 'POST', {'X_Token': 'TOKEN'}),
+        ('/', 'GET', {'Host': 'evil.example:7870'}),
+        ('/state.json', 'GET', {'Host': 'evil.example'}),
+        ('/../config.json', 'POST', {}),
+    ],
+)
+def test_nobody_else_may_ask_the_page(page, path, method, headers):
+    assert page.ask(path, method, **headers)[0] == 403
+    assert not (page.run / 'stop').exists()
+
+
+def test_a_port_that_is_taken_is_one_line(page, tmp_path):
+    with socket.socket() as taken:
+        taken.bind(('127.0.0.1', 0))
+        taken.listen()
+        with pytest.raises(InputError, match='is taken'):
+            watch.make_server(page.run, taken.getsockname()[1])
+    with pytest.raises(InputError, match='not a run'):
+        watch.make_server(tmp_path, 0)
+    assert watch.newest(tmp_path) == page.run
+
+
+# Lists of jobs
+
+
+def test_jobs_are_done_once_and_failures_are_told(tmp_path, capfd):
+    jobs = tmp_path / 'jobs.toml'
+    cv2.imwrite(str(tmp_path / 'a.png'), np.full((8, 8, 3), 90, np.uint8))
+    jobs.write_text(
+        '[[job]]\nrun = "verify a.png"\n[[job]]\nname = "bad"\nrun = ["preview", "--run", "none"]\n'
+        '[[job]]\nrun = "dfjax config vae:smoke"\n'
+    )
+    assert main(['batch', str(jobs), '--dry-run', '--json']) == 0
+    assert json.loads(capfd.readouterr().out)['left'] == ['1 verify', 'bad', '3 config']
+    assert main(['batch', str(jobs), '--json']) == 1
+    report = json.loads(capfd.readouterr().out.splitlines()[-1])
+    assert '3 config' in report['done'] and 'not a run' in report['failed']['bad']
+    noted = (tmp_path / 'jobs.toml.done').read_text()
+    assert main(['batch', str(jobs), '--json']) == 1
+    assert (tmp_path / 'jobs.toml.done').read_text() == noted  # what is done is not done again
+    assert '3 config' not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    'text, line',
+    [
+        ('', 'no [[job]] in it'),
+        ('[[job]]\nrun = 3', 'job 1 has no run'),
+        ('[[job]]\nrun = "swpa x"', "job 1: there is no verb 'swpa'; did you mean 'swap'?"),
+        ('[[job]]\nrun = "swap --face x"', 'job 1: dfjax swap: error: the following arguments are required'),
+        ('[[job]]\nrun = "verify a"\n[[job]]\nrun = "verify b --nonsense"', 'job 2: dfjax verify: error: unrecognized'),
+        ('[[job]]\nrun = "batch jobs.toml"', 'job 1: there is no verb'),
+        ('[[job', 'not TOML'),
+        ('[[job]]\nname="a"\nrun = "verify a"\n[[job]]\nname="a"\nrun = "verify b"', "two jobs are called 'a'"),
+    ],
+)
+def test_a_wrong_list_is_refused_before_any_job_runs(text, line, tmp_path, capsys):
+    (tmp_path / 'jobs.toml').write_text(text)
+    assert main(['batch', str(tmp_path / 'jobs.toml')]) == 2
+    said = capsys.readouterr().err
+    assert line in said and said.count('\n') == 1
+    assert os.listdir(tmp_path) == ['jobs.toml']
+
+
+# The shell
+
+
+@pytest.mark.parametrize(
+    'line, expected',
+    [('dfjax tra', {'train', 'translate'}), ('dfjax config faceswap:p', {'faceswap:paper'})],
+)
+def test_words_are_completed(line, expected):
+    env = os.environ | {'COMP_LINE': line, 'COMP_POINT': str(len(line)), '_ARGCOMPLETE': '1', '_ARGCOMPLETE_IFS': '\n'}
+    code = 'import os, sys; os.dup2(1, 8); from dfjax.apps.cli import main; main([])'
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, env=env)
+    found = {word.strip() for word in re.split(r'[\n\x0b]', done.stdout) if word.strip()}
+    assert {word.replace('\\', '') for word in found} == expected

@@ -27,6 +27,7 @@ GROUPS = {
         'lipsync': 'make a video or a picture of a face say what a sound says, without any training',
     },
     'faces and data sets': {
+        'people': 'say who is in a video: a numbered sheet, for --person NUMBER',
         'extract': 'find, align and save the faces of videos and pictures as a face set',
         'sort': 'order the pictures of a face set: blur, yaw, pitch, brightness, identity, similarity',
         'check': 'say which pictures of a face set are unusable, and why',
@@ -38,6 +39,8 @@ GROUPS = {
         'config': 'list systems and their named runs, or every key of one: default, range, meaning',
         'runs': 'list the runs of a folder: how far they are, how fast, how long yet; --plot draws their losses',
         'preview': 'open or copy the newest preview of a run',
+        'watch': 'show a run on a page while it trains: preview, losses, time left, a button to stop',
+        'batch': 'run a list of jobs, each of which is gone on with if it was stopped',
     },
     'pictures from trained runs': {
         'translate': 'turn pictures and videos into others by a trained pix2pix, CycleGAN or StarGAN',
@@ -58,6 +61,10 @@ GROUPS = {
         'export': 'write one net of a run as a file that runs without this program',
     },
 }
+END = """
+`dfjax VERB --help` explains one, with an example. Words are completed by the Tab key after
+    eval "$(register-python-argcomplete dfjax)"
+DFJAX_DEBUG=1 shows where in the program an error comes from."""
 VERBS = {verb: text for group in GROUPS.values() for verb, text in group.items()}
 
 
@@ -70,7 +77,7 @@ def build_parser(verb: str | None = None, words: Sequence[str] = ()) -> argparse
         parser = argparse.ArgumentParser(
             prog='dfjax',
             description='Face and image synthesis in JAX.',
-            epilog=''.join(lines).lstrip() + '\n`dfjax VERB --help` explains one, with an example.',
+            epilog=''.join(lines).lstrip() + END,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         parser.add_argument('--version', action='version', version=f'dfjax {__version__}')
@@ -111,11 +118,9 @@ def module_name(verb: str) -> str:
     return f'{verb}_' if keyword.iskeyword(verb) else verb
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Runs one verb. Exit status: 0 done, 1 the report says no (`ok` false), 2 bad input, 130 interrupted."""
-    argv = sys.argv[1:] if argv is None else argv
-    if hasattr(sys.stdout, 'reconfigure'):
-        sys.stdout.reconfigure(errors='backslashreplace')  # names of files may hold what no terminal can show
+def parse(argv: list[str]) -> argparse.Namespace:
+    """The arguments of a command, its verb's function among them; ends the program as argparse does where they are
+    wrong."""
     if not argv or argv[0] not in VERBS:
         parser = build_parser()
         parser.error(no_verb(parser.parse_args(argv or ['--help']).verb))
@@ -124,6 +129,28 @@ def main(argv: list[str] | None = None) -> int:
     args, args.overrides = parser.parse_known_args(words)
     if strange := [word for word in args.overrides if 'config' not in args or not word.startswith('--config.')]:
         parser.error(f'unrecognized arguments: {" ".join(strange)}')
+    return args
+
+
+def complete() -> None:
+    """Answers a shell that asks how the words so far may go on, see `argcomplete`."""
+    import argcomplete
+
+    parser = argparse.ArgumentParser(prog='dfjax')
+    words, verbs = os.environ.get('COMP_LINE', '').split(), parser.add_subparsers()
+    for verb in VERBS:
+        parents = [build_parser(verb)] if words[1:2] == [verb] else []
+        verbs.add_parser(verb, parents=parents, add_help=False)
+    argcomplete.autocomplete(parser)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one verb. Exit status: 0 done, 1 the report says no (`ok` false), 2 bad input, 130 interrupted."""
+    if '_ARGCOMPLETE' in os.environ:
+        complete()
+    if hasattr(sys.stdout, 'reconfigure'):
+        sys.stdout.reconfigure(errors='backslashreplace')  # names of files may hold what no terminal can show
+    args = parse(sys.argv[1:] if argv is None else argv)
     if args.max_megapixels:
         os.environ['DFJAX_MAX_MEGAPIXELS'] = args.max_megapixels  # processes that it starts have it too
     for name in ('allow_cut', 'sdr'):
@@ -135,7 +162,9 @@ def main(argv: list[str] | None = None) -> int:
     try:
         report = args.verb(args)
     except InputError as error:
-        print(f'dfjax: {error}', file=sys.stderr)
+        if os.environ.get('DFJAX_DEBUG'):
+            raise
+        print(f'{marked("dfjax:")} {error}', file=sys.stderr)
         return 2
     except KeyboardInterrupt as interrupt:
         print(f'dfjax: {str(interrupt) or "interrupted"}', file=sys.stderr)
@@ -145,6 +174,11 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     print_report(report, args.json)
     return 0 if report.get('ok', True) else 1
+
+
+def marked(text: str) -> str:
+    """Red on a terminal, unless NO_COLOR is set (no-color.org)."""
+    return f'\x1b[31m{text}\x1b[0m' if sys.stderr.isatty() and not os.environ.get('NO_COLOR') else text
 
 
 def print_report(report: dict, as_json: bool) -> None:

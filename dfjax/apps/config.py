@@ -1,7 +1,9 @@
 """`dfjax config`: what can be trained, and what every key of a config means."""
 
 import argparse
+import ast
 from collections.abc import Sequence
+from pathlib import Path
 
 EXAMPLE = 'dfjax config faceswap:gpu'
 WIDTH = 38  # characters of a range
@@ -13,8 +15,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'Without a name it lists all systems with their named runs. Keys are set as --config.batch_size=8 of\n'
         '`dfjax train` and `dfjax swap`; with such words here, the listing shows them set.'
     )
-    parser.add_argument('what', nargs='?', metavar='SYSTEM[:VARIANT]', help='a named run, or FILE.py[:VARIANT]')
+    what = parser.add_argument('what', nargs='?', metavar='SYSTEM[:VARIANT]', help='a named run, or FILE.py[:VARIANT]')
+    what.completer = names  # type: ignore[attr-defined]  # argcomplete's
     parser.set_defaults(config=None)  # --config.key=value is taken
+
+
+def names(prefix: str, **_) -> list[str]:
+    """The named runs that begin so, for a shell; found without JAX."""
+    package = Path(__file__).parents[1]
+    folder = next(path for path in (package / 'configs', package.parent / 'configs') if path.is_dir())
+    found = []
+    for path in sorted(folder.glob('[!_]*.py')):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], 'id', '') == 'VARIANTS':
+                found += [f'{path.stem}:{key.value}' for key in node.value.keys]
+    return [name for name in found if name.startswith(prefix)]
 
 
 def run(args: argparse.Namespace) -> dict:

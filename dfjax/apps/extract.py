@@ -2,7 +2,7 @@
 
 import argparse
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -23,7 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--detector', default='dlib', metavar='NAME', help='dlib (default) or yunet')
     parser.add_argument('--detector-model', metavar='FILE', help='the ONNX file of yunet')
     who = parser.add_mutually_exclusive_group()
-    who.add_argument('--person', metavar='PICTURE', help='of whom to take; default: who is there most')
+    who.add_argument(
+        '--person', metavar='WHO', help='of whom to take: a picture, or the number that `dfjax people` gives'
+    )
     who.add_argument('--every-face', action='store_true', help='take everybody')
     parser.add_argument('--clips', action='store_true', help='moving clips of faces, 25 frames a second, with sound')
     parser.add_argument('--any', action='store_true', help='with --clips: whole pictures, whatever they show')
@@ -96,7 +98,8 @@ def extract_faces(
     from dfjax.errors import ReadError
     from dfjax.interrupts import deferred
 
-    start, skipped = time.monotonic(), {}
+    start = time.monotonic()
+    skipped: dict[Path, str] = {}
     check_face_type(face_type)
     if size < 16:
         raise InputError(f'--size {size}: give 16 or more pixels')
@@ -126,7 +129,7 @@ def extract_faces(
     }
 
 
-def _cut(frames: Iterator, analysis, writer, tick: Callable[[int, int | None], None]) -> None:
+def _cut(frames: Generator, analysis, writer, tick: Callable[[int, int | None], None]) -> None:
     """Adds the faces of one source to the set, in a second pass over its frames, as `iter_frames` gives them."""
     from dfjax.data.faces.align import align_matrices, crop
     from dfjax.data.faces.mask import face_outline

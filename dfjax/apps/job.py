@@ -16,17 +16,18 @@ STARTING = 10  # seconds until conversion is compiled, a guess
 
 
 @contextlib.contextmanager
-def claimed(workdir: Path, face: Sequence, into: Path | str, person: Path | str | None) -> Iterator[None]:
+def claimed(workdir: Path, face: Sequence, into: Path | str, person: Path | str | int | None) -> Iterator[None]:
     """A block in which `workdir` is the folder of this job, and of this process alone.
 
     Raises:
         InputError: it holds something else, or another process is at work there.
     """
+    from dfjax.data.faces.analyse import place_of
     from dfjax.data.media.output import atomic_path
     from dfjax.training.lock import locked
 
     job = {'face': [str(Path(path).resolve()) for path in face], 'into': str(Path(into).resolve())}
-    job['person'] = str(Path(person).resolve()) if person else None
+    job['person'] = str(person if place_of(person) else Path(person).resolve()) if person else None
     _is_free(workdir, job)  # nothing is written, not even a lock, into what is not ours
     with locked(workdir):
         if not _is_free(workdir, job):
@@ -61,15 +62,16 @@ def _is_free(workdir: Path, job: dict) -> bool:
 
 
 def check_inputs(
-    face: Sequence, into: Path | str, person: Path | str | None, minutes: float | None, workdir: Path
+    face: Sequence, into: Path | str, person: Path | str | int | None, minutes: float | None, workdir: Path
 ) -> None:
     """Raises InputError where headers alone tell that a job cannot succeed: a person's picture that is none, too
     little time to write the video."""
+    from dfjax.data.faces.analyse import place_of
     from dfjax.data.media.image import read_image
     from dfjax.data.media.inputs import kind
     from dfjax.data.media.video import probe
 
-    if person is not None:
+    if person is not None and not place_of(person):
         if kind(person) != 'image':
             raise InputError(f'{person}: give one picture of the person')
         read_image(person)

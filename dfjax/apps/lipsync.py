@@ -2,6 +2,7 @@
 
 import argparse
 import time
+from fractions import Fraction
 from pathlib import Path
 
 from dfjax.errors import InputError
@@ -109,8 +110,8 @@ def lipsync(
     if what == 'image':
         job, report = still_job(face, sound, audio, points, person, gain, still, opened)
     else:
-        options = {'run': opened, 'gain': gain, 'sync': delay, 'keep': keep, 'loop': loop}
-        job, report = video_job(face, sound, audio, person, analysis, progress, **options)
+        given = face, sound, audio, person, analysis, progress
+        job, report = video_job(*given, run=opened, gain=gain, sync=delay, keep=keep, loop=loop)
     report |= {'sound_seconds': round(len(sound) / RATE, 2), 'analysis_seconds': round(time.monotonic() - start, 2)}
     with bar(f'writing {Path(out).name}', progress) as tick:
         return run_job(job, plan, tick) | report
@@ -176,7 +177,7 @@ def still_job(face, sound, audio, points, person, gain: float, still: bool, run)
         mouths = Mouths(run, points, np.ones(count + 1, bool), alike, rows, rows / FPS, sound)
         mouths.references[0] = count
         mouths.show(0, picture)
-        return MouthsJob(mouths, audio, still=map(animator, rows)), {'mouths': 'run'}
+        return MouthsJob(mouths, audio, still=(animator(n) for n in range(count))), {'mouths': 'run'}
     warn_of_music(audio, heard)
     return StillJob(animator, audio), {'mouths': 'drawn'}
 
@@ -189,14 +190,14 @@ def video_job(face, sound, audio, person, analysis, progress: bool, *, run, gain
     from dfjax.inference.driving import driver_of
     from dfjax.inference.length import fit_length
     from dfjax.inference.lips import hear
-    from dfjax.inference.lipsync import Dubbing, DubJob, gather_pool
+    from dfjax.inference.lipsync import FPS, Dubbing, DubJob, gather_pool
     from dfjax.inference.mouthshape import shape_of
 
     if analysis is None:
         with bar(f'face of {Path(face).name}', progress) as tick:
             analysis = analyse(face, person=person, progress=tick)
     driver, info = driver_of(analysis), probe(face)
-    length = fit_length(driver.times, info.fps, len(sound) / RATE, keep, loop)
+    length = fit_length(driver.times, info.fps or Fraction(FPS), len(sound) / RATE, keep, loop)
     if len(sound) / RATE > driver.times[-1] - driver.times[0] + 1 and length.fps:
         say(f'{face}: is shorter than the sound, and {"begins again" if loop else "runs forth and back"}')
     if run is not None:

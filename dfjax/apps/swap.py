@@ -40,7 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='NAME',
         help='SYSTEM:VARIANT or FILE:VARIANT; default: laptop on a CPU, gpu on an accelerator',
     )
-    parser.add_argument('--person', metavar='PICTURE', help='whose face to replace; default: who is there most')
+    parser.add_argument(
+        '--person', metavar='WHO', help='whose face to replace: a picture, or the number that `dfjax people` gives'
+    )
     parser.add_argument('--start-from', metavar='RUN', help='begin with the parameters of another run, where they fit')
     parser.add_argument(
         '--colour',
@@ -70,7 +72,7 @@ def swap(
     config: str | None = None,
     overrides: Sequence[str] = (),
     start_from: Path | str | None = None,
-    person: Path | str | None = None,
+    person: Path | str | int | None = None,
     colour: str = 'reinhard',
     force: bool = False,
     progress: bool = True,
@@ -91,7 +93,8 @@ def swap(
         config: see `config_name`.
         overrides: changes to it, as '--config.batch_size=8'.
         start_from: another run, whose parameters a new one begins with where name and shape fit, see `training.train`.
-        person: a picture of whom to replace in `into`; by default who is there most.
+        person: a picture of whom to replace in `into`, or a number that `dfjax people` gives; by default who is there
+            most.
         colour: see `inference.swap.Swapper`.
         force: replace an `out` that exists.
         progress: show bars on stderr.
@@ -203,7 +206,9 @@ def _check_same(cfg, wanted, workdir: Path) -> None:
         )
 
 
-def _extract(cfg, workdir: Path, face: Sequence, into: Path | str, person: Path | str | None, progress: bool) -> tuple:
+def _extract(
+    cfg, workdir: Path, face: Sequence, into: Path | str, person: Path | str | int | None, progress: bool
+) -> tuple:
     """Makes the face sets that are not there yet; returns the number of faces of each side, and the analysis of `into`.
 
     The person put in comes first: pictures are soon searched, and what is wrong with them is said before the long one.

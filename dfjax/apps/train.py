@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from dfjax.apps import config
 from dfjax.errors import InputError
 
 EXAMPLE = 'dfjax train faceswap:laptop -o runs/swap --a faces/anna --b faces/bert'
@@ -28,12 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '`dfjax config` lists the named runs, `dfjax config SYSTEM` the keys, set as --config.batch_size=8.\n'
         'Several machines: python -m train.main in a checkout, and the launch scripts in train/.'
     )
-    parser.add_argument(
+    what = parser.add_argument(
         'what',
         nargs='?',
         metavar='SYSTEM[:VARIANT]',
         help='a named run, or FILE.py[:VARIANT]; a system alone: laptop on a CPU, gpu on an accelerator',
     )
+    what.completer = config.names  # type: ignore[attr-defined]  # argcomplete's
     parser.add_argument('-o', '--out', required=True, metavar='W', help='the folder of the run, or gs://bucket/W')
     parser.add_argument('--a', metavar='DATA', help='of systems with two sides: data.a, as the person in the video')
     parser.add_argument('--b', metavar='DATA', help='data.b, as the person put in')
@@ -62,7 +64,7 @@ def run(args: argparse.Namespace) -> dict:
 
 
 def train(
-    config,
+    what,
     workdir: Path | str,
     changes: dict | None = None,
     *,
@@ -77,7 +79,7 @@ def train(
         train('faceswap:laptop', 'runs/swap', {'data.a': 'faces/anna', 'data.b': 'faces/bert'}, minutes=10)
 
     Args:
-        config: a named run, see `config.full_name`; a complete ConfigDict; or None: as the run in `workdir` was begun.
+        what: a named run, see `config.full_name`; a complete ConfigDict; or None: as the run in `workdir` was begun.
         workdir: the run's folder, or a place in a bucket.
         changes: values of config keys by their dotted names.
         steps: of training; by default the config's.
@@ -101,8 +103,8 @@ def train(
     check_length(minutes, steps)
     if steps == 0:
         raise InputError('--steps 0: give 1 or more')
-    stored = read_config(workdir) if config is None or last_step(workdir) else None
-    cfg = stored if config is None else load_config(config) if isinstance(config, str) else config
+    stored = read_config(workdir) if what is None or last_step(workdir) else None
+    cfg = stored if what is None else load_config(what) if isinstance(what, str) else what
     changes = checked(changes or {}, cfg) | parse_overrides(overrides, cfg)
     cfg = build(cfg, changes)
     if stored is not None and 'steps' not in changes and steps is None:
@@ -148,7 +150,7 @@ def train_for(cfg, workdir: Path | str, steps: int | None, seconds: float | None
     # Nothing is trained: some faces will do, and streamed ones are read when they are asked for.
     data = make_data(build(cfg, {'data.resident_bytes': 0}) if steps == 0 else cfg, load_system(cfg.system).BATCH)
     with contextlib.closing(data):
-        if until is not None and (not done or done >= cfg.steps):
+        if seconds is not None and (not done or done >= cfg.steps):
             cfg = build(cfg, {'steps': done + steps_for(cfg, data, seconds)})
         left = 0.0 if until is None else max(until - time.monotonic(), 1.0)
         return int(train(cfg, workdir, data=data, deadline=left, **options).step)

@@ -50,7 +50,7 @@ def compare(swap: Measured, source: Measured, face: Measured) -> dict:
     if len(put_in) > 1:
         spread = np.linalg.norm(put_in - other, axis=1) * len(put_in) / (len(put_in) - 1)  # from the mean of the others
         ceiling = _mean(share(np.linalg.norm(put_in - known, axis=1), spread))
-        if transfer is not None and ceiling > 0.5:
+        if transfer is not None and ceiling is not None and ceiling > 0.5:
             reached = (transfer - 0.5) / (ceiling - 0.5)
     figures = {
         'transfer': transfer,

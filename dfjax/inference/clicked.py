@@ -34,7 +34,7 @@ def parse_points(text: str) -> np.ndarray:
     return points
 
 
-def clicked_landmarks(points: Sequence, size: tuple[int, int]) -> np.ndarray:
+def clicked_landmarks(points: Sequence | np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """68 landmarks [68, 2] of a face whose seven points [7, 2] are NAMES: those of a mean face, bent to them.
 
     Args:

@@ -26,7 +26,7 @@ from dfjax.systems import pix2pix
 from dfjax.systems.state import Net, State, common_config, init_nets, optimizer_config
 
 BATCH = 'unpaired'
-COLUMNS = ('a', 'a as b', 'and back', 'b', 'b as a', 'and back')  # of previews
+COLUMNS = ('a', 'a as b', 'and back', 'b', 'b as a', 'and back')  # names of those of a preview
 DIRECTIONS = {'ab': 'g_ab', 'ba': 'g_ba'}  # in which it translates, and the net that does
 SIDES = (('a', 'b'), ('b', 'a'))
 
@@ -52,7 +52,7 @@ def default_config() -> ConfigDict:
         50, least=0
     )  # fakes of each kind that are kept for the discriminators; 0 shows them the newest alone
     cfg.loss = dict(
-        kind=r.choice('lsgan', SEPARATE),  # of the adversarial loss
+        kind=r.choice('lsgan', SEPARATE),  # the form of the adversarial loss
         cycle=10.0,  # weight of the way there and back
         identity=0.5,  # in units of `cycle`
     )

@@ -35,7 +35,7 @@ from dfjax.systems.state import (
 
 BATCH = 'labelled'
 SHOWN = (0.2, 0.4, 0.6, 0.8)  # shares of all noise times that a preview shows the guesses of
-COLUMNS = ('picture', *(f'noise at {share:.0%}' for share in SHOWN))  # of previews
+COLUMNS = ('picture', *(f'noise at {share:.0%}' for share in SHOWN))  # names of those of a preview
 
 
 def default_config() -> ConfigDict:
@@ -55,7 +55,7 @@ def default_config() -> ConfigDict:
         embedding=r.size(256),
     )
     cfg.times = r.between(1, 100_000, 1000)  # steps of the noise schedule
-    cfg.schedule = r.choice('cosine', losses.SCHEDULES)  # of the noise over times
+    cfg.schedule = r.choice('cosine', losses.SCHEDULES)  # how the noise grows over times
     cfg.prediction = r.choice('x', losses.PREDICTIONS)  # what the net gives: the picture, the noise, or v
     cfg.snr = 5.0  # the most that an error of the picture counts, min-SNR; 0 weighs no time
     cfg.drop = dict(

@@ -48,7 +48,7 @@ from dfjax.ops.thinplate import bend, spline_basis
 from dfjax.systems.state import Net, State, arrays, common_config, compute_dtype, init_nets, optimizer_config
 
 BATCH = 'faces_ab'
-COLUMNS = ('a', 'a again', 'a as b: the swap', 'b', 'b again', 'b as a')  # of previews
+COLUMNS = ('a', 'a again', 'a as b: the swap', 'b', 'b again', 'b as a')  # names of those of a preview
 SIDES = ('a', 'b')
 SEEN = 400  # faces of each person that references are chosen from
 KNOWN = 64  # batches that the moments of these faces count for

@@ -39,7 +39,7 @@ from dfjax.systems.state import Net, State, arrays, common_config, compute_dtype
 from dfjax.weights.vgg import read_features
 
 BATCH = 'clips'
-COLUMNS = ('source', 'driving', 'moved')  # of previews
+COLUMNS = ('source', 'driving', 'moved')  # names of those of a preview
 ANIMATES = ('kp', 'g')  # the nets that inference uses
 LEAST_SCALE = 1 / 64  # the smallest that a net may see a picture at, a share of its side
 PAIR = ('kp_source_value', 'kp_source_jacobian', 'kp_driving_value', 'kp_driving_jacobian')
@@ -55,7 +55,7 @@ def default_config() -> ConfigDict:
     cfg.data = dict(source='', size=r.size(256), crop=r.size(0, least=0), resident_bytes=2**30)
     cfg.model = dict(
         keypoints=r.count(10, least=1),
-        channels=r.size(3),  # of pictures
+        channels=r.size(3),  # channels of pictures
         align_corners=True,
         bias=True,
         kp=_hourglass(width=32) | dict(pad=r.size(0, least=0), temperature=r.positive(0.1), jacobian=True),

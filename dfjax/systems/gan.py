@@ -31,7 +31,7 @@ from dfjax.systems.state import (
 )
 
 BATCH = 'labelled'
-COLUMNS = ('sample', 'truncated')  # of previews
+COLUMNS = ('sample', 'truncated')  # names of those of a preview
 MODELS = ('modern', 'classic')
 MANY = 2048  # styles whose mean is the mean style
 
@@ -56,7 +56,7 @@ def default_config() -> ConfigDict:
     cfg.flip = r.share(0.5)  # probability that a real picture is mirrored
     cfg.augment = dict(colour=0.0, translate=r.share(0.125), cutout=r.share(0.25))  # see ops.diffaugment
     cfg.loss = dict(
-        kind=r.choice('relativistic', KINDS),  # of the adversarial loss
+        kind=r.choice('relativistic', KINDS),  # the form of the adversarial loss
         r1=0.1,  # weight of the penalty on real pictures: with 1 the discriminator hardly beats chance
         r2=0.1,  # weight of the penalty on fakes
         sigma=0.02,  # standard deviation of the noise along which they are measured; 0 measures them exactly

@@ -42,7 +42,7 @@ from dfjax.systems.state import (
 )
 
 BATCH = 'aligned'
-COLUMNS = ('a', 'made of a', 'b')  # of previews
+COLUMNS = ('a', 'made of a', 'b')  # names of those of a preview
 GENERATORS = ('unet', 'resnet', 'light')
 DIRECTIONS = {'': 'g'}  # in which it translates, and the net that does
 
@@ -65,7 +65,7 @@ def default_config() -> ConfigDict:
     cfg.jitter = r.between(1, 4, 286 / 256)  # how much pictures are enlarged before the former size is cut out of them
     cfg.flip = r.share(0.5)  # probability that a pair is mirrored
     cfg.loss = dict(
-        kind=r.choice('vanilla', SEPARATE),  # of the adversarial loss
+        kind=r.choice('vanilla', SEPARATE),  # the form of the adversarial loss
         gan=1.0,  # its weight
         l1=100.0,  # weight of the mean difference of pixels
     )

@@ -30,7 +30,7 @@ from dfjax.ops.optimize import apply_grads, ema_update, learning_rate, optimizer
 from dfjax.systems.state import Net, State, arrays, common_config, compute_dtype, init_nets, optimizer_config
 
 BATCH = 'faces_ab'
-COLUMNS = ('b', 'b again', 'a', 'a again', 'a as b: the swap')  # of previews
+COLUMNS = ('b', 'b again', 'a', 'a again', 'a as b: the swap')  # names of those of a preview
 WAVE = 500  # steps of a wave of the rate, where parameters are left as they are
 
 

@@ -46,7 +46,7 @@ from dfjax.systems.state import (
 )
 
 BATCH = 'labelled'
-COLUMNS = ('picture',)  # of previews
+COLUMNS = ('picture',)  # names of those of a preview
 DIRECTIONS = {'': 'g'}  # in which it translates, and the net that does
 TARGETS = ('permuted', 'random')
 

@@ -147,7 +147,7 @@ def optimizer_config(**changes: Any) -> ConfigDict:
     """A section for `ops.optimize`: its defaults, but for `changes`."""
     o = ConfigDict(
         dict(
-            kind=r.choice('adam', KINDS),  # of the update
+            kind=r.choice('adam', KINDS),  # the rule of the update
             lr=1e-3,  # greatest learning rate
             schedule=r.choice('constant', SCHEDULES),  # how the rate changes over the steps
             warmup=r.steps(0),  # steps over which the rate rises from 0

@@ -40,7 +40,7 @@ from dfjax.systems.state import (
 from dfjax.weights.vgg import read_features
 
 BATCH = 'labelled'
-COLUMNS = ('picture', 'painted')  # of previews
+COLUMNS = ('picture', 'painted')  # names of those of a preview
 KINDS = ('light', 'resnet')
 MULTIPLE = 4  # H and W must be divisible by this: both nets halve them twice
 # Pixels of reflection that the net sees around a picture (Johnson et al. 2016). Beside zeros it paints rows of dots.

@@ -54,7 +54,7 @@ def default_config() -> ConfigDict:
     cfg.loss = dict(
         kind=r.choice('contrastive', LOSSES),  # against all windows of a batch, or each pair alone
         temperature=r.positive(1 / 13),  # at first
-        smoothing=r.share(0.05),  # of what is right and wrong
+        smoothing=r.share(0.05),  # share by which right and wrong are drawn together
     )
     cfg.optimizer = optimizer_config(lr=1e-3, schedule='cosine', warmup=100)
     cfg.ema = r.decay(0.999)

@@ -40,7 +40,7 @@ from dfjax.systems.state import (
 )
 
 BATCH = 'labelled'
-COLUMNS = ('picture', 'again', 'sample')  # of previews
+COLUMNS = ('picture', 'again', 'sample')  # names of those of a preview
 ACTIVE = 0.01  # nats: a dimension whose KL is below this says nothing
 
 

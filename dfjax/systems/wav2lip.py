@@ -37,7 +37,7 @@ from dfjax.systems import syncnet
 from dfjax.systems.state import Net, State, arrays, common_config, compute_dtype, init_nets, optimizer_config
 
 BATCH = 'speech'
-COLUMNS = ('reference', 'made', 'truth')  # of previews
+COLUMNS = ('reference', 'made', 'truth')  # names of those of a preview
 FOLLOWED = 0.99  # decay of the running mean that the weight of g/sync follows
 
 
@@ -79,9 +79,9 @@ def default_config() -> ConfigDict:
     cfg.choose = True  # whether references are chosen, a head held alike with another mouth, where landmarks are known
     cfg.room = r.between(1, 4, 2.0)  # sides of the box of a face's landmarks that pictures of it have, at use
     cfg.loss = dict(
-        kind=r.choice('contrastive', syncnet.LOSSES),  # of the judge of sync
+        kind=r.choice('contrastive', syncnet.LOSSES),  # the loss of the judge of sync
         temperature=r.positive(1 / 13),  # at first
-        smoothing=r.share(0.05),  # of what is right and wrong
+        smoothing=r.share(0.05),  # share by which right and wrong are drawn together
         sync=r.share(0.1),  # greatest weight of g/sync
         trusted=r.positive(0.5),  # `right` from which on that weight is whole; with 'bce' the loss below which it is
         mouth=3.0,  # weight of a pixel in the mouth

@@ -10,7 +10,7 @@ from dfjax.systems import load_system
 from dfjax.training.parallel import Devices, enable_compilation_cache, memory_errors
 from dfjax.training.workdir import FREE_KEYS
 
-SHARE = 0.92  # of the time that is planned for steps: the rest is for previews and checkpoints
+SHARE = 0.92  # share of the time that is planned for steps: the rest is for previews and checkpoints
 
 _kept: list = []  # devices, and what their programs depend on
 

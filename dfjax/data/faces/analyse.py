@@ -14,7 +14,7 @@ import numpy as np
 
 from dfjax.data.faces.detect import load_detector
 from dfjax.data.faces.face import Face
-from dfjax.data.faces.identity import SAME_PERSON, choose_person, descriptor_distance, track_descriptors
+from dfjax.data.faces.identity import SAME_PERSON, choose_person, clusters, descriptor_distance, track_descriptors
 from dfjax.data.faces.search import UPSAMPLED_PIXELS, Found
 from dfjax.data.faces.table import Faces
 from dfjax.data.faces.track import Tracker, bridge, smooth
@@ -74,7 +74,7 @@ def analyse(
     *,
     detector: str = 'dlib',
     detector_model: Path | str | None = None,
-    person: Path | str | None = None,
+    person: Path | str | int | None = None,
     every_face: bool = False,
     allow_none: bool = False,
     progress: Callable[[int, int | None], None] | None = None,
@@ -90,7 +90,8 @@ def analyse(
     Args:
         src: what to search.
         detector, detector_model: see load_detector.
-        person: a picture of whom to look for; without it, the person who is there most, larger faces counting more.
+        person: a picture of whom to look for, or a place among those who are there, 1 for who is there most, larger
+            faces counting more, as without it.
         every_face: keep all faces of all people instead.
         allow_none: where nobody is found, return no faces instead of raising.
         progress: called with the frames done and their number, None where it is not known.
@@ -107,16 +108,19 @@ def analyse(
         load_detector(detector, detector_model)
     thorough = every_face or person is not None
     with deferred(), Pool(detector, detector_model, thorough, workers) as pool:
-        wanted = None if person is None else _describe_person(person, pool)
+        place = place_of(person)
+        wanted = None if person is None or place else _describe_person(person, pool)
         with closing(iter_frames(src, recursive, skipped)) as frames:
             work = _Analyser(pool, progress, _count(src))
             work.run(frames)
         everyone = smooth(work.bridged())
-    faces = everyone if every_face else choose_person(everyone, wanted)
+    faces = everyone if every_face else choose_person(everyone, wanted, place or 1)
     if not everyone and not allow_none:
         pictures = 'it' if work.count == 1 else f'its {work.count} frames'
         least = 40 if np.prod(work.size) <= UPSAMPLED_PIXELS else 80
         raise InputError(f'{src}: no face found in {pictures}; a face must be {least} px large and mostly in view')
+    if not faces and place and not allow_none:
+        raise InputError(f'{src}: {len(clusters(everyone))} people in it; `dfjax people {src}` shows them, by --person')
     if not faces and not allow_none:
         nearest = min(descriptor_distance(mean, wanted) for mean in track_descriptors(everyone).values())
         raise InputError(
@@ -124,6 +128,12 @@ def analyse(
             'give another picture of the person, or leave --person out'
         )
     return Analysis(str(src), *work.size, frames=work.count, faces=faces)
+
+
+def place_of(person: Path | str | int | None) -> int | None:
+    """The place that `person` is, where it is a number and no file of that name is there."""
+    text = str(person)
+    return int(text) if text.isdecimal() and len(text) < 5 and not Path(text).exists() else None
 
 
 def _describe_person(path: Path | str, pool: Pool) -> np.ndarray:

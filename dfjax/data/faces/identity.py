@@ -72,16 +72,16 @@ def clusters(faces: Iterable[Face]) -> list[set[int]]:
     return [group[0] for group in sorted(groups, key=lambda g: -g[1])]
 
 
-def choose_person(faces: Iterable[Face], person: np.ndarray | None = None) -> Faces:
-    """The faces of one person, at most one a frame: whoever `person` [128] describes, else the largest cluster.
+def choose_person(faces: Iterable[Face], person: np.ndarray | None = None, place: int = 1) -> Faces:
+    """The faces of one person, at most one a frame: whoever `person` [128] describes, else the `place`-th cluster.
 
-    Empty where no track is nearer than 0.6 to `person`.
+    Empty where no track is nearer than 0.6 to `person`, and where there are fewer people.
     """
     faces = as_faces(faces)
     rows, means = faces.rows, track_descriptors(faces)
     if person is None:
         groups = clusters(faces)
-        tracks = groups[0] if groups else set()
+        tracks = groups[place - 1] if 0 < place <= len(groups) else set()
         counts = [np.count_nonzero(rows['track'] == track) for track in tracks]
         person = np.average([means[track] for track in tracks], 0, counts) if tracks else None
     else:

@@ -3,7 +3,7 @@
 import contextlib
 import errno
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -108,7 +108,7 @@ def open_media(path: Path | str) -> Iterator[tuple[MediaInfo, Iterator[Frame]]]:
 
 def iter_frames(
     src: Path | str, recursive: bool = False, skipped: dict[Path, str] | None = None
-) -> Iterator[tuple[int, float, np.ndarray, str]]:
+) -> Generator[tuple[int, float, np.ndarray, str], None, None]:
     """Yields (index, time in seconds, uint8 RGB [H, W, 3], file name) of every picture of `src`; close it if you stop
     early.
 
