@@ -19,7 +19,6 @@ optimiser; `dfjax.systems.state` says what there is:
 """
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
 __version__ = '0.1.0'
 
@@ -39,6 +38,7 @@ FUNCTIONS = {  # name: module, and its name there
 MODULES = ('errors', 'systems')
 __all__ = [*FUNCTIONS, *MODULES, '__version__']
 
+TYPE_CHECKING = False  # checkers of types take it for true; `typing` would have to be imported
 if TYPE_CHECKING:
     from dfjax import errors as errors
     from dfjax import systems as systems
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from dfjax.inference.run import load_run as load_run
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str):
     if name in FUNCTIONS:
         module, function = FUNCTIONS[name]
         return getattr(importlib.import_module(f'dfjax.{module}'), function)

@@ -123,7 +123,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     wrong."""
     if not argv or argv[0] not in VERBS:
         parser = build_parser()
-        parser.error(no_verb(parser.parse_args(argv or ['--help']).verb))
+        parser.error(no_verb(parser.parse_args(argv[:1] or ['--help']).verb))
     words = [re.sub('^--color(?==|$)', '--colour', word) for word in argv[1:]]
     parser = build_parser(argv[0], words)
     args, args.overrides = parser.parse_known_args(words)

@@ -47,9 +47,11 @@ def people(src: Path | str, out: Path | str | None = None, *, force: bool = Fals
     from dfjax.data.faces.analyse import analyse
     from dfjax.data.faces.identity import clusters
     from dfjax.data.media.image import write_image
+    from dfjax.data.media.inputs import kind
     from dfjax.data.media.output import check_output
     from dfjax.data.media.progress import bar
 
+    kind(src)  # says what is missing
     if out is not None:
         check_output(out, force)
     with bar(f'faces of {Path(src).name}', progress) as tick:
