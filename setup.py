@@ -22,6 +22,7 @@ setup(
     package_data={
         'dfjax': ['py.typed'],
         'dfjax.apps': ['watch.html'],
+        'dfjax.apps.studio': ['page/*'],
         'dfjax.data.render': ['head3d.npz'],
         'dfjax.inference': ['lips.npz'],
     },
@@ -54,6 +55,7 @@ setup(
     ],
     extras_require={
         'test': [
+            'httpx>=0.27',  # asks the studio as a browser would
             'ipykernel>=6.29',
             'mypy>=1.13',
             'nbclient>=0.10',
@@ -63,7 +65,11 @@ setup(
             'ruff>=0.8',
             'scikit-image>=0.25',
             'scipy>=1.14',
+            'starlette>=1.0',
+            'uvicorn>=0.30',
         ],
+        'studio': ['starlette>=1.0', 'uvicorn>=0.30'],
+        'browser': ['playwright>=1.45'],  # tests in Chromium, which Debian's package `chromium` brings
         'bench': ['torch>=2.5'],
         'heic': ['pillow-heif>=0.18'],  # pictures of phones
         'cuda': ['jax[cuda12]'],

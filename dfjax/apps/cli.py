@@ -25,6 +25,7 @@ GROUPS = {
         'convert': 'apply a trained swap to a video',
         'animate': 'make a picture move like the face of a video, without any training',
         'lipsync': 'make a video or a picture of a face say what a sound says, without any training',
+        'studio': 'open a page on this machine that does all of this by clicks',
     },
     'faces and data sets': {
         'people': 'say who is in a video: a numbered sheet, for --person NUMBER',

@@ -106,19 +106,25 @@ class MediaInfo:
 class VideoReader:
     """An open video file and its first true video stream (a cover picture is none); a context manager.
 
+    Args:
+        since: seconds before which frames may be left out; times of the others hold, their indices do not.
+
     Attributes:
         rate: frames a second, the average.
         start: seconds on the file's clock that count as 0.
     """
 
-    def __init__(self, path):
-        self.path = Path(path)
+    def __init__(self, path, since: float = 0.0):
+        self.path, self.since = Path(path), since
 
     def __enter__(self):
+        from av.stream import Disposition
+
         path = self.path
         self.container = open_container(path, 'video')
         try:
-            streams = [s for s in self.container.streams.video if s.codec_context and not _is_cover(s)]
+            films = (s for s in self.container.streams.video if s.codec_context)
+            streams = [s for s in films if not s.disposition & Disposition.attached_pic]  # no covers
             if not streams:
                 raise ReadError(path, 'has no video stream; give a video')
             self.stream = streams[0]
@@ -128,6 +134,8 @@ class VideoReader:
             self.stream.thread_type = 'AUTO'
             self.rate = self.stream.average_rate or self.stream.guessed_rate or Fraction(25)
             self.start = clock_start(self.container)
+            if self.since > 0:
+                self.container.seek(round((self.since + self.start) * 1e6))
             self._raw = self._decoded = self._decode()
         except BaseException:
             self.container.close()
@@ -144,9 +152,8 @@ class VideoReader:
         stream = self.stream
         if stream.duration:
             return float((stream.duration + (stream.start_time or 0)) * stream.time_base)
-        hours, _, rest = stream.metadata.get('DURATION', '').partition(':')  # Matroska: 00:00:11.823000000
-        minutes, _, seconds = rest.partition(':')
         try:
+            hours, minutes, seconds = stream.metadata.get('DURATION', '').split(':')  # Matroska: 00:00:11.823000000
             return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
         except ValueError:
             return None
@@ -255,10 +262,7 @@ def open_container(path: Path, what: str):
 
 
 def clock_start(container) -> float:
-    """Seconds on a file's clock that count as 0.
-
-    Clocks of MPEG transport and program streams start anywhere; other files' times are kept as they are.
-    """
+    """Seconds on a file's clock that count as 0: those of MPEG streams start anywhere, other files' times are kept."""
     moves = container.format.name in ('mpegts', 'mpeg') and container.start_time
     return moves / 1e6 if moves else 0.0
 
@@ -286,15 +290,9 @@ def _aspect(ratio: Fraction | None) -> Fraction:
 
 def turn_of(frame) -> tuple[bool, bool, bool]:
     """(swap axes, reverse rows, reverse columns) by the display matrix of a frame, whose point (x, y) is shown at
-    (a x + c y, b x + d y); turns other than by right angles are left to the nearest of them."""
+    (a x + c y, b x + d y); other turns count as the nearest by right angles."""
     data = frame.side_data.get('DISPLAYMATRIX')
     if data is None:
         return False, False, False
     a, b, _, c, d = np.frombuffer(data, np.int32)[:5]
     return (True, bool(b < 0), bool(c < 0)) if abs(c) > abs(a) else (False, bool(d < 0), bool(a < 0))
-
-
-def _is_cover(stream) -> bool:
-    from av.stream import Disposition
-
-    return bool(stream.disposition & Disposition.attached_pic)

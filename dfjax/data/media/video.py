@@ -12,7 +12,7 @@ from dfjax.data.media.moving import AnimatedPicture
 from dfjax.data.media.sniff import webp_moves
 from dfjax.data.media.threads import ahead
 
-__all__ = ['VIDEO_SUFFIXES', 'VideoWriter', 'frames_ahead', 'open_video', 'probe', 'read_frames']
+__all__ = ['VIDEO_SUFFIXES', 'VideoWriter', 'frame_at', 'frames_ahead', 'open_video', 'probe', 'read_frames']
 
 VIDEO_SUFFIXES = (
     '.mp4',
@@ -29,6 +29,7 @@ VIDEO_SUFFIXES = (
     '.3gp',
     '.gif',
 )
+SEEK = 0.5  # seconds before a frame that is sought: clocks of files are not exact
 QUEUE_BYTES = 64 << 20  # decoded frames that wait, on either side of the work on them
 
 
@@ -68,8 +69,24 @@ def read_frames(path: Path | str) -> Iterator[tuple[int, float, np.ndarray]]:
             yield frame.index, frame.time, frame.rgb
 
 
-def _reader(path: Path | str) -> VideoReader | AnimatedPicture:
-    return AnimatedPicture(path) if webp_moves(path) else VideoReader(path)
+def frame_at(path: Path | str, seconds: float) -> tuple[float, np.ndarray]:
+    """(time in seconds, uint8 RGB [H, W, 3]) of the frame that is shown at `seconds`; after the end, of the last one.
+
+    Raises:
+        ReadError: as `open_video`.
+    """
+    with _reader(path, seconds - SEEK) as reader:
+        half, found = 0.5 / float(reader.info.fps or 25), None
+        with contextlib.closing(reader.frames()) as frames:
+            for frame in frames:
+                if found is not None and frame.time > seconds + half:
+                    break
+                found = frame.time, frame.rgb
+        return found
+
+
+def _reader(path: Path | str, since: float = 0.0) -> VideoReader | AnimatedPicture:
+    return AnimatedPicture(path) if webp_moves(path) else VideoReader(path, since)
 
 
 def frames_ahead(size: tuple[int, int]) -> int:
