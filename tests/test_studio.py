@@ -293,7 +293,9 @@ def test_old_uploads_go_and_those_of_jobs_stay(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {first}
 
 
-@pytest.mark.parametrize('which', ['..', '..%2f..', '%2e%2e', '0123', 'x' * 16, '..%2f..%2fconsent', 'ABCDEF0123456789'])
+@pytest.mark.parametrize(
+    'which', ['..', '..%2f..', '%2e%2e', '0123', 'x' * 16, '..%2f..%2fconsent', 'ABCDEF0123456789']
+)
 def test_no_path_leads_out_of_the_folder(studio, which):
     client, folder = studio
     (folder / '.studio/consent.json').write_text('{}')
@@ -347,7 +349,7 @@ FORMS = [
     {'verb': 'translate', 'input': 'film', 'run': 'vae', 'labels': {'smile': 1}},
     {'verb': 'translate', 'input': 'film', 'run': 'vae', 'side': 'ba'},
     {'verb': 'stylize', 'input': 'face', 'pattern': 'mosaic', 'strength': 2},
-    {'verb': 'stylize', 'input': 'face', 'style': 'face'},
+    {'verb': 'stylize', 'input': 'face', 'like': 'face'},
     {'verb': 'stylize', 'input': 'film', 'run': 'vae'},
     {'verb': 'sample', 'run': 'vae', 'count': 4, 'seed': 3},
     {'verb': 'export', 'run': 'vae', 'net': 'decoder'},

@@ -10,6 +10,7 @@ Where W is in a bucket, files that grow are written to a folder of this machine,
 import contextlib
 import json
 import math
+import os
 import sys
 import tempfile
 import threading
@@ -114,7 +115,7 @@ class Report:
                 file=sys.stderr,
                 disable=not self.shows,
                 dynamic_ncols=True,
-                mininterval=0.2 if sys.stderr.isatty() else 30.0,
+                mininterval=0.2 if sys.stderr.isatty() else float(os.environ.get('TQDM_MININTERVAL', '30')),
             )
         )
 

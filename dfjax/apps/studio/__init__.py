@@ -14,7 +14,7 @@ from dfjax.errors import InputError
 
 EXAMPLE = 'dfjax studio --folder studio'
 PORT = 7860
-MEGABYTES, MINUTES = 4096, 120  # of an upload
+MEGABYTES, MINUTES = 4096, 120  # limits of an upload
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f'Example: {EXAMPLE}\n\n'
         'Prints an address with a secret token, and opens it where there is a desktop. Everything stays on this\n'
         'machine: the page asks nobody else for anything. Results and runs lie in the folder. Ctrl-C ends the studio\n'
-        'and stops the job that is at work, which saves what it has; started again, the page goes on with it.'
+        'and stops the job that is at work, which saves what it has: a button of the page then goes on with it.'
     )
     parser.add_argument('--port', type=int, default=PORT, metavar='N', help=f'default {PORT}')
     parser.add_argument('--folder', default='dfjax-studio', metavar='DIR', help='of results; default dfjax-studio')

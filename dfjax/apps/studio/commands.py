@@ -14,7 +14,7 @@ from dfjax.apps.studio.store import free_name
 from dfjax.apps.studio.uploads import Uploads
 from dfjax.errors import InputError
 
-NAME = re.compile(r'[A-Za-z0-9_][\w -]{0,39}')  # of an attribute or a label
+NAME = re.compile(r'[A-Za-z0-9_][\w -]{0,39}')  # an attribute's or a label's
 COLOURS = ('reinhard', 'none', 'lct', 'mkl', 'idt', 'sot')
 PATTERNS = ('strokes', 'mosaic', 'hatching')
 PARTS = ('pose', 'eyes', 'brows', 'mouth')
@@ -206,8 +206,8 @@ def _stylize(form: Form) -> dict:
         source = form.upload('input', ('image', 'video'))
         return form.job('stylize', source['name'], [source['path'], f'--run={run}'], suffix_of(source))
     source = form.upload('input', ('image',))
-    if form.said.get('style'):
-        style = form.upload('style', ('image',))['path']
+    if form.said.get('like'):
+        style = form.upload('like', ('image',))['path']
     else:
         style = f'pattern:{form.choice("pattern", PATTERNS)}'
     words = [source['path'], f'--style={style}', f'--strength={form.number("strength", 0.05, 20, 1):g}']

@@ -104,7 +104,7 @@ class Studio:
             job = self.jobs.stop(which)
         elif action == 'now' and 'now' in job['can']:
             then = used_now(job)
-            job = self.jobs.stop(which, then) if job['state'] == 'running' else self.jobs.again(which, then)
+            job = self.jobs.enough(which, then) if job['state'] == 'running' else self.jobs.again(which, then)
         elif action == 'again':
             minutes = said.get('minutes')
             if minutes is not None and (type(minutes) not in (int, float) or not 0 < minutes < 100_000):

@@ -33,6 +33,7 @@ SPOKEN = {
     'COLUMNS': '200',
     'TF_CPP_MIN_LOG_LEVEL': '3',
 }
+ENOUGH = 'stop'  # a file in a run's folder, see `training.stop`
 BUSY = ('queued', 'running', 'stopping')
 
 
@@ -152,6 +153,18 @@ class Jobs:
                 self._signal(job, signal.SIGKILL)
             self._keep(job)
         return job
+
+    def enough(self, which: str, then: list[list[str]]) -> dict:
+        """Has a swap that trains write its video now; one that is not there yet is stopped, and goes on with `then`."""
+        with self._guard:
+            job = self.get(which)
+            run = Path(job['run'])
+            if job['state'] == 'running':
+                doing = progress_of(self.place / which, job)['what']
+                if doing and doing == read_json(run / 'config.json').get('system'):
+                    (run / ENOUGH).touch()
+                    return job
+        return self.stop(which, then)
 
     def again(self, which: str, commands: list[list[str]], minutes: float | None = None) -> dict:
         """Queues a job that has ended once more, with other command lines, which are given so many minutes."""

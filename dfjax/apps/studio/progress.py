@@ -8,7 +8,7 @@ from dfjax.apps.studio.store import clock, read_json
 from dfjax.foreign import parse
 
 TAIL = 16 << 10  # bytes of a log that are read
-LINES = 6  # of what it said that are shown
+LINES = 6  # what it said last, as it is shown
 # `faces of a.mp4:  40%|####   | 40/100 [00:01<00:02, 25.0frame/s]`, or without a total `faces of a.mp4: 40frame [...]`
 BAR = re.compile(
     r'^(?P<what>.*?):\s+(?:(?P<percent>\d+)%\|.*?\|\s*)?(?P<done>[\d.]+k?)(?:/(?P<total>[\d.]+k?))?[^\[]*\['

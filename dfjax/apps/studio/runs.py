@@ -6,7 +6,8 @@ import re
 import shutil
 from pathlib import Path
 
-from dfjax.apps.studio.store import HIDDEN, read_json
+from dfjax.apps.glance import newest_preview
+from dfjax.apps.studio.store import HIDDEN, is_locked, read_json
 from dfjax.errors import InputError
 
 DEEPEST = 3  # folders between DIR and a run
@@ -42,6 +43,7 @@ def told(name: str, path: Path) -> dict:
         'steps': config.get('steps') if isinstance(config.get('steps'), int) else None,
         'imported': (path / 'nets').is_dir(),
         'previews': [step for step, _ in previews],
+        'preview': _written(newest_preview(path)),
         'changed': _changed(path),
         'size': data.get('size') if isinstance(data.get('size'), int) else None,
         'batch': config.get('batch_size') if isinstance(config.get('batch_size'), int) else None,
@@ -56,10 +58,10 @@ def preview_of(path: Path, step: int | None) -> Path:
     Raises:
         InputError: there is none.
     """
-    found = [file for number, file in _previews(path) if step in (None, number)]
-    if not found:
+    found = newest_preview(path) if step is None else dict(_previews(path)).get(step)
+    if found is None:
         raise InputError('There is no such preview.')
-    return found[-1]
+    return found
 
 
 def remove(name: str, path: Path) -> None:
@@ -68,8 +70,6 @@ def remove(name: str, path: Path) -> None:
     Raises:
         InputError: it is no run, or another process is at work there.
     """
-    from dfjax.apps.studio.store import is_locked
-
     if not (path / 'config.json').is_file():
         raise InputError(f'{name}: not a run.')
     if (path / '.lock').exists() and is_locked(path / '.lock'):
@@ -112,6 +112,13 @@ def _previews(path: Path) -> list[tuple[int, Path]]:
             (int(m[1]), p) for p in (path / 'previews').iterdir() if (m := re.fullmatch(r'(\d{1,18})\.jpg', p.name))
         ]
     return sorted(found)
+
+
+def _written(path: Path | None) -> float | None:
+    """Seconds since 1970 at which a file was written, None without one."""
+    with contextlib.suppress(OSError):
+        return path.stat().st_mtime if path else None
+    return None
 
 
 def _numbers(path: Path) -> list[int]:

@@ -72,7 +72,7 @@ class Card {
   // The newest preview, the curve of the loss, and any frame of the video, while it trains.
   async watch(job) {
     if (!this.watching) {
-      this.watching = { sheet: h('img', { className: 'sheet', alt: 'preview: faces, and what the net makes of them', hidden: true }), curve: h('div', {}), step: -1, at: 0 };
+      this.watching = { sheet: h('img', { className: 'sheet', alt: 'preview: faces, and what the net makes of them', hidden: true }), curve: h('div', {}), seen: 0, at: 0 };
       const parts = [h('div', { className: 'scroll' }, this.watching.sheet), this.watching.curve];
       if (job.verb === 'swap' && job.minutes) parts.push(frames(job.run, job.inputs.into));
       this.live.replaceChildren(...parts);
@@ -82,10 +82,9 @@ class Card {
     watching.at = Date.now();
     const run = state.runs.find((one) => one.name === job.run);
     if (!run) return;
-    const newest = run.previews.at(-1);
-    if (newest !== undefined && newest !== watching.step) {
-      watching.step = newest;
-      watching.sheet.src = `/api/previews/${encodeURI(job.run)}?step=${newest}`;
+    if (run.preview && run.preview !== watching.seen) {
+      watching.seen = run.preview;
+      watching.sheet.src = `/api/previews/${encodeURI(job.run)}?t=${run.preview}`;
       watching.sheet.hidden = false;
     }
     const curves = await get(`/api/curves/${encodeURI(job.run)}`).catch(() => ({ step: [] }));

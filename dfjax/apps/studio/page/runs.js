@@ -35,7 +35,7 @@ class Run {
   }
 
   update(run, jobs) {
-    const changed = this.run && (this.run.step !== run.step || this.run.previews.length !== run.previews.length);
+    const changed = this.run && (this.run.step !== run.step || this.run.preview !== run.preview);
     this.run = run;
     this.job = jobs.find((job) => job.run === run.name);
     this.title.textContent = run.name;

@@ -180,7 +180,7 @@ function translateTab() {
     need(input, 'a picture');
     if (what.value() === 'run') return { verb: 'stylize', input: input.id(), run: run.element.value };
     if (what.value() === 'picture') need(style, 'a picture of the style');
-    const chosen = what.value() === 'picture' ? { style: style.id() } : { pattern: what.value() };
+    const chosen = what.value() === 'picture' ? { like: style.id() } : { pattern: what.value() };
     return { verb: 'stylize', input: input.id(), strength: strength.value(), size: side.value(), ...chosen };
   });
 
