@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,6 +26,7 @@ from dfjax.errors import InputError, WriteError
 from dfjax.inference import sharpen as detail
 from dfjax.inference.frames import Job
 from dfjax.inference.run import Run, load_run
+from dfjax.inference.settings import Settings
 from dfjax.inference.swap import Swapper
 from dfjax.systems import faceswap
 from dfjax.training.checkpoint import Checkpoints
@@ -32,6 +34,7 @@ from dfjax.training.workdir import claim
 
 pytestmark = pytest.mark.whole
 
+PLAIN = Settings(colour='none', detail=False)
 IDENTITY = SimpleNamespace(swap=lambda cfg, params, frozen, x, points, side: (x, jnp.ones_like(x[..., :1])))
 INVERTED = SimpleNamespace(swap=lambda cfg, params, frozen, x, points, side: (-x, jnp.ones_like(x[..., :1])))
 
@@ -56,19 +59,24 @@ def tiny() -> Run:
     return Run(Path('none'), cfg, faceswap, {**state.aux, **state.params, **state.ema, 'decoder_b': moved}, 0)
 
 
-def test_results_do_not_depend_on_the_batch_size(tiny):
+@pytest.mark.parametrize(
+    'settings',
+    [Settings(), Settings('hist-match', 'union', blur=0.02, sharpen=0.5, motion_blur=0.5, degrade=1.0)],
+    ids=lambda settings: settings.mode,
+)
+def test_results_do_not_depend_on_the_batch_size(tiny, settings):
     frames = [smooth_frame(i) for i in range(7)]
     faces = [[face_at(i, x=40 + 5 * i)] for i in range(7)]
     faces[2], faces[4] = [], [face_at(4), face_at(4, x=150, y=90, side=70)]
     done = {}
     for size in (1, 2, 3, 8):
-        swapper = Swapper(tiny, batch_size=size, colour='reinhard', gains=(1.5, 1.2, 1.0))
+        swapper = Swapper(tiny, settings, batch_size=size, gains=(1.5, 1.2, 1.0))
         done[size] = [out for i in range(0, 7, size) for out in swapper(frames[i : i + size], faces[i : i + size])]
         assert done[size][2] is frames[2]  # the very frame: passed through untouched
         assert all((out != frame).any() for i, (out, frame) in enumerate(zip(done[size], frames)) if i != 2)
-        # Sums may round in another way where a face lies elsewhere in memory: one level, in a few values of a million.
+        # Sums may round in another way where a face lies elsewhere in memory: one level, in a few values of 100,000.
         apart = np.abs(np.stack(done[size]).astype(int) - np.stack(done[1]))
-        assert apart.max() <= 1 and (apart > 0).mean() < 1e-5
+        assert apart.max() <= 1 and (apart > 0).mean() < 5e-5
 
 
 def test_a_person_shows_nothing_further_out_than_they_have_shown(tiny):
@@ -89,7 +97,7 @@ def test_a_person_shows_nothing_further_out_than_they_have_shown(tiny):
 def test_the_input_frames_are_not_changed():
     frame = smooth_frame(0)
     kept = frame.copy()
-    out = Swapper(stub(INVERTED), colour='none')([frame], [[face_at(0)]])[0]
+    out = Swapper(stub(INVERTED), PLAIN)([frame], [[face_at(0)]])[0]
     assert (frame == kept).all() and (out != kept).any()
 
 
@@ -102,7 +110,7 @@ def test_the_net_gets_the_aligned_face_and_its_landmarks_in_units_of_the_side():
         return x, jnp.ones_like(x[..., :1])
 
     frame, face = smooth_frame(4), face_at(0)
-    Swapper(stub(SimpleNamespace(swap=swap)), side='a', batch_size=2, colour='none')([frame], [[face]])
+    Swapper(stub(SimpleNamespace(swap=swap)), settings=PLAIN, side='a', batch_size=2)([frame], [[face]])
     jax.effects_barrier()
     matrix = align_matrices(face.landmarks[None], 'full', 64)[0]
     assert seen['a'] == (2, 64, 64, 3)
@@ -113,17 +121,17 @@ def test_the_net_gets_the_aligned_face_and_its_landmarks_in_units_of_the_side():
 
 def test_bad_settings_are_refused():
     with pytest.raises(InputError, match=r"colour 'blue' is unknown: choose one of none, reinhard"):
-        Swapper(stub(), colour='blue')
+        Swapper(stub(), Settings(colour='blue'))
     with pytest.raises(InputError, match='batch size 0'):
         Swapper(stub(), batch_size=0)
 
 
 def test_the_device_begins_the_next_faces_before_the_last_are_pasted(monkeypatch):
     """A job asks for the second group before it reads the first, and that is what starts the device."""
-    seen, swapper = [], Swapper(stub(INVERTED), batch_size=2, colour='none')
-    apply = swapper._apply
-    monkeypatch.setattr(swapper, '_apply', lambda *x: seen.append('begun') or apply(*x))
-    monkeypatch.setattr('dfjax.inference.swap.paste', lambda *x: seen.append('pasted'))
+    seen, swapper = [], Swapper(stub(INVERTED), PLAIN, batch_size=2)
+    merge = swapper._merge
+    monkeypatch.setattr(swapper, '_merge', lambda look: lambda *x: seen.append('begun') or merge(look)(*x))
+    monkeypatch.setattr('dfjax.inference.swap.lay', lambda *x: seen.append('pasted'))
     frames = [Frame(n, smooth_frame(n), n, 1, n / 25) for n in range(6)]
     job = Job('', '', lambda pictures: swapper.begin(pictures, [[face_at(0)]] * len(pictures)), batch=2)
     assert len(list(job(SimpleNamespace(size=(64, 64)), iter(frames)))) == 6
@@ -136,7 +144,7 @@ def test_a_device_without_memory_says_which_batch_size_to_try(monkeypatch):
     def apply(*_):
         raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Out of memory allocating 99 bytes')
 
-    monkeypatch.setattr(swapper, '_apply', apply)
+    monkeypatch.setattr(swapper, '_merge', lambda _: apply)
     with pytest.raises(InputError, match='out of memory with --batch-size 8; try --batch-size 4'):
         swapper([smooth_frame(0)], [[face_at(0)]])
 
@@ -162,7 +170,7 @@ def leftovers(folder, *expected) -> bool:
 def test_a_video_is_converted_and_signed(tmp_path):
     video, out = write_video(tmp_path / 'in.mp4'), tmp_path / 'out.mp4'
     some = analysed([face_at(n) for n in (0, 1, 4)])
-    options = {'analysis': some, 'colour': 'none', 'detail': False, 'progress': False}
+    options = {'analysis': some, 'settings': PLAIN, 'progress': False}
     report = convert(stub(INVERTED), video, out, batch_size=4, **options)
     assert (report['frames'], report['swapped'], report['passed_through']) == (6, 3, 3)
     assert report['fps'] > 0 and report['detail'] is None and report['out'] == str(out)
@@ -181,6 +189,37 @@ def test_a_video_is_converted_and_signed(tmp_path):
     assert convert(stub(), video, out, force=True, **options)['frames'] == 6
 
 
+def test_a_part_a_moment_and_a_layer_of_a_video(tmp_path):
+    video, frames = write_video(tmp_path / 'in.mp4', 25), [rgb for *_, rgb in read_frames(tmp_path / 'in.mp4')]
+    some = analysed([face_at(n) for n in range(25)], 25)
+    write = lambda out, **changes: convert(
+        stub(INVERTED),
+        video,
+        tmp_path / out,
+        analysis=some,
+        settings=dataclasses.replace(PLAIN, steady=False, **changes),
+        progress=False,
+    )
+    assert write('all.avi', codec='ffv1')['frames'] == 25
+    whole = [rgb for *_, rgb in read_frames(tmp_path / 'all.avi')]
+    assert write('part.avi', codec='ffv1', start=0.2, stop=0.4)['frames'] == 5
+    times, part = zip(*[(time, rgb) for _, time, rgb in read_frames(tmp_path / 'part.avi')])
+    np.testing.assert_allclose(times, np.arange(5) / 25, atol=1e-3)
+    np.testing.assert_array_equal(part, whole[5:10])
+    assert probe(tmp_path / 'part.avi').has_audio
+    assert write('moment.png', preview=0.21)['frames'] == 1
+    moment = read_image(tmp_path / 'moment.png')
+    assert np.abs(moment.astype(int) - whole[5]).mean() < 2  # before it is stored as luma and chroma
+    assert write('layer', codec='png16', start=0.2, stop=0.28)['frames'] == 2
+    alone = cv2.imread(str(tmp_path / 'layer' / '000000.png'), cv2.IMREAD_UNCHANGED)
+    assert alone.dtype == np.uint16 and alone.shape == (200, 240, 4)
+    colour, alpha = alone[..., 2::-1] / 257, alone[..., 3:] / 65535
+    assert np.abs(colour * alpha + frames[5] * (1 - alpha) - moment).max() <= 1.01
+    write('view.mp4', compare=True, mask_view=True, stop=0.1)
+    assert probe(tmp_path / 'view.mp4').size == (3 * 240, 200)
+    assert all(read_credentials(path)['intact'] for path in (tmp_path / 'part.avi', tmp_path / 'layer' / '000001.png'))
+
+
 def test_a_picture_and_a_folder_are_converted(tmp_path):
     folder = tmp_path / 'in'
     folder.mkdir()
@@ -188,7 +227,7 @@ def test_a_picture_and_a_folder_are_converted(tmp_path):
     write_image(folder / 'two.bmp', smooth_frame(1))
     write_video(folder / 'three.mp4', 3)
     faces = [face_at(0, source='one.png'), face_at(1, source='three.mp4')]
-    options = {'colour': 'none', 'detail': False, 'progress': False}
+    options = {'settings': PLAIN, 'progress': False}
     report = convert(stub(INVERTED), folder, tmp_path / 'out', analysis=analysed(faces, 5), **options)
     assert (report['frames'], report['swapped'], report['passed_through']) == (5, 2, 3)
     assert not leftovers(tmp_path / 'out', 'one.png', 'two.bmp.png', 'three.mp4')
@@ -211,7 +250,7 @@ def test_outputs_that_cannot_be(tmp_path):
     with pytest.raises(InputError, match=r'gone.mp4: no such file'):
         convert(stub(), tmp_path / 'gone.mp4', tmp_path / 'out.mp4')
     with pytest.raises(InputError, match='the analysis given is of another source'):
-        convert(stub(), video, tmp_path / 'out.mp4', analysis=analysed([face_at(0, source='b.mp4')]), detail=False)
+        convert(stub(), video, tmp_path / 'out.mp4', analysis=analysed([face_at(0, source='b.mp4')]), settings=PLAIN)
     with pytest.raises(InputError, match='is a face set'):
         convert(stub(), write_faces(tmp_path / 'faces'), tmp_path / 'out')
     assert not leftovers(tmp_path, 'in.mp4', 'faces')
@@ -222,7 +261,7 @@ def test_a_video_without_a_face(tmp_path):
     with VideoWriter(path, 25, (96, 96)) as writer:
         writer.write(np.full((96, 96, 3), 90, np.uint8))
     with pytest.raises(InputError, match=r'in.mp4: no face'):
-        convert(stub(), path, tmp_path / 'out.mp4', detail=False, progress=False, workers=1)
+        convert(stub(), path, tmp_path / 'out.mp4', settings=PLAIN, progress=False, workers=1)
     assert not leftovers(tmp_path, 'in.mp4')
 
 
@@ -234,7 +273,7 @@ def test_nothing_is_left_when_writing_or_signing_fails(tmp_path, monkeypatch):
         raise WriteError(path, 'the disk is full; content credentials could not be added')
 
     monkeypatch.setattr('dfjax.data.media.signed.sign', full)
-    options = {'analysis': analysed([face_at(0)]), 'detail': False, 'progress': False, 'force': True}
+    options = {'analysis': analysed([face_at(0)]), 'settings': PLAIN, 'progress': False, 'force': True}
     with pytest.raises(InputError, match=f'^{out}: the disk is full'):
         convert(stub(), video, out, **options)
     assert out.read_bytes() == b'an earlier result'

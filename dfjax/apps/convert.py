@@ -4,6 +4,10 @@ import argparse
 import time
 from pathlib import Path
 
+from dfjax.apps.merging import add_settings, settings_of
+from dfjax.errors import InputError
+from dfjax.inference.settings import DEFAULTS, Settings
+
 EXAMPLE = 'dfjax convert --run runs/anna --into video.mp4 -o out.mp4'
 DESCRIPTION = 'face swapped by a trained model'
 
@@ -16,28 +20,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--person', metavar='PICTURE', help='whose face to replace; default: who is there most')
     parser.add_argument('--side', choices=('a', 'b'), default='b', help='whose face to put in; default b')
     parser.add_argument('--batch-size', type=int, metavar='N', help='faces at once; default: by the device')
-    parser.add_argument(
-        '--colour',
-        default='reinhard',
-        metavar='HOW',
-        help='none, reinhard (default), lct, mkl, idt or sot: from the frame',
-    )
-    parser.add_argument('--no-detail', action='store_true', help="leave the net's picture as soft as it is")
-    parser.add_argument(
-        '--seamless', action='store_true', help="blend by gradients (slower, needs a mask's clear edge)"
-    )
     parser.add_argument('--detector', default='dlib', metavar='NAME', help='dlib (default) or yunet')
     parser.add_argument('--detector-model', metavar='FILE', help='the ONNX file of yunet')
     parser.add_argument('--recursive', action='store_true', help='of a folder, the files in its folders too')
     parser.add_argument('--force', action='store_true', help='replace an output that exists')
+    add_settings(parser)
 
 
 def run(args: argparse.Namespace) -> dict:
     """Converts as the arguments say; returns the report."""
-    look = {'colour': args.colour, 'detail': not args.no_detail, 'seamless': args.seamless}
-    found = {'person': args.person, 'detector': args.detector, 'detector_model': args.detector_model}
-    where = {'side': args.side, 'batch_size': args.batch_size, 'recursive': args.recursive, 'force': args.force}
-    return convert(args.run, args.into, args.out, **where, **look, **found)
+    names = ('side', 'batch_size', 'recursive', 'force', 'person', 'detector', 'detector_model')
+    how = {name: getattr(args, name) for name in names}
+    return convert(args.run, args.into, args.out, settings=settings_of(args), **how)
 
 
 def convert(
@@ -45,12 +39,10 @@ def convert(
     video: Path | str,
     out: Path | str,
     *,
+    settings: Settings = DEFAULTS,
     analysis=None,
     side: str = 'b',
     batch_size: int | None = None,
-    colour: str = 'reinhard',
-    detail: bool = True,
-    seamless: bool = False,
     recursive: bool = False,
     force: bool = False,
     progress: bool = True,
@@ -60,15 +52,15 @@ def convert(
 
     Frames without that face pass through untouched and are counted. Frame count, times and sound are the input's.
 
-        convert('runs/anna', 'video.mp4', 'out.mp4', colour='reinhard')
+        convert('runs/anna', 'video.mp4', 'out.mp4', settings=Settings(colour='mkl', erode=0.02))
 
     Args:
         run: the folder of a run whose system can swap, or what `load_run` gave.
         video: a video, a picture or a folder of them.
-        out: of the same kind as `video`.
-        analysis: what `analyse` returned for `video`, where that is done already.
-        side, batch_size, colour, seamless: see `inference.swap.Swapper`.
-        detail: give the face the crispness of the person's pictures, see `inference.sharpen`.
+        out: of the same kind as `video`; a picture for a preview, a folder for pictures with alpha.
+        settings: how, see `inference.settings`. Where it names people, they are replaced, each by their own settings.
+        analysis: what `analyse` returned for `video`, where that is done already; with all its faces for people.
+        side, batch_size: see `inference.swap.Swapper`.
         recursive: of a folder, the files in its folders too.
         force: replace an output that exists.
         progress: show bars on stderr.
@@ -76,41 +68,41 @@ def convert(
 
     Returns:
         The report of `run_job`, with 'swapped' and 'passed_through' (frames), 'passed_at' (when, see
-        `inference.frames.stretches`), 'detail' (gains or None) and
-        'analysis_seconds'; 'seconds' and 'fps' are of the conversion alone.
+        `inference.frames.stretches`), 'detail' (gains or None) and 'analysis_seconds'; 'seconds' and 'fps' are of the
+        conversion alone.
 
     Raises:
-        InputError: as `load_run`, `analyse`, Swapper and the readers and writers do; `out` of another kind.
+        InputError: as `Settings.check`, `load_run`, `analyse`, Swapper and the readers and writers do; `out` of another
+            kind.
     """
-    from dfjax.data.faces.analyse import analyse
     from dfjax.data.faces.table import as_faces
     from dfjax.data.media.inputs import name_in
     from dfjax.data.media.progress import bar
-    from dfjax.errors import InputError
-    from dfjax.inference.frames import FaceJob, run_job, stretches
-    from dfjax.inference.plan import plan_outputs
+    from dfjax.inference.frames import run_job, stretches
+    from dfjax.inference.plan import plan_settings
     from dfjax.inference.run import load_run
     from dfjax.inference.sharpen import run_gains
-    from dfjax.inference.swap import Swapper
+    from dfjax.inference.swap import SwapJob, Swapper
     from dfjax.training.parallel import enable_compilation_cache
 
     enable_compilation_cache()
-    plan = plan_outputs(video, out, force, recursive=recursive)
+    plan = plan_settings(video, out, settings.check(), force, recursive)
     run = load_run(run, can='swap') if isinstance(run, str | Path) else run
-    gains = run_gains(run, side) if detail else None
-    swapper = Swapper(run, side, batch_size, colour, gains, seamless)
+    mask_net = load_run(settings.mask_net, can='mask') if settings.mask_net else None
+    gains = run_gains(run, side) if settings.detail else None
     start = time.monotonic()
     if analysis is None:
         with bar(f'faces of {Path(video).name}', progress) as tick:
-            analysis = analyse(video, progress=tick, recursive=recursive, skipped=plan.left, **found)
-    faces = as_faces(analysis.faces)
+            analysis = _search(video, plan, settings, recursive, tick, found)
+    faces, owner = as_faces(analysis.faces), {}
     if strange := set(faces.sources) - {name_in(video, file) for file in plan.files}:
         raise InputError(f'{video}: the analysis given is of another source ({min(strange)})')
+    if settings.people:
+        faces, owner = _of_people(faces, settings, video)
     searched = round(time.monotonic() - start, 2)
-    job = FaceJob(
-        DESCRIPTION, run.cfg.system, swapper.begin, faces, swapper.batch_size, plan.source if plan.many else None
-    )
-    job.total = analysis.frames
+    swapper = Swapper(run, settings, side, batch_size, gains, mask_net, owner)
+    job = SwapJob(DESCRIPTION, run.cfg.system, swapper, faces, plan.source if plan.many else None)
+    job.total = None if plan.span else analysis.frames
     with bar(f'writing {Path(out).name}', progress) as tick:
         report = run_job(job, plan, tick)
     swapped = job.counts['changed']
@@ -118,3 +110,35 @@ def convert(
     if job.passed:
         report |= {'passed_at': stretches(job.passed, plan.many)}
     return report | {'detail': gains, 'analysis_seconds': searched}
+
+
+def _search(video: Path | str, plan, settings: Settings, recursive: bool, tick, found: dict):
+    """The analysis of what is written; of all its faces, where people are named."""
+    from dfjax.data.faces.analyse import analyse
+
+    if settings.people and found.get('person'):
+        raise InputError(f'--person {found["person"]}: the settings name people already; leave it out')
+    how = found | {'every_face': bool(settings.people), 'span': plan.span, 'skipped': plan.left}
+    if plan.span and plan.span[0] == plan.span[1]:
+        how |= {'workers': 1}  # one frame
+    return analyse(video, progress=tick, recursive=recursive, **how)
+
+
+def _of_people(faces, settings: Settings, video: Path | str) -> tuple:
+    """The faces of the people that settings name, and of which of them each track is."""
+    import numpy as np
+
+    from dfjax.data.faces.analyse import describe
+    from dfjax.data.faces.identity import SAME_PERSON, descriptor_distance, track_descriptors
+
+    means = track_descriptors(faces)
+    wanted = [describe(part.picture) for part in settings.people]
+    owner = {}
+    for track, mean in means.items():
+        away = [float(descriptor_distance(mean, who)) for who in wanted]
+        if min(away) < SAME_PERSON:
+            owner[track] = int(np.argmin(away))
+    for n, part in enumerate(settings.people):
+        if n not in owner.values():
+            raise InputError(f'{video}: nobody looks like {part.picture}; give another picture of the person')
+    return faces[np.isin(faces.rows['track'], list(owner))], owner

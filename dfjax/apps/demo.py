@@ -41,6 +41,7 @@ def demo(out: Path | str, *, minutes: float | None = 2.5, steps: int | None = No
     from dfjax.data.media.output import atomic_folder
     from dfjax.evaluation.reference import compare_truth
     from dfjax.evaluation.swap import evaluate
+    from dfjax.inference.settings import Settings
     from dfjax.ops.backend import accelerated
 
     began = time.monotonic()
@@ -56,7 +57,7 @@ def demo(out: Path | str, *, minutes: float | None = 2.5, steps: int | None = No
         names['swap'],
         minutes=minutes,
         steps=steps,
-        colour='none',
+        settings=Settings(colour='none'),
         config=None if accelerated() else ':quick',
     )
     figures = evaluate(names['swap'], names['video'], names['face'], names['truth'], names['mask'], every=4)

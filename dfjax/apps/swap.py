@@ -9,7 +9,9 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from dfjax.apps.merging import add_settings, settings_of
 from dfjax.errors import InputError
+from dfjax.inference.settings import DEFAULTS, Settings
 
 EXAMPLE = 'dfjax swap --face bert.mp4 --into anna.mp4 -o out.mp4 --minutes 10'
 
@@ -44,21 +46,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--person', metavar='WHO', help='whose face to replace: a picture, or the number that `dfjax people` gives'
     )
     parser.add_argument('--start-from', metavar='RUN', help='begin with the parameters of another run, where they fit')
-    parser.add_argument(
-        '--colour',
-        default='reinhard',
-        metavar='HOW',
-        help='none, reinhard (default), lct, mkl, idt or sot; --color is the same',
-    )
     parser.add_argument('--force', action='store_true', help='replace an output that exists')
+    add_settings(parser)
 
 
 def run(args: argparse.Namespace) -> dict:
     """Swaps as the arguments say; returns the report."""
     if args.instant:
         args.steps = 0
-    names = ('minutes', 'steps', 'workdir', 'config', 'overrides', 'start_from', 'person', 'colour', 'force')
-    return swap(args.face, args.into, args.out, **{name: getattr(args, name) for name in names})
+    names = ('minutes', 'steps', 'workdir', 'config', 'overrides', 'start_from', 'person', 'force')
+    return swap(
+        args.face, args.into, args.out, settings=settings_of(args), **{name: getattr(args, name) for name in names}
+    )
 
 
 def swap(
@@ -66,6 +65,7 @@ def swap(
     into: Path | str,
     out: Path | str,
     *,
+    settings: Settings = DEFAULTS,
     minutes: float | None = None,
     steps: int | None = None,
     workdir: Path | str | None = None,
@@ -73,7 +73,6 @@ def swap(
     overrides: Sequence[str] = (),
     start_from: Path | str | None = None,
     person: Path | str | int | None = None,
-    colour: str = 'reinhard',
     force: bool = False,
     progress: bool = True,
 ) -> dict:
@@ -84,7 +83,8 @@ def swap(
     Args:
         face: videos, pictures or folders that show who is put in, or one face set; one photograph will do.
         into: the video (or picture, or folder) whose face is replaced.
-        out: of the same kind.
+        out: of the same kind; a picture for a preview, a folder for pictures with alpha.
+        settings: how the face is laid in, and what is written, see `inference.settings`.
         minutes: for everything; the training gets what extraction and conversion leave. A run that is gone on with
             gets so many minutes again: up to the steps that it was planned with, or beyond them if it has done those.
         steps: of training instead; by default the config's. With 0 nothing is trained: the references alone are mixed,
@@ -95,7 +95,6 @@ def swap(
         start_from: another run, whose parameters a new one begins with where name and shape fit, see `training.train`.
         person: a picture of whom to replace in `into`, or a number that `dfjax people` gives; by default who is there
             most.
-        colour: see `inference.swap.Swapper`.
         force: replace an `out` that exists.
         progress: show bars on stderr.
 
@@ -109,14 +108,12 @@ def swap(
     from dfjax.apps.job import check_inputs, check_minutes, claimed, seconds_to_convert, suited
     from dfjax.apps.train import train_for
     from dfjax.data.media.output import fitting
-    from dfjax.inference.plan import plan_outputs
-    from dfjax.inference.swap import check_colour
+    from dfjax.inference.plan import plan_settings
     from dfjax.training.workdir import last_step, read_config
 
     began, out = time.monotonic(), Path(out)
     check_length(minutes, steps)
-    check_colour(colour)
-    plan_outputs(into, out, force)
+    plan_settings(into, out, settings.check(), force)
     # The config says where the faces are, from any folder
     workdir = Path(workdir or out.with_name(fitting(f'{out.name}.run'))).resolve()
     check_inputs(face, into, person, minutes, workdir)
@@ -137,7 +134,7 @@ def swap(
             with good_enough(workdir, into, out):
                 step = train_for(cfg, workdir, steps, deadline, start_from=start_from, progress=progress)
         trained = time.monotonic()
-        report = convert(workdir, into, out, analysis=analysis, colour=colour, force=force, progress=progress)
+        report = convert(workdir, into, out, settings=settings, analysis=analysis, force=force, progress=progress)
     ends = {'extract': (began, extracted), 'train': (extracted, trained), 'convert': (trained, time.monotonic())}
     seconds = {part: round(end - start, 1) for part, (start, end) in ends.items()}
     seconds |= {'total': round(sum(seconds.values()), 1)}

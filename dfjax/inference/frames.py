@@ -19,7 +19,7 @@ import itertools
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -27,6 +27,7 @@ import numpy as np
 
 from dfjax.data.faces.face import Face
 from dfjax.data.faces.table import as_faces
+from dfjax.data.media.audio import Excerpt
 from dfjax.data.media.decode import Frame, MediaInfo
 from dfjax.data.media.inputs import name_in, open_media
 from dfjax.data.media.output import atomic_folder
@@ -199,13 +200,16 @@ def _write(job: Job, source: Path, target: Path, kind: str, plan: Plan, tick: Ti
     waiting: deque[Frame] = deque()  # frames that the job has taken and not given back
     count = 0
     with contextlib.ExitStack() as stack:
-        info, frames = stack.enter_context(open_media(source))
+        info, frames = stack.enter_context(open_media(source, plan.span))
+        first = next(frames)
+        frames, begin = itertools.chain([first], frames), first if plan.span else Frame(0, first.rgb)
         output = job.output(info)
         each = kind == 'video' and output.fps is None
         if each and info.others:
             say(f'{source}: without its further tracks ({", ".join(sorted(set(info.others)))})')
-        sound = (info.path if info.has_audio else None) if output.sound is SOURCE else output.sound
+        sound = _own_sound(info, plan, begin) if output.sound is SOURCE else output.sound
         how = {'size': output.size or info.size, 'fps': output.fps, 'sound': sound, 'force': plan.force}
+        how |= {'codec': plan.codec, 'crf': plan.crf}
         credentials = {'description': job.description, 'composite': True, 'details': {'system': job.system}}
         write = stack.enter_context(open_writer(kind, target, info, credentials=credentials, **how))
         behind = stack.enter_context(Behind(lambda item: write(*item), frames_ahead(output.size or info.size)))
@@ -213,7 +217,7 @@ def _write(job: Job, source: Path, target: Path, kind: str, plan: Plan, tick: Ti
         def taken() -> Iterator[Frame]:
             for frame in frames:
                 if each or kind == 'image':
-                    waiting.append(frame)
+                    waiting.append(replace(frame, pts=frame.pts - begin.pts, time=frame.time - begin.time))
                 yield frame
 
         given = iter(job(info, taken()))
@@ -224,9 +228,17 @@ def _write(job: Job, source: Path, target: Path, kind: str, plan: Plan, tick: Ti
                 raise ValueError(f'{source}: more frames came out than went in')
             behind.put((rgb, waiting.popleft() if waiting else None))
             if tick:
-                tick(before + count, job.total or (info.frames if each and not plan.many else None))
+                whole = each and not plan.many and not plan.span
+                tick(before + count, job.total or (info.frames if whole else None))
         if each and (waiting or next(frames, None)):
             raise ValueError(f'{source}: fewer frames came out than went in')
         if kind == 'image' and count != 1:
             raise ValueError(f'{source}: {count} frames came out for one picture')
     return count
+
+
+def _own_sound(info: MediaInfo, plan: Plan, begin: Frame) -> Path | Excerpt | None:
+    """The sound of what is taken of a file, from its first frame on."""
+    if not info.has_audio:
+        return None
+    return Excerpt(info.path, begin.time, plan.span[1]) if plan.span else info.path

@@ -26,20 +26,29 @@ SHARE = 0.6  # gain, share of the missing sharpness that is given: with all of i
 MOST = 4.0  # a greater gain shows more of the net's errors than of the face
 
 
-def bands(x: jax.Array) -> list[jax.Array]:
-    """[B, S, S, C] -> its bands, finest first, and what remains; their sum is x."""
+def bands(x: jax.Array, scale: float = 1.0) -> list[jax.Array]:
+    """[B, S, S, C] -> its bands, finest first, and what remains; their sum is x. `scale`: of a picture so many times as
+    large, the same bands, the first with what is finer."""
     parts = []
     for sigma in SIGMAS:
-        smooth = gaussian_blur(x, sigma)
+        smooth = gaussian_blur(x, scale * sigma)
         parts.append(x - smooth)
         x = smooth
     return [*parts, x]
 
 
-def amplify(x: jax.Array, gains: tuple[float, ...]) -> jax.Array:
-    """[B, S, S, C] with the bands of its brightness times their gains; colours have little detail, and noise."""
-    *fine, _ = bands(x.mean(-1, keepdims=True))
+def amplify(x: jax.Array, gains: tuple, scale: float = 1.0) -> jax.Array:
+    """[B, S, S, C] with the bands of its brightness times their gains, numbers or [B, 1, 1, 1]; colours have little
+    detail, and noise."""
+    *fine, _ = bands(x.mean(-1, keepdims=True), scale)
     return x + sum((g - 1) * band for g, band in zip(gains, fine, strict=True))
+
+
+def band_energies(x: jax.Array, weight: jax.Array) -> jax.Array:
+    """Mean squares [B, len(SIGMAS)] of the bands of the brightness of [B, S, S, C], by weights [B, S, S, 1]."""
+    share = weight / jnp.maximum(weight.sum((1, 2, 3), keepdims=True), 1e-6)
+    *fine, _ = bands(x.mean(-1, keepdims=True))
+    return jnp.stack([(band**2 * share).sum((1, 2, 3)) for band in fine], -1)
 
 
 def measure_gains(made: jax.Array, where: jax.Array, real: jax.Array, real_where: jax.Array) -> tuple[float, ...]:

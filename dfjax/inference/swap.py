@@ -2,30 +2,27 @@
 
 import contextlib
 import functools
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from dfjax.data.faces.align import align_matrices, crop
 from dfjax.data.faces.face import Face
 from dfjax.data.faces.mask import face_outline, rasterise
 from dfjax.data.faces.warp import apply
+from dfjax.data.media.decode import MediaInfo
 from dfjax.errors import InputError
-from dfjax.inference.paste import paste, soft_mask
+from dfjax.inference.follow import SLOTS, fresh_state
+from dfjax.inference.frames import FaceJob, Output
+from dfjax.inference.merge import STATS, merge
+from dfjax.inference.paste import Placed, enlarged, grainy, lay, placed
 from dfjax.inference.run import Run
-from dfjax.inference.sharpen import amplify
+from dfjax.inference.settings import DEFAULTS, Settings
+from dfjax.inference.views import layer, masked
 from dfjax.ops import backend
-from dfjax.ops.colour import COLOURS, match_colour
 from dfjax.ops.geometry import to_unit
-from dfjax.ops.image import pooled, resize
-from dfjax.ops.skin import skin
-
-# How much of the frame's skin tone a face takes over. The rest is the person's own: all of it makes a pale person
-# tanned, at the cost of 0.01 of identity transfer and 0.05 of detail.
-TONE = 0.8
 
 # How far the mask reaches past the brows' outer ends, share of a brow: without it the frame's own brow shows as a
 # second one; with more, hair beside it is painted over.
@@ -37,35 +34,42 @@ LEAST = 8  # faces at hand at once, at least: work for the device while frames a
 class Swapper:
     """swapper(frames, faces) -> frames, for a loaded run.
 
+    Faces are followed from frame to frame, so they come in order. Their results depend on what came before, and on
+    `batch_size` by the last bit of a sum at most.
+
     Args:
         run: of a system that can swap.
+        settings: how, see `inference.settings`.
         side: whose decoder: 'b', the person put in, or 'a'.
-        batch_size: faces at hand at once; None: as many as suit the device. Results depend on it by the last bit of a
-            sum at most.
-        colour: one of colour.COLOURS: what the face takes over from the frame.
-        gains: of detail bands, see `detail.measure_gains`; None leaves the net's picture as it is.
-        seamless: see `paste.clone`.
+        batch_size: faces at hand at once; None: as many as suit the device.
+        gains: of detail bands, see `sharpen.measure_gains`; None leaves the net's picture as it is.
+        mask_net: the run of a mask net, for the mask by one.
+        owner: which of `settings.people` each track is of; None: none.
     """
 
     def __init__(
         self,
         run: Run,
+        settings: Settings = DEFAULTS,
         side: str = 'b',
         batch_size: int | None = None,
-        colour: str = 'reinhard',
         gains: Sequence[float] | None = None,
-        seamless: bool = False,
+        mask_net: Run | None = None,
+        owner: dict[int, int] | None = None,
     ):
-        check_colour(colour)
         if batch_size is not None and batch_size < 1:
             raise InputError(f'batch size {batch_size}: give 1 or more')
+        self.settings, self.owner = settings.check(), owner or {}
         self.size, self.face_type = run.cfg.data.size, run.cfg.data.face_type
         group = backend.group_size(self.size**2)
-        self.batch_size, self.seamless = batch_size or max(LEAST, group), seamless
+        self.batch_size = batch_size or max(LEAST, group)
         self.group = min(group, 1 << (self.batch_size - 1).bit_length())  # faces that the nets see at once
         gains = None if gains is None else tuple(gains)
-        self._params, self._frozen = jax.device_put((run.params, run.frozen))
-        self._apply = jax.jit(functools.partial(apply_swap, run, side, colour, gains))
+        masked_by = None if mask_net is None else functools.partial(mask_net.system.mask, mask_net.cfg)
+        self._nets = jax.device_put((run.params, run.frozen, {} if mask_net is None else mask_net.params))
+        self._merge = functools.cache(lambda look: jax.jit(functools.partial(merge, run, side, look, gains, masked_by)))
+        self._state = fresh_state(self.size, STATS)
+        self._followed: dict[tuple, tuple[int, int, np.ndarray]] = {}  # slot, last frame and place, oldest first
 
     def __call__(self, frames: list[np.ndarray], faces: list[list[Face]]) -> list[np.ndarray]:
         """Frames uint8 [H, W, 3] with each of their faces swapped; one without faces is returned itself."""
@@ -73,52 +77,84 @@ class Swapper:
 
     def begin(self, frames: list[np.ndarray], faces: list[list[Face]]) -> Iterator[np.ndarray]:
         """The same: the device is at work when this returns, and faces are pasted as the frames are asked for."""
-        where = [(i, face) for i, found in enumerate(faces) for face in found]
-        if not where:
-            return iter(frames)
-        matrices = align_matrices(np.stack([face.landmarks for _, face in where]), self.face_type, self.size)
-        parts = []
-        for start in range(0, len(where), self.batch_size):
-            part = slice(start, start + self.batch_size)
-            parts += self._dispatch(frames, where[part], matrices[part])
-        return self._pasted(frames, where, matrices, parts)
+        where = [(i, face, self._look(face)) for i, found in enumerate(faces) for face in found]
+        where = [(i, face, look) for i, face, look in where if look.mode != 'original']
+        made = {}  # by number in `where`: row of a group's results
+        if where:
+            matrices = align_matrices(np.stack([face.landmarks for _, face, _ in where]), self.face_type, self.size)
+            for look in dict.fromkeys(look for *_, look in where):
+                numbers = [n for n, (*_, its) in enumerate(where) if its == look]
+                for start in range(0, len(numbers), self.group):
+                    part = numbers[start : start + self.group]
+                    results = self._dispatch(look, frames, [where[n][:2] for n in part], matrices[part])
+                    made |= {n: functools.partial(results, row) for row, n in enumerate(part)}
+        return self._finished(frames, [(*row, matrices[n], made[n]) for n, row in enumerate(where)])
 
-    def _dispatch(self, frames: list, where: list[tuple[int, Face]], matrices: np.ndarray) -> list[tuple]:
-        """Begins up to a batch of faces: [(how many of the group are faces, faces [group, T, T, 3] in 0..255, masks
-        [group, S, S])], on the device."""
-        room = -(-self.batch_size // self.group) * self.group  # what is left over stays black
-        crops = np.zeros((room, self.size, self.size, 3), np.uint8)
-        hulls = np.zeros((room, self.size, self.size, 1), np.uint8)
-        points = np.zeros((room, 68, 2), np.float32)
+    def _look(self, face: Face) -> Settings:
+        return _look(self.settings, face.time if self.settings.ranges else 0.0, self.owner.get(face.track))
+
+    def _dispatch(self, look: Settings, frames: list, where: list, matrices: np.ndarray) -> Callable:
+        """Begins a group of faces; returns a function of a row that gives its face [T, T, 3] in 0..255 and its mask
+        [S, S]."""
+        size, room = self.size, self.group  # what is left over stays black
+        x = {'crops': np.zeros((room, size, size, 3), np.uint8), 'hulls': np.zeros((room, size, size, 1), np.uint8)}
+        x |= {'points': np.zeros((room, 68, 2), np.float32), 'moves': np.zeros((room, 2), np.float32)}
+        x |= {'slots': np.full(room, SLOTS, np.int32), 'fresh': np.ones(room, bool)}
         for n, ((i, face), matrix) in enumerate(zip(where, matrices)):
-            crops[n] = crop(frames[i], matrix, self.size)
-            points[n] = to_unit(apply(matrix, face.landmarks), self.size)
-            hulls[n, ..., 0] = rasterise(face_outline(crops[n], apply(matrix, face.landmarks), ENDS), self.size)
+            inside = apply(matrix, face.landmarks)
+            x['crops'][n] = crop(frames[i], matrix, size)
+            x['points'][n] = to_unit(inside, size)
+            x['hulls'][n, ..., 0] = rasterise(face_outline(x['crops'][n], inside, ENDS), size)
+            x['slots'][n], x['fresh'][n], move = self._follow(look, face)
+            x['moves'][n] = matrix[:, :2] @ move / size
         with self._memory_errors():
-            return [
-                (
-                    min(self.group, len(where) - i),
-                    *self._apply(self._params, self._frozen, *(x[i : i + self.group] for x in (crops, hulls, points))),
-                )
-                for i in range(0, len(where), self.group)
-            ]
+            self._state, faces, masks = self._merge(look)(self._nets, self._state, x)
 
-    def _pasted(self, frames: list, where: list, matrices: np.ndarray, parts: list[tuple]) -> Iterator[np.ndarray]:
-        made = self._fetched(parts)
-        rows = deque(zip(where, matrices))
-        for i, frame in enumerate(frames):
-            done = frame.copy() if rows and rows[0][0][0] == i else frame
-            while rows and rows[0][0][0] == i:
-                _, matrix = rows.popleft()
-                paste(done, *next(made), matrix, self.seamless)
-            yield done
-
-    def _fetched(self, parts: list[tuple]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Face and mask, one after the other."""
-        for count, *arrays in parts:
+        @functools.cache
+        def fetched() -> tuple[np.ndarray, np.ndarray]:
             with self._memory_errors():
-                faces, masks = map(np.asarray, arrays)
-            yield from zip(faces[:count], masks[:count])
+                return np.asarray(faces), np.asarray(masks)
+
+        return lambda row: tuple(array[row] for array in fetched())
+
+    def _follow(self, look: Settings, face: Face) -> tuple[int, bool, np.ndarray]:
+        """The slot of a face, whether it is new there, and how far [2] it moved since the last frame, in pixels."""
+        key, centre = (face.source, face.track, look), face.landmarks.mean(0)
+        slot, last, before = self._followed.pop(key, (None, None, centre))
+        if slot is None:
+            used = {slot for slot, *_ in self._followed.values()}
+            slot = next((n for n in range(SLOTS) if n not in used), None)
+            if slot is None:
+                slot, *_ = self._followed.pop(next(iter(self._followed)))
+        goes_on = last == face.frame - 1
+        self._followed[key] = slot, face.frame, centre
+        return slot, not goes_on, centre - before if goes_on else np.zeros(2)
+
+    def _finished(self, frames: list, rows: list) -> Iterator[np.ndarray]:
+        rows = iter([*rows, (len(frames), None, None, None, None)])
+        of, face, look, matrix, made = next(rows)
+        for i, frame in enumerate(frames):
+            parts, looks = [], []
+            while of == i:
+                laid, mask = made()
+                part = placed(frame.shape, laid, mask, enlarged(matrix, look.scale, self.size))
+                if part is not None:
+                    seed = (face.frame, face.track % 2**31)
+                    parts.append(grainy(frame, part, look.degrade, seed) if look.degrade else part)
+                    looks.append(look)
+                of, face, look, matrix, made = next(rows)
+            yield self._written(frame, parts, looks)
+
+    def _written(self, frame: np.ndarray, parts: list[Placed], looks: list[Settings]) -> np.ndarray:
+        """What is written of a frame."""
+        if self.settings.codec == 'png16':
+            return layer(frame.shape, parts)
+        done = frame.copy() if parts else frame
+        for part, look in zip(parts, looks):
+            lay(done, part, look.mode == 'seamless')
+        panes = [frame] if self.settings.compare else []
+        panes += [masked(frame, parts)] if self.settings.mask_view else []
+        return np.concatenate([*panes, done], 1) if panes else done
 
     @contextlib.contextmanager
     def _memory_errors(self) -> Iterator[None]:
@@ -132,33 +168,18 @@ class Swapper:
             raise InputError(f'the device ran out of memory with --batch-size {size}; {hint}') from None
 
 
-def check_colour(colour: str) -> None:
-    """Raises InputError unless it is one of `colour.COLOURS`."""
-    if colour not in COLOURS:
-        raise InputError(f'colour {colour!r} is unknown: choose one of {", ".join(COLOURS)}')
+@functools.lru_cache(64)
+def _look(settings: Settings, time: float, person: int | None) -> Settings:
+    return settings.look(time, person)
 
 
-def apply_swap(
-    run: Run,
-    side: str,
-    colour: str,
-    gains: tuple | None,
-    params: dict,
-    frozen: dict,
-    crops: jax.Array,
-    hulls: jax.Array,
-    points: jax.Array,
-) -> tuple[jax.Array, jax.Array]:
-    """The device's part: uint8 crops [B, S, S, 3], hulls [B, S, S, 1] and landmarks [B, 68, 2] in units of the side to
-    faces [B, T, T, 3] in 0..255, as large as the system makes them, and soft masks [B, S, S]."""
-    pictures, hulls = crops.astype(jnp.float32) / 255, hulls.astype(jnp.float32) / 255
-    faces, masks = run.system.swap(run.cfg, params, frozen, 2 * pictures - 1, points, side)
-    faces = (faces + 1) / 2
-    small = made = pooled(faces, crops.shape[1])
-    if gains is not None:
-        made = jnp.clip(amplify(made, gains), 0, 1)
-    shown = jnp.minimum(hulls, masks)
-    made = match_colour(colour, made, pictures, skin(made, shown), skin(pictures, shown), TONE)
-    if small is not faces:  # what colours and gains change is no finer than a crop
-        made = jnp.clip(faces + resize(made - small, faces.shape[1]), 0, 1)
-    return made * 255, soft_mask(shown)[..., 0]
+class SwapJob(FaceJob):
+    """The job of a Swapper; with views beside the result its frames are as much wider."""
+
+    def __init__(self, description: str, system: str, swapper: Swapper, faces, root: Path | None = None):
+        super().__init__(description, system, swapper.begin, faces, swapper.batch_size, root)
+        self._panes = 1 + swapper.settings.compare + swapper.settings.mask_view
+
+    def output(self, info: MediaInfo) -> Output:
+        """As wide as all panes."""
+        return Output(size=(self._panes * info.width, info.height)) if self._panes > 1 else Output()

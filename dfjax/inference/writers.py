@@ -35,8 +35,10 @@ def open_writer(
     sound: object,
     force: bool,
     credentials: dict,
+    codec: str = '',
+    crf: int | None = None,
 ) -> Iterator[Write]:
-    """Yields a function of (uint8 RGB [H, W, 3], the frame that it was made of or None).
+    """Yields a function of (uint8 RGB [H, W, 3], the frame that it was made of or None); pictures may be uint16 RGBA.
 
     `target` is whole and signed when the block ends.
 
@@ -45,7 +47,7 @@ def open_writer(
         info: of the source; a video's times, depth and colours are taken over.
         size: (width, height) of what is written.
         fps: frames a second of frames that follow each other; None: each has the time of that which it was made of.
-        sound: as `VideoWriter` takes it.
+        sound, codec, crf: as `VideoWriter` takes them; None for its own.
         credentials: as `sign` takes them.
     """
     if kind == 'images':
@@ -67,20 +69,27 @@ def open_writer(
             with AnimationWriter(part, fps or info.fps, size, force=True) as writer:
                 yield lambda rgb, of: writer.write(rgb, of.time if of else None)
         else:
-            with _video_writer(part, info, size, fps, sound) as write:
+            with _video_writer(part, info, size, fps, sound, codec, crf) as write:
                 yield write
 
 
 @contextlib.contextmanager
 def _video_writer(
-    part: Path, info: MediaInfo, size: tuple, fps: Fraction | float | None, sound: object
+    part: Path,
+    info: MediaInfo,
+    size: tuple,
+    fps: Fraction | float | None,
+    sound: object,
+    codec: str,
+    crf: int | None,
 ) -> Iterator[Write]:
     like, keep = info if info.kind == 'video' else None, True
     if like and fps is not None:
         like = replace(like, time_base=1 / Fraction(fps).limit_denominator(100_000))
     if like and like.hdr and sdr():
         like, keep = replace(like, depth=8, colour=(BT709,) * 3, full_range=False), False
-    with VideoWriter(part, fps or info.fps, size, sound=sound, like=like) as writer:
+    how = {} if crf is None else {'crf': crf}
+    with VideoWriter(part, fps or info.fps, size, sound=sound, like=like, codec=codec, **how) as writer:
 
         def write(rgb: np.ndarray, of: Frame | None) -> None:
             writer.write(rgb, *((of.pts, of.duration) if of else ()), of=of if keep else None)

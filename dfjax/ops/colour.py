@@ -8,7 +8,7 @@ from dfjax.ops.exact import einsum, matmul
 from dfjax.ops.image import lab_to_rgb, rgb_to_lab
 from dfjax.ops.skin import moments
 
-COLOURS = ('none', 'reinhard', 'lct', 'mkl', 'idt', 'sot')
+COLOURS = ('none', 'reinhard', 'lct', 'mkl', 'idt', 'sot', 'hist')
 MOST_CONTRAST = 1.4  # greatest gain of contrast in Reinhard's transfer: more makes skin shine, and noise of it blotches
 ROTATIONS = 20  # of colours, as many as DeepFaceLab takes for 'idt'
 SLICES = (10, 30)  # steps, and directions of each, likewise for 'sot'
@@ -26,8 +26,8 @@ def match_colour(
         kind: 'none', 'reinhard' (mean and spread of each channel of L*a*b*; Reinhard et al. 2001;
             contrast is raised by MOST_CONTRAST at most), 'lct' (mean and covariance of RGB by their roots; Hertzmann
             2001), 'mkl' (the same by the linear map that moves colours least; Pitié & Kokaram 2007), 'idt' (all of the
-            distribution of RGB, along three axes that are turned again and again; Pitié et al. 2007) or 'sot'
-            (likewise along many directions at once; Rabin et al. 2012).
+            distribution of RGB, along three axes that are turned again and again; Pitié et al. 2007), 'sot'
+            (likewise along many directions at once; Rabin et al. 2012) or 'hist' (that of each channel).
         face: [B, S, S, 3] in [0, 1].
         like: [B, S, S, 3] in [0, 1].
         weight: [B, S, S, 1], where the face's colours count; where it is 0 throughout, the face is returned as it is.
@@ -39,7 +39,7 @@ def match_colour(
     """
     if kind == 'none':
         return face
-    how = {'reinhard': _reinhard, 'lct': _linear, 'mkl': _linear, 'idt': _sliced, 'sot': _sliced}[kind]
+    how = {'reinhard': _reinhard, 'lct': _linear, 'mkl': _linear, 'idt': _sliced, 'sot': _sliced, 'hist': _sliced}[kind]
     matched = how(kind, face, like, weight, like_weight, tone)
     seen = jnp.minimum(*(w.sum((1, 2, 3), keepdims=True) for w in (weight, like_weight)))
     return jnp.where(seen > 0, jnp.clip(matched, 0, 1), face)
@@ -79,7 +79,9 @@ def _sliced(
 ) -> jax.Array:
     """Moves colours so that along one set of directions after another their quantiles are those of `like`."""
     rng = np.random.default_rng(0)  # the same directions always
-    if kind == 'idt':  # [n, d, 3] of unit length
+    if kind == 'hist':  # [n, d, 3] of unit length
+        bases, part = np.eye(3)[None], 1.0
+    elif kind == 'idt':
         bases, part = np.stack([np.linalg.qr(rng.normal(size=(3, 3)))[0] for _ in range(ROTATIONS)]), 1.0
     else:
         bases, part = rng.normal(size=(*SLICES, 3)), 1 / SLICES[1]

@@ -81,6 +81,7 @@ def analyse(
     workers: int | None = None,
     recursive: bool = False,
     skipped: dict[Path, str] | None = None,
+    span: tuple[float, float] | None = None,
 ) -> Analysis:
     """Finds the faces of one person in a video, a picture or a folder of them, on all cores.
 
@@ -96,7 +97,7 @@ def analyse(
         allow_none: where nobody is found, return no faces instead of raising.
         progress: called with the frames done and their number, None where it is not known.
         workers: processes; all cores by default.
-        recursive, skipped: see `iter_frames`.
+        recursive, skipped, span: see `iter_frames`.
 
     Raises:
         InputError: as the readers and load_detector do; nobody found, or none who looks like `person`; `person`
@@ -110,8 +111,8 @@ def analyse(
     with deferred(), Pool(detector, detector_model, thorough, workers) as pool:
         place = place_of(person)
         wanted = None if person is None or place else _describe_person(person, pool)
-        with closing(iter_frames(src, recursive, skipped)) as frames:
-            work = _Analyser(pool, progress, _count(src))
+        with closing(iter_frames(src, recursive, skipped, span)) as frames:
+            work = _Analyser(pool, progress, None if span else _count(src))
             work.run(frames)
         everyone = smooth(work.bridged())
     faces = everyone if every_face else choose_person(everyone, wanted, place or 1)
@@ -145,6 +146,12 @@ def _describe_person(path: Path | str, pool: Pool) -> np.ndarray:
         many = f'{len(found)} faces: cut it down to the one person' if found else 'no face found: give another picture'
         raise InputError(f'{path}: {many}')
     return pool.describe(rgb, found[0].landmarks).result()
+
+
+def describe(path: Path | str) -> np.ndarray:
+    """The descriptor float32 [128] of the one person in a picture; InputError where there is nobody, or several."""
+    with deferred(), Pool('dlib', None, True, 1) as pool:
+        return _describe_person(path, pool)
 
 
 def bounded(rgb: np.ndarray) -> tuple[np.ndarray, float]:
@@ -237,7 +244,9 @@ class _Analyser:
         for frame, found in zip(chunk, future.result(), strict=True):
             if frame.starts:
                 self._tracker.cut()
-            self.times[frame.name].append(frame.time)
+            times = self.times[frame.name]
+            times.extend([0.0] * (frame.index - len(times)))  # frames before a span
+            times.append(frame.time)
             faces = self._tracker.update([_face(frame, one) for one in found])
             for face, one in zip(faces, found):
                 rows = self._descriptors.setdefault(face.track, [])

@@ -4,24 +4,36 @@ A video's tracks are the packets of another file as they are, or samples encoded
 """
 
 import contextlib
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
 from dfjax.data.media.choices import allow_cut
-from dfjax.data.media.decode import clock_start, open_container
+from dfjax.data.media.container import clock_start, open_container
 from dfjax.errors import ReadError
 from dfjax.foreign import GROWTH, PACKED
 
-# Codecs that a container can hold and players play. Anything else (PCM, Vorbis, WMA, AMR...) is encoded as AAC.
+# Codecs that a container can hold and players play. Anything else (PCM, Vorbis, WMA, AMR...) is encoded as AAC; in an
+# AVI it is kept as samples.
 COPIED = {'mov': {'aac', 'mp3', 'mp2', 'ac3', 'eac3', 'alac'}}
-COPIED['mp4'] = COPIED['mov'] | {'opus', 'flac'}
+COPIED |= {'mp4': COPIED['mov'] | {'opus', 'flac'}, 'avi': {'mp3', 'ac3', 'pcm_s16le'}}
 AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 AAC_LAYOUTS = ('mono', 'stereo', '3.0', '4.0', '5.0', '5.1')
 PIPED = 0x7FFF0000  # a recorder that writes WAVE into a pipe cannot know the size, and states this or more
 Packets = Iterator[tuple[float, list]]  # (time in seconds, packets for the output at that time), in order
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """The sound of a file from `start` to `stop` seconds of its clock, as the sound of a video."""
+
+    path: Path
+    start: float
+    stop: float
 
 
 def read_sound(path: Path | str, rate: int | None = None, mono: bool = False) -> tuple[np.ndarray, int]:
@@ -86,14 +98,14 @@ def _check_whole_wave(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def open_sound(sound: Path | str | tuple[np.ndarray, int], output) -> Iterator[Packets]:
+def open_sound(sound: Path | str | Excerpt | tuple[np.ndarray, int], output) -> Iterator[Packets]:
     """Adds sound tracks to the open container `output` and yields their packets; closed with the block.
 
     Args:
-        sound: a file, whose tracks are copied, their times from the start of its clock; or samples float [T] or [T, C]
-            in [-1, 1] and their rate in Hz, of which the first two channels become an AAC track. A file is opened for
-            its sound alone, so that it is read as the pictures advance, however the two are interleaved, and memory
-            stays bounded.
+        sound: a file, whose tracks are copied, their times from the start of its clock, or an `Excerpt` of one; or
+            samples float [T] or [T, C] in [-1, 1] and their rate in Hz, of which the first two channels become an AAC
+            track. A file is opened for its sound alone, so that it is read as the pictures advance, however the two are
+            interleaved, and memory stays bounded.
 
     Raises:
         ReadError: the file is missing or no media.
@@ -102,12 +114,13 @@ def open_sound(sound: Path | str | tuple[np.ndarray, int], output) -> Iterator[P
         if isinstance(sound, tuple):
             packets = _encode(*sound, output)
         else:
-            container = stack.enter_context(open_container(Path(sound), 'sound'))
-            packets = _copy(container, output)
+            part = sound if isinstance(sound, Excerpt) else Excerpt(Path(sound), 0.0, math.inf)
+            container = stack.enter_context(open_container(part.path, 'sound'))
+            packets = _copy(container, output, part)
         yield stack.enter_context(contextlib.closing(packets))
 
 
-def _copy(container, output) -> Packets:
+def _copy(container, output, part: Excerpt) -> Packets:
     """The sound tracks of a file for `output`, which has them when this returns."""
     tracks = {}
     for stream in container.streams.audio:
@@ -121,26 +134,37 @@ def _copy(container, output) -> Packets:
         made = tracks[stream.index][0]
         made.metadata.update({key: stream.metadata[key] for key in ('language', 'title') if key in stream.metadata})
         made.disposition = stream.disposition
-    return _read(container, tracks, clock_start(container))
+    if part.start:
+        container.seek(int(1e6 * (clock_start(container) + part.start)))
+    return _read(container, tracks, clock_start(container) + part.start, part)
 
 
 def _aac(output, rate: int, channels: int, layout: str):
     layout = layout.removesuffix('(side)')
     layout = layout if layout in AAC_LAYOUTS else 'mono' if channels == 1 else 'stereo'
+    if output.format.name == 'avi':
+        return output.add_stream('pcm_s16le', rate=rate, layout=layout)
     stream = output.add_stream('aac', rate=rate if rate in AAC_RATES else 48000, layout=layout)
     stream.bit_rate = 96_000 * (channels if layout not in ('mono', 'stereo') else 1 + (layout == 'stereo'))
     return stream
 
 
-def _read(container, tracks: dict, start: float) -> Packets:
+def _read(container, tracks: dict, start: float, part: Excerpt) -> Packets:
     if not tracks:
         return
+    length = part.stop - part.start
     for packet in _packets(container, [container.streams[index] for index in tracks]):
         out, encoded = tracks[packet.stream.index]
         time = 0.0 if packet.dts is None else float(packet.dts * packet.time_base) - start
+        if time >= length:
+            continue
+        if part.start and packet.dts is not None and time + float((packet.duration or 0) * packet.time_base) <= 0:
+            continue  # what is heard before the excerpt
         if encoded:  # the last packet is empty and makes the decoder give what it holds
             for frame in packet.decode():
                 frame.pts -= round(start / frame.time_base)
+                if part.start and frame.pts < 0:
+                    continue
                 yield time, out.encode(frame)
         elif packet.dts is not None:
             shift = round(start / packet.time_base)

@@ -19,7 +19,7 @@ from dfjax.errors import ReadError, WriteError
 GENERATOR = f'dfjax {__version__}'
 SOURCE_TYPES = 'http://cv.iptc.org/newscodes/digitalsourcetype/'
 GENERATED, COMPOSITE = 'trainedAlgorithmicMedia', 'compositeWithTrainedAlgorithmicMedia'
-SIGNED_SUFFIXES = ('.mp4', '.m4v', '.mov', '.jpg', '.jpeg', '.png', '.gif', '.webp', '.tif', '.tiff', '.wav')
+SIGNED_SUFFIXES = ('.mp4', '.m4v', '.mov', '.avi', '.jpg', '.jpeg', '.png', '.gif', '.webp', '.tif', '.tiff', '.wav')
 # Nothing is fetched: no trust list, no revocation list, no manifest from elsewhere.
 SETTINGS = {
     'verify': dict.fromkeys(('verify_trust', 'verify_timestamp_trust', 'ocsp_fetch', 'remote_manifest_fetch'), False),

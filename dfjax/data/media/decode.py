@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from dfjax.data.media.choices import allow_cut
+from dfjax.data.media.container import clock_start, open_container
 from dfjax.data.media.hdr import to_sdr
 from dfjax.data.media.image import over_white, turned
 from dfjax.data.media.limits import FRAME, check_pixels, most_pixels
 from dfjax.data.media.planes import FULL, LIMITED, MATRICES, UNSPECIFIED, guessed, is_hdr, is_stored_so
 from dfjax.data.media.progress import say
-from dfjax.data.media.sniff import stated_format
+from dfjax.data.media.span import Span, seek, within
 from dfjax.errors import ReadError
 
 CLOCKWISE = {(True, False, True): 90, (False, True, True): 180, (True, True, False): 270}
@@ -189,19 +190,31 @@ class VideoReader:
             interlaced=self._field_order(first) if not any(turn) else '',
         )
 
-    def frames(self) -> Iterator[Frame]:
-        """Every frame once, in order.
+    def frames(self, span: Span | None = None) -> Iterator[Frame]:
+        """Every frame once, in order, or those `within` a span; numbers and times are always those in the whole file.
 
         Raises:
-            ReadError: damaged, or it ends before it says it does; after the frames that could be read.
+            ReadError: damaged, or it ends before it says it does, after the frames that could be read; or there are
+                none in the span.
         """
         info = self.info
         size = info.size[:: -1 if info.turn[0] else 1]
         stored = info.stored_size[:: -1 if info.turn[0] else 1]
-        for index, (pts, raw) in enumerate(self._decoded):
+        first = self._skip_to(span[0]) if span and span[0] > 0 else 0
+        timed = ((float(pts * info.time_base), n, pts, raw) for n, (pts, raw) in enumerate(self._decoded, first))
+        for _, index, pts, raw in within(self.path, timed, span, float(1 / self.rate)):
             rgb = turned(_shown(raw, size, info), *info.turn)
             kept = raw if is_stored_so(raw) and (raw.width, raw.height) == stored else None
             yield Frame(index, rgb, pts, raw.duration or 0, float(pts * info.time_base), kept)
+
+    def _skip_to(self, seconds: float) -> int:
+        """Goes to the last key frame before a time; returns how many frames are before it."""
+        self._raw.close()
+        before = seek(self.container, self.stream, round((seconds + self.start) / self.stream.time_base))
+        self._raw = self._decode()
+        pts, first = next(self._raw)
+        self._decoded = itertools.chain([(pts, first)], self._raw)
+        return sum(time < first.pts for time in before) if before else 0
 
     def _field_order(self, frame) -> str:
         bottom = self.stream.codec_context.field_order in (3, 5)
@@ -238,33 +251,6 @@ class VideoReader:
             way = ', or pass --allow-cut to take what is there' if count else ''
             raise ReadError(self.path, fault + way) from cause
         say(f'{self.path}: {fault.partition(";")[0]}; what is there is taken')
-
-
-def open_container(path: Path, what: str):
-    """PyAV's container of a file to read; `what` it should be is for the error.
-
-    Raises:
-        ReadError: missing, empty, or no media.
-    """
-    import av
-
-    if not path.is_file():
-        raise ReadError(path, f'is a folder, not a {what}' if path.is_dir() else 'no such file')
-    try:
-        if not path.stat().st_size:
-            raise ReadError(path, 'the file is empty')
-        # Absolute, for FFmpeg takes what stands before a colon for a protocol
-        return av.open(str(path.absolute()), format=stated_format(path), metadata_errors='replace')
-    except PermissionError as error:
-        raise ReadError(path, f'cannot be read ({error.strerror})') from error
-    except av.error.FFmpegError as error:
-        raise ReadError(path, f'not a {what} that can be read, or cut short; fetch or record it again') from error
-
-
-def clock_start(container) -> float:
-    """Seconds on a file's clock that count as 0: those of MPEG streams start anywhere, other files' times are kept."""
-    moves = container.format.name in ('mpegts', 'mpeg') and container.start_time
-    return moves / 1e6 if moves else 0.0
 
 
 def _shown(frame, size: tuple[int, int], info: MediaInfo) -> np.ndarray:

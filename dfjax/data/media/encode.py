@@ -1,4 +1,4 @@
-"""Encoding a video file: H.264 or HEVC pictures and their sound, whole or absent."""
+"""Encoding a video file: its pictures by one of a few codecs, and their sound, whole or absent."""
 
 import contextlib
 from fractions import Fraction
@@ -23,22 +23,36 @@ from dfjax.data.media.planes import (
     to_frame,
     to_planes,
 )
-from dfjax.errors import WriteError
+from dfjax.errors import InputError, WriteError
 
-CONTAINERS = {'.mp4': 'mp4', '.m4v': 'mp4', '.mov': 'mov'}  # by its suffix FFmpeg would make an m4v for old iPods
-WRITTEN_SUFFIXES = tuple(CONTAINERS)
+# By its suffix FFmpeg would make an m4v for old iPods
+CONTAINERS = {'.mp4': 'mp4', '.m4v': 'mp4', '.mov': 'mov', '.avi': 'avi'}
+WRITTEN_SUFFIXES = ('.mp4', '.m4v', '.mov')
+# FFmpeg's encoders, their options, and the containers that hold what they make; ProRes as its profile HQ.
+ENCODERS = {
+    'h264': ('libx264', {}, WRITTEN_SUFFIXES),
+    'hevc': ('libx265', {'x265-params': 'log-level=none'}, WRITTEN_SUFFIXES),
+    'prores': ('prores_ks', {'profile': '3', 'vendor': 'apl0'}, ('.mov',)),
+    'ffv1': ('ffv1', {'level': '3', 'slicecrc': '1'}, ('.avi',)),
+}
+BY_QUALITY = ('h264', 'hevc')  # codecs that take a crf
+CRF = 18
 NEW = MediaInfo(Path(), 'video', 0, 0, colour=(BT601, UNSPECIFIED, UNSPECIFIED))  # what a careless reader takes any for
 
 
 class VideoWriter:
     """Writes an mp4 or mov, H.264 of 8 bits, or HEVC of 10; a context manager, and the file is whole or absent.
 
+    `codec`, one of ENCODERS, takes another: ProRes 4:2:2 of 10 bits into mov, FFV1, which loses nothing, into avi,
+    or one of these two for any depth. `crf` is the quality of these two. An avi has one frame rate, and plain samples
+    for sound.
+
     `fps` is a Fraction, int or float; `size` is (width, height). H.264 needs even sizes: of an odd one the last column
     or row is repeated inside the encoder, so that the file is one pixel larger and what was given is at its top left.
     `sound` is (samples [T] or [T, C] in [-1, 1], rate), encoded as AAC, or a file whose tracks are copied packet by
     packet, or encoded as AAC where the container has no place for them. `like`, the facts of another video, gives time
     base, depth and colours (dynamic range among them), and where its size is this one its pixels' shape and fields.
-    Raises WriteError for another suffix and as atomic_path does.
+    Raises WriteError for another suffix and as atomic_path does; InputError as `check_codec`.
     """
 
     def __init__(
@@ -51,14 +65,22 @@ class VideoWriter:
         like: MediaInfo | None = None,
         force: bool = False,
         preset: str = 'veryfast',
+        codec: str = '',
+        crf: int = CRF,
     ):
         self.path, self.size = Path(path), tuple(size)
         self.rate = Fraction(fps).limit_denominator(100_000)
-        self._from, self._timed, self._force, self._preset = sound, like is not None, force, preset
+        self._from, self._force, self._preset = sound, force, preset
+        self._crf = crf
         self._like = like or NEW
+        self._timed = like is not None and self.path.suffix.lower() != '.avi'
         self._same = self.size == self._like.size
-        if self.path.suffix.lower() not in WRITTEN_SUFFIXES:
+        if self.path.suffix.lower() not in CONTAINERS:
             raise WriteError(path, f'a video is written as {", ".join(WRITTEN_SUFFIXES)}; change the name')
+        self._codec = codec or ('hevc' if self._like.depth > 8 else 'h264')
+        check_codec(self._codec)
+        if self.path.suffix.lower() not in ENCODERS[self._codec][2]:
+            raise WriteError(path, f'{self._codec} is not kept in a {self.path.suffix}; change the name')
 
     def __enter__(self):
         import av
@@ -71,6 +93,7 @@ class VideoWriter:
             self._stream = self._add_stream()
             self._sound = iter(()) if self._from is None else stack.enter_context(open_sound(self._from, self._output))
             self._durations, self._next, self._end, self._begin = {}, 0, 0, None
+            self._held = None  # the last packet, whose duration is known at the end
             self._waiting = next(self._sound, None)
             self._stack = stack.pop_all()
         return self
@@ -81,9 +104,8 @@ class VideoWriter:
         with self._stack:
             if not self._next:
                 raise ValueError(f'{self.path}: no picture was written')
-            *rest, last = self._stream.encode(None)  # the encoder always looks ahead, so there is one
-            self._mux(rest)
-            self._mux_last(last)
+            self._mux(self._stream.encode(None))
+            self._mux_last(self._held)
             self._mux_sound(float('inf'))
 
     def write(self, rgb: np.ndarray, pts: int | None = None, duration: int = 0, of: Frame | None = None) -> None:
@@ -105,10 +127,10 @@ class VideoWriter:
             guessed(like.colour[0], self.size[1]),
             FULL if like.full_range else LIMITED,
         )
-        frame.pts = self._next if pts is None else pts
+        frame.pts = pts if pts is not None and self._timed else self._next
         frame.time_base = self._stream.codec_context.time_base
         self._next = frame.pts + 1
-        self._durations[frame.pts] = duration or self._frame_ticks
+        self._durations[frame.pts] = (duration if self._timed else 0) or self._frame_ticks
         self._end = frame.pts + self._durations[frame.pts]
         self._mux_sound(float(frame.pts * frame.time_base))
         self._mux(self._stream.encode(frame))
@@ -131,18 +153,17 @@ class VideoWriter:
         merged(planes, new, (rgb[part] != before[part]).any(-1), (columns.start, rows.start))
 
     def _add_stream(self):
-        like, deep = self._like, self._like.depth > 8
-        stream = self._output.add_stream('libx265' if deep else 'libx264', rate=self.rate)
-        options = {'crf': '18', 'preset': self._preset}
-        if deep:
-            options['x265-params'] = 'log-level=none'
+        like = self._like
+        encoder, options, _ = ENCODERS[self._codec]
+        stream = self._output.add_stream(encoder, rate=self.rate)
+        options = options | ({'crf': str(self._crf), 'preset': self._preset} if self._codec in BY_QUALITY else {})
         size = like.stored_size if self._same else self.size
         stream.width, stream.height = (n + n % 2 for n in size)
-        stream.pix_fmt = pixel_format(like.depth)
+        stream.pix_fmt = 'yuv422p10le' if self._codec == 'prores' else pixel_format(like.depth)
         codec = stream.codec_context
-        if deep:
+        if self._codec == 'hevc':
             codec.codec_tag = 'hvc1'  # what Apple's players know
-        if like.interlaced and self._same and not deep:
+        if like.interlaced and self._same and self._codec == 'h264':
             options['x264-params'] = f'{"t" if like.interlaced == "tt" else "b"}ff=1'
         stream.options = options
         codec.time_base = like.time_base if self._timed else 1 / self.rate
@@ -154,9 +175,11 @@ class VideoWriter:
 
     def _mux(self, packets) -> None:
         for packet in packets:
-            self._begin = self._begin or (packet.pts, packet.dts)
-            packet.duration = self._durations.pop(packet.pts)
-            self._output.mux(packet)
+            if self._held is not None:
+                self._begin = self._begin or (self._held.pts, self._held.dts)
+                self._held.duration = self._durations.pop(self._held.pts)
+                self._output.mux(self._held)
+            self._held = packet
 
     def _mux_last(self, packet) -> None:
         # An mp4 stores the time from packet to packet in decoding order. The last one's is set so that all add up to
@@ -170,6 +193,14 @@ class VideoWriter:
             for packet in self._waiting[1]:
                 self._output.mux(packet)
             self._waiting = next(self._sound, None)
+
+
+def check_codec(codec: str) -> None:
+    """Raises InputError unless this build of FFmpeg can write a codec, one of ENCODERS."""
+    import av
+
+    if ENCODERS[codec][0] not in av.codecs_available:
+        raise InputError(f'codec {codec}: this build of FFmpeg lacks {ENCODERS[codec][0]}; choose another --codec')
 
 
 def _changed(rgb: np.ndarray, before: np.ndarray) -> tuple[slice, slice] | None:

@@ -12,6 +12,7 @@ from dfjax.data.media.decode import Frame, MediaInfo
 from dfjax.data.media.image import IMAGE_SUFFIXES, read_picture
 from dfjax.data.media.progress import say
 from dfjax.data.media.sniff import sniff
+from dfjax.data.media.span import Span
 from dfjax.data.media.video import VIDEO_SUFFIXES, open_video
 from dfjax.errors import ReadError
 
@@ -89,8 +90,9 @@ def name_in(source: Path | str, file: Path) -> str:
 
 
 @contextlib.contextmanager
-def open_media(path: Path | str) -> Iterator[tuple[MediaInfo, Iterator[Frame]]]:
-    """Yields the facts and the frames of one picture (a single frame, at time 0) or video, as `open_video`.
+def open_media(path: Path | str, span: Span | None = None) -> Iterator[tuple[MediaInfo, Iterator[Frame]]]:
+    """Yields the facts and the frames of one picture (a single frame, at time 0) or video, as `open_video`;
+    of a video those within a `span`.
 
     Raises:
         ReadError: as `kind`, `read_image` and `open_video` do.
@@ -102,12 +104,12 @@ def open_media(path: Path | str) -> Iterator[tuple[MediaInfo, Iterator[Frame]]]:
             rgb[alpha == 0] = 255  # where nothing is seen, a file may have any colour
         yield MediaInfo(path, 'image', *rgb.shape[1::-1]), iter([Frame(0, rgb, alpha=alpha)])
     else:
-        with open_video(path) as opened:
+        with open_video(path, span) as opened:
             yield opened
 
 
 def iter_frames(
-    src: Path | str, recursive: bool = False, skipped: dict[Path, str] | None = None
+    src: Path | str, recursive: bool = False, skipped: dict[Path, str] | None = None, span: Span | None = None
 ) -> Generator[tuple[int, float, np.ndarray, str], None, None]:
     """Yields (index, time in seconds, uint8 RGB [H, W, 3], file name) of every picture of `src`; close it if you stop
     early.
@@ -118,6 +120,7 @@ def iter_frames(
     Args:
         recursive: the files in folders of a folder too; their names are paths within it.
         skipped: where files that are left out are put, with their faults; without it they are named on stderr.
+        span: of videos, seconds from and to which frames are given.
 
     Raises:
         ReadError: as `open_media`; none of a folder's files can be read.
@@ -127,7 +130,7 @@ def iter_frames(
     files = media_files(path, recursive) if many else [path]
     for file in files:
         try:
-            with open_media(file) as (_, frames):
+            with open_media(file, span) as (_, frames):
                 for frame in frames:
                     yield frame.index, frame.time, frame.rgb, name_in(path, file)
         except ReadError as error:

@@ -10,6 +10,7 @@ import numpy as np
 from dfjax.data.media.decode import Frame, MediaInfo
 from dfjax.data.media.image import over_white
 from dfjax.data.media.limits import check_pixels
+from dfjax.data.media.span import Span, within
 from dfjax.errors import ReadError
 
 STEP = 100  # ms, of a frame that says none, as browsers have it
@@ -49,11 +50,15 @@ class AnimatedPicture:
             time_base=Fraction(1, 1000),
         )
 
-    def frames(self) -> Iterator[Frame]:
-        """Every frame once, in order; ReadError where one is damaged, after those before it."""
+    def frames(self, span: Span | None = None) -> Iterator[Frame]:
+        """Every frame once, in order, or those `within` a span; ReadError where one is damaged, after those before."""
+        for _, frame in within(self.path, self._timed(), span, float(1 / self.info.fps) if span else 0.0):
+            yield frame
+
+    def _timed(self) -> Iterator[tuple[float, Frame]]:
         pts = 0
         for index, (duration, rgb) in enumerate(self._frames()):
-            yield Frame(index, rgb, pts, duration, pts / 1000)
+            yield pts / 1000, Frame(index, rgb, pts, duration, pts / 1000)
             pts += duration
 
     def _frames(self, pictures: bool = True) -> Iterator[tuple[int, np.ndarray | None]]:

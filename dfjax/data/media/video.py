@@ -10,6 +10,7 @@ from dfjax.data.media.decode import Frame, MediaInfo, VideoReader
 from dfjax.data.media.encode import VideoWriter
 from dfjax.data.media.moving import AnimatedPicture
 from dfjax.data.media.sniff import webp_moves
+from dfjax.data.media.span import Span
 from dfjax.data.media.threads import ahead
 
 __all__ = ['VIDEO_SUFFIXES', 'VideoWriter', 'frame_at', 'frames_ahead', 'open_video', 'probe', 'read_frames']
@@ -44,17 +45,18 @@ def probe(path: Path | str) -> MediaInfo:
 
 
 @contextlib.contextmanager
-def open_video(path: Path | str) -> Iterator[tuple[MediaInfo, Iterator[Frame]]]:
+def open_video(path: Path | str, span: Span | None = None) -> Iterator[tuple[MediaInfo, Iterator[Frame]]]:
     """Yields a video's facts and its frames, decoded by a thread ahead of use; the thread ends with the block.
 
-    Every frame has the size of the first. (Frames that the decoder could patch up are passed on, as any player does.)
+    Every frame has the size of the first. Of a `span` those within it, see `span.within`. (Frames that the decoder
+    could patch up are passed on, as any player does.)
 
     Raises:
         ReadError: as `probe`; by the frames, after those that could be read, damaged or ending before it says it does.
     """
     with _reader(path) as reader:
         info = reader.info
-        with contextlib.closing(ahead(reader.frames(), frames_ahead(info.size))) as frames:
+        with contextlib.closing(ahead(reader.frames(span), frames_ahead(info.size))) as frames:
             yield info, frames
 
 
