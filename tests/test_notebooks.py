@@ -1,6 +1,7 @@
-"""The three notebooks, run in order on small rendered videos; how they are stored."""
+"""The three notebooks of a swap, run in order on small rendered videos, and each of the others; how they are stored."""
 
 import ast
+import importlib.util
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,6 +19,19 @@ pytestmark = pytest.mark.whole
 FOLDER = Path(__file__).parents[1] / 'notebooks'
 NAMES = ('1_preprocess', '2_train', '3_generate')
 FRAMES = 12
+SMALL = {'VARIANT': 'smoke', 'STEPS': 4}
+OTHERS = {  # settings that make them short, and what they leave in their folders
+    '4_vae_and_edits': (SMALL | {'DATA': 'render:people:1:64'}, ('edited.png', 'morph.gif')),
+    '5_gan': (SMALL | {'COUNT': 4}, ('sheet.png',)),
+    '6_diffusion': (SMALL | {'COUNT': 4}, ('sheet.png',)),
+    '7_translate': (SMALL, ('stargan.png',)),
+    '8_style': (SMALL | {'SIZE': 64}, ('painted.png', 'at_once.png')),
+    '9_animate_and_lipsync': ({'DRIVING': 'talk:7:1'}, ('moving.mp4', 'speaking.mp4')),
+    'dfjax_colab': (SMALL | {'STEPS': 2, 'FRAMES': {'a': FRAMES, 'b': FRAMES}}, ('swap.mp4',)),
+}
+SPEC = importlib.util.spec_from_file_location('build', FOLDER / 'build.py')
+BUILD = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(BUILD)
 
 
 def load(name: str):
@@ -91,7 +105,23 @@ def test_generate_writes_shows_and_measures_the_video(ran):
     assert all(f"'{key}'" in told for key in ('psnr', 'ssim', 'transfer', 'expression', 'detail', 'intact'))
 
 
-@pytest.mark.parametrize('name', NAMES)
+@pytest.mark.slow
+@pytest.mark.parametrize('name', OTHERS)
+def test_the_others_run(name, tmp_path):
+    values, made = OTHERS[name]
+    done = execute(name, tmp_path, WORK='job', **values)
+    for file in made:
+        assert read_credentials(tmp_path / 'job' / file)['ai_generated']
+    assert sum('image/' in kind or 'html' in kind for out in outputs(done) for kind in out.get('data', {})) >= len(made)
+
+
+def test_all_are_made_of_their_sources():
+    assert BUILD.names() == sorted([*NAMES, *OTHERS]) == sorted(path.stem for path in FOLDER.glob('*.ipynb'))
+    for name in BUILD.names():
+        assert load(name) == BUILD.notebook(name), f'{name}: run python notebooks/build.py'
+
+
+@pytest.mark.parametrize('name', BUILD.names())
 def test_stored_without_outputs(name):
     notebook = load(name)
     nbformat.validate(notebook)

@@ -1,4 +1,6 @@
-"""The smallest whole system: one matrix that gives grey pictures a colour. `docs/adding_a_system.md` goes through it.
+"""The smallest whole system: one matrix that gives grey pictures a colour.
+
+`docs/pages/adding_a_system.md` goes through it.
 
 l1      mean distance to the true picture
 """

@@ -1,0 +1,121 @@
+# %% name install
+import glob
+import importlib.util
+import shutil
+import site
+import subprocess
+import sys
+from pathlib import Path
+
+REPOSITORY = ''  # the address that `git clone` gets dfjax from; not needed where dfjax is installed
+
+if importlib.util.find_spec('dfjax') is None:
+    if not Path('dfjax-source/setup.py').is_file():
+        if not REPOSITORY:
+            raise SystemExit('Write the address of the dfjax repository behind REPOSITORY, and run this cell again.')
+        subprocess.run(['git', 'clone', '--depth', '1', REPOSITORY, 'dfjax-source'], check=True)
+    tpu = glob.glob('/dev/accel*') + glob.glob('/dev/vfio/*')
+    extra = '[cuda]' if shutil.which('nvidia-smi') else '[tpu]' if tpu else ''
+    subprocess.run([sys.executable, '-m', 'pip', 'install', '-q', '-e', f'./dfjax-source{extra}'], check=True)
+    importlib.invalidate_caches()
+    site.main()  # so that this kernel sees it without a restart
+
+# %% name consent [markdown]
+# Show, swap, animate or change nobody who has not agreed to it, and say what it is for. Whatever is written carries content credentials that say it is AI-generated.
+
+# %% name device
+import jax
+
+device = jax.devices()[0]
+print(f'{jax.device_count()} x {device.device_kind} ({jax.default_backend()})')
+if jax.default_backend() == 'cpu':
+    print(
+        'Training takes minutes at the least: Runtime, Change runtime type has GPUs and TPUs.'
+    )
+
+# %% name place [markdown]
+# ## Where the work lies
+#
+# In Colab tick `DRIVE`: a runtime that is taken away then goes on where it was.
+
+# %% name drive
+import sys
+from pathlib import Path
+
+if DRIVE and 'google.colab' in sys.modules:
+    from google.colab import drive
+
+    drive.mount('/content/drive')
+    WORK = f'/content/drive/MyDrive/{WORK}'
+work = Path(WORK)
+work.mkdir(parents=True, exist_ok=True)
+
+
+def given(path, what):
+    """A file of yours: `path`, or in Colab where that is empty an upload; '' if there is none."""
+    if path or 'google.colab' not in sys.modules:
+        return path
+    from google.colab import files
+
+    print(what)
+    return next((str(Path(name).resolve()) for name in files.upload()), '')
+
+
+# %% name watching
+import contextlib
+import threading
+
+from IPython.display import Image, Video, display
+
+
+@contextlib.contextmanager
+def watching(run):
+    """While the body trains, the newest preview of its run stays in view."""
+    picture, over = display('no preview yet', display_id=True), threading.Event()
+
+    def follow():
+        shown, ended = None, False
+        while not ended:
+            ended = over.wait(5)
+            newest = max((Path(run) / 'previews').glob('*.jpg'), default=None)
+            if newest is not None and newest != shown:
+                picture.update(Image(str(newest)))
+                shown = newest
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+# %% name variant
+def named(system):
+    """The run of a system that suits the machine, or the one asked for."""
+    return f'{system}:{VARIANT or ("laptop" if jax.default_backend() == "cpu" else "gpu")}'
+
+
+# %% name train
+from dfjax.apps.train import train
+
+run = work / SYSTEM
+with watching(run):
+    report = train(named(SYSTEM), run, CHANGES, minutes=None if STEPS else MINUTES, steps=STEPS)
+report
+
+# %% name curves
+import json
+
+import cv2
+import numpy as np
+
+rows = [json.loads(line) for line in (run / 'metrics.jsonl').read_text().splitlines()]
+losses = np.array([row['total'] for row in rows])
+canvas = np.full((240, 640, 3), 255, np.uint8)
+spread = np.ptp(losses) or 1.0
+points = np.stack([np.linspace(20, 620, len(rows)), 220 - 200 * (losses - losses.min()) / spread], -1)
+cv2.polylines(canvas, [points.astype(np.int32)[:, None]], False, (120, 60, 0), 2, cv2.LINE_AA)
+display(Image(cv2.imencode('.png', canvas)[1].tobytes()))
+print(f'the loss of {rows[-1]["step"]} steps: {losses[0]:.3f} to {losses[-1]:.3f}')
