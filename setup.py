@@ -57,6 +57,8 @@ setup(
         'test': [
             'httpx>=0.27',  # asks the studio as a browser would
             'ipykernel>=6.29',
+            'mkdocs-material>=9.5',
+            'mkdocstrings-python>=1.12',
             'mypy>=1.13',
             'nbclient>=0.10',
             'nbformat>=5.10',
@@ -68,6 +70,7 @@ setup(
             'starlette>=1.0',
             'uvicorn>=0.30',
         ],
+        'docs': ['mkdocs-material>=9.5', 'mkdocstrings-python>=1.12'],
         'studio': ['starlette>=1.0', 'uvicorn>=0.30'],
         'browser': ['playwright>=1.45'],  # tests in Chromium, which Debian's package `chromium` brings
         'bench': ['torch>=2.5'],

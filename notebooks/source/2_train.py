@@ -25,7 +25,7 @@ from pathlib import Path
 
 import jax
 
-from dfjax.config import build, load_named
+from dfjax.config import build, load_config
 from dfjax.data.batches import make_data
 from dfjax.training.loop import steps_for
 from dfjax.training.workdir import read_config
@@ -39,7 +39,7 @@ if going_on:
 else:
     face_type = json.loads((work / 'inputs.json').read_text())['face_type']
     sets = {'data.a': str(work / 'faces_a'), 'data.b': str(work / 'faces_b'), 'data.face_type': face_type}
-    cfg = load_named(f'faceswap:{VARIANT or ("laptop" if jax.default_backend() == "cpu" else "gpu")}')
+    cfg = load_config(f'faceswap:{VARIANT or ("laptop" if jax.default_backend() == "cpu" else "gpu")}')
     cfg = build(cfg, sets | OVERRIDES)
 data = make_data(cfg, 'faces_ab')
 if STEPS or not going_on:

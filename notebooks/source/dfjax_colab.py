@@ -54,6 +54,8 @@ report
 # ## Look, and measure
 
 # %%
+from IPython.display import Video
+
 from dfjax.evaluation.swap import evaluate
 
 display(Video(str(out), embed=True, html_attributes='controls loop'))

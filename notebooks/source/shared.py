@@ -29,9 +29,7 @@ import jax
 device = jax.devices()[0]
 print(f'{jax.device_count()} x {device.device_kind} ({jax.default_backend()})')
 if jax.default_backend() == 'cpu':
-    print(
-        'Training takes minutes at the least: Runtime, Change runtime type has GPUs and TPUs.'
-    )
+    print('Training takes minutes at the least: Runtime, Change runtime type has GPUs and TPUs.')
 
 # %% name place [markdown]
 # ## Where the work lies
@@ -65,7 +63,7 @@ def given(path, what):
 import contextlib
 import threading
 
-from IPython.display import Image, Video, display
+from IPython.display import Image, display
 
 
 @contextlib.contextmanager

@@ -1,0 +1,80 @@
+"""The documentation: what it shows in Python runs or is of functions as they are, and every system has its page."""
+
+import importlib.util
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import dfjax
+from dfjax.systems import SYSTEMS
+
+pytestmark = pytest.mark.whole
+
+ROOT = Path(__file__).parents[1]
+PAGES = ROOT / 'docs' / 'pages'
+CODE = [
+    (path, code)
+    for path in sorted(PAGES.rglob('*.md'))
+    for code in re.findall(r'```python\n(.*?)```', path.read_text(), re.S)
+]
+FILES = re.compile(r'\.mp4|\.jpg|faces/')  # of yours: not to be run here
+
+
+@pytest.mark.parametrize('path, code', CODE, ids=[f'{path.stem}{n}' for n, (path, _) in enumerate(CODE)])
+def test_python_in_the_pages(path, code):
+    """Is run; what names a person's files is compiled, and its calls of `dfjax.` fit their functions."""
+    compiled = compile(code, str(path), 'exec')
+    if not FILES.search(code):
+        exec(compiled, {})
+        return
+    calls = re.findall(r'dfjax\.(\w+)\((.*)\)', code)
+    assert calls
+    for name, words in calls:
+        bound = eval(
+            f'lambda *a, **k: inspect.signature(dfjax.{name}).bind(*a, **k)', {'inspect': inspect, 'dfjax': dfjax}
+        )
+        eval(f'bound({words})', {'bound': bound})
+
+
+def test_every_system_has_a_page():
+    for system in SYSTEMS:
+        page = (PAGES / 'systems' / f'{system}.md').read_text()
+        assert f'{{{{ runs {system} }}}}' in page, system
+        for part in ('## Measured', '## From', '## What goes wrong'):
+            assert part in page, f'{system}: {part}'
+
+
+def test_marks_are_filled_in():
+    spec = importlib.util.spec_from_file_location('hooks', ROOT / 'docs' / 'hooks.py')
+    hooks = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(hooks)
+    for path in PAGES.rglob('*.md'):
+        assert '{{' not in hooks.on_page_markdown(path.read_text()), path
+    table = hooks.on_page_markdown('{{ runs vae }}')
+    assert '| `vae:laptop` | 64 |' in table and '16 minutes' in table
+    assert '| `optimizer.lr` |' in hooks.on_page_markdown('{{ keys }}')
+    assert 'dfjax swap' in hooks.on_page_markdown('{{ commands }}')
+
+
+@pytest.mark.skipif(importlib.util.find_spec('mkdocs') is None, reason="mkdocs is not installed: pip install '.[docs]'")
+def test_the_site_is_built_without_a_warning(tmp_path):
+    import subprocess
+    import sys
+
+    command = [
+        sys.executable,
+        '-m',
+        'mkdocs',
+        'build',
+        '-q',
+        '--strict',
+        '-f',
+        str(ROOT / 'docs/mkdocs.yml'),
+        '-d',
+        tmp_path,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert not re.findall(r'(?:src|href)="https?://(?!arxiv)', (tmp_path / 'index.html').read_text())
