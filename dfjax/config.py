@@ -186,7 +186,8 @@ def _unknown(key: str, known: Mapping[str, Any]) -> str:
     name = key.rpartition('.')[2][:SAID]
     near = [by_name[name]] if name in by_name else difflib.get_close_matches(key[:SAID], known, 1, 0.5)
     near = near or [by_name[n] for n in difflib.get_close_matches(name, by_name, 1, 0.5)]
-    hint = f'did you mean {near[0]!r}?' if near else f'the keys are: {", ".join(known)}'
+    names = [*dict.fromkeys(k.partition('.')[0] + ('.*' if '.' in k else '') for k in known)]
+    hint = f'did you mean {near[0]!r}?' if near else f'the keys are: {", ".join(names)}'
     return f'config key {shown(key)} does not exist; {hint}'
 
 

@@ -85,7 +85,11 @@ def check(key: str, value: Any, default: Any) -> None:
     """Raises InputError if the value of a key is not in the range of its default, a plain value or a `Ranged`."""
     holds = default.holds if isinstance(default, Ranged) else lambda x: _plain(x, _negative(default))
     for x in _elements(value):
-        if x is not None and not holds(x):
+        try:
+            right = x is None or holds(x)
+        except TypeError:  # a list or a text where a number stands
+            right = False
+        if not right:
             raise InputError(f'config key {key!r} is {says(default)}, not {shown(x)}')
 
 

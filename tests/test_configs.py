@@ -135,6 +135,20 @@ def test_ranges_stand_beside_their_defaults_and_stay_there():
         build(default, {})
 
 
+@pytest.mark.parametrize('value', [[[]], [None, [3]], ['x'], [{}]])
+def test_what_cannot_be_compared_is_out_of_any_range(value):
+    with pytest.raises(InputError, match=r"config key 'sides'(\[\d\])? is "):
+        build(ConfigDict(dict(sides=size([]))), {'sides': value})
+
+
+@pytest.mark.parametrize('system', SYSTEMS)
+def test_the_line_for_an_unknown_key_is_short_however_many_keys_there_are(system):
+    for key in ('', '\ud800', 'x' * 5000, 'optimizer.' + 'ston' * 999):
+        with pytest.raises(InputError, match='does not exist') as error:
+            build(load_system(system).default_config(), {key: 1})
+        assert len(str(error.value)) < 600 and '\n' not in str(error.value)
+
+
 @pytest.mark.parametrize('system', SYSTEMS)
 def test_no_whole_number_of_a_system_may_be_absurd(system):
     """But for bytes, which are compared and not taken, and steps, which only take time."""

@@ -88,6 +88,7 @@ def test_tables_that_do_not_fit_say_which_rows(tmp_path):
     rows = '1.jpg,1\n2.jpg,0\n3.jpg,1\n4.jpg,0\n'
     cases = [
         (r'1 row \(6\) without a picture, as 9.jpg', f'file,smile\n{rows}9.jpg,1\n'),
+        (r'1 row \(6\) without a picture, as 9.jpg,1 8.jpg', f'file,smile\n{rows}"9.jpg,1\n8.jpg",0\n'),
         (r'1 picture \(4.jpg\) without a row', 'file,smile\n' + rows.replace('4.jpg,0\n', '')),
         (r'2 rows \(6, 7\) for a picture that has one already', f'file,smile\n{rows}1.jpg,1\n3.jpg,0\n'),
         (r"1 row \(3\) with another 'smile' than -1 and 1", 'file,smile\n' + rows.replace('2.jpg,0', '2.jpg,7')),

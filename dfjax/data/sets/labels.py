@@ -119,7 +119,7 @@ def _name_column(path: Path, columns: list[list[str]], pictures: Sequence[str]) 
         raise InputError(f'{path}: no column has the names of the pictures beside it, as {pictures[0]}')
     column, there = columns[place], set(names)
     if lost := [n for n, value in enumerate(column, 2) if value not in there and not subset]:
-        raise InputError(f'{path}: {_some("row", lost)} without a picture, as {column[lost[0] - 2][:SAID]}')
+        raise InputError(f'{path}: {_some("row", lost)} without a picture, as {_word(column[lost[0] - 2])}')
     if len(set(column)) < len(column):
         first = {value: n for n, value in reversed(list(enumerate(column, 2)))}
         twice = [n for n, value in enumerate(column, 2) if first[value] != n]
@@ -132,4 +132,9 @@ def _name_column(path: Path, columns: list[list[str]], pictures: Sequence[str]) 
 def _some(what: str, which: Sequence) -> str:
     """'3 rows (2, 5, 9)'."""
     more = ', ...' if len(which) > NAMED else ''
-    return f'{len(which)} {what}{"s" * (len(which) > 1)} ({", ".join(str(one)[:SAID] for one in which[:NAMED])}{more})'
+    return f'{len(which)} {what}{"s" * (len(which) > 1)} ({", ".join(map(_word, which[:NAMED]))}{more})'
+
+
+def _word(value: object) -> str:
+    """A cell or a number for a line: a quoted cell may have lines of its own."""
+    return ' '.join(str(value).split())[:SAID]
