@@ -78,6 +78,28 @@ def test_hdr_is_written_as_sdr_where_that_is_asked_for(tmp_path, monkeypatch, tr
     assert np.abs(frame.to_ndarray(format='rgb24').astype(int) - picture[0, 0]).max() <= 4
 
 
+@pytest.mark.parametrize('said', [(True, True), (True, False), (False, True), (False, False)])
+def test_hdr_keeps_what_is_said_of_its_display_and_light(tmp_path, said):
+    display = 'master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)'
+    words = ['log-level=none', *[word for word, is_said in zip((display, 'max-cll=1000,400'), said) if is_said]]
+    with av.open(str(tmp_path / 'in.mp4'), 'w') as file:
+        stream = file.add_stream('libx265', rate=25, options={'x265-params': ':'.join(words)})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, 'yuv420p10le'
+        codec = stream.codec_context
+        codec.colorspace, codec.color_primaries, codec.color_trc = 9, 9, hdr.PQ
+        for n in range(3):
+            grey = np.full((48, 64, 3), 60 * n, np.uint8)
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format='rgb24').reformat(format='yuv420p10le')))
+        file.mux(stream.encode(None))
+    transform_video(tmp_path / 'in.mp4', tmp_path / 'out.mp4', lambda frames: [255 - f[2] for f in frames])
+    kinds = ('MASTERING_DISPLAY_METADATA', 'CONTENT_LIGHT_LEVEL')
+    before, after = (
+        [bytes(frame.side_data.get(kind) or b'') for kind in kinds]
+        for frame in (decoded(tmp_path / 'in.mp4')[1], decoded(tmp_path / 'out.mp4')[1])
+    )
+    assert [any(data) for data in before] == list(said) and after == before  # without a number x265 says 0
+
+
 # Other containers
 
 

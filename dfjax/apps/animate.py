@@ -8,6 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from dfjax.apps.consent import add_consent
 from dfjax.errors import InputError
 
 EXAMPLE = 'dfjax animate --image mona.jpg --driving anna.mp4 -o out.mp4'
@@ -43,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--size', type=int, metavar='PX', help=f"longer side; default the picture's, {LONGEST} at most")
     parser.add_argument('--run', metavar='RUN', help='a trained or imported run that does it, as of fomm')
     parser.add_argument('--any', action='store_true', help='with --run: whole pictures, whatever they show; no faces')
+    add_consent(parser)
     parser.add_argument('--force', action='store_true', help='replace an output that exists')
 
 

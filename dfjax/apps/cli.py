@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 
 from dfjax import __version__, interrupts
+from dfjax.apps.consent import settle
 from dfjax.data.media.limits import FRAME, PICTURE
 from dfjax.errors import InputError
 
@@ -161,6 +162,8 @@ def main(argv: list[str] | None = None) -> int:
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
     interrupts.watch()  # SIGTERM's default action would leave half-written outputs behind
     try:
+        if 'consent' in args:
+            settle(args)
         report = args.verb(args)
     except InputError as error:
         if os.environ.get('DFJAX_DEBUG'):

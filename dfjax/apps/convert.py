@@ -4,6 +4,7 @@ import argparse
 import time
 from pathlib import Path
 
+from dfjax.apps.consent import add_consent
 from dfjax.apps.merging import add_settings, settings_of
 from dfjax.errors import InputError
 from dfjax.inference.settings import DEFAULTS, Settings
@@ -23,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--detector', default='dlib', metavar='NAME', help='dlib (default) or yunet')
     parser.add_argument('--detector-model', metavar='FILE', help='the ONNX file of yunet')
     parser.add_argument('--recursive', action='store_true', help='of a folder, the files in its folders too')
+    add_consent(parser)
     parser.add_argument('--force', action='store_true', help='replace an output that exists')
     add_settings(parser)
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from dfjax.apps.consent import add_consent
 from dfjax.data.media.progress import bar
 from dfjax.errors import InputError
 
@@ -28,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--data', metavar='NAME', help="the labelled set; default: the run's own. Makes vectors anew")
     parser.add_argument('--whole', action='store_true', help='edit whole pictures, not the faces in them')
     parser.add_argument('--detail', action='store_true', help='add the change to the picture, which stays sharp')
+    add_consent(parser)
     parser.add_argument('--force', action='store_true', help='replace an output that exists')
 
 

@@ -5,6 +5,7 @@ import time
 from fractions import Fraction
 from pathlib import Path
 
+from dfjax.apps.consent import add_consent
 from dfjax.errors import InputError
 
 EXAMPLE = 'dfjax lipsync --face anna.mp4 --audio speech.wav -o out.mp4'
@@ -36,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--keep', action='store_true', help='go on after a sound that is shorter than the video')
     parser.add_argument('--loop', action='store_true', help='begin a video again for a longer sound')
     parser.add_argument('--run', metavar='RUN', help='a trained or imported run that paints the mouths, as of wav2lip')
+    add_consent(parser)
     parser.add_argument('--force', action='store_true', help='replace an output that exists')
 
 

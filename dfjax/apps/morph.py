@@ -98,8 +98,8 @@ def morph(
     shown = (cv2.resize(frame, (size, size), interpolation=cv2.INTER_CUBIC) for frame in made)
     with signed_path(
         out, 'transition between pictures by a trained model', force=force, details={'system': run.cfg.system}
-    ) as part:
-        write_animation(part, shown, fps)
+    ) as (part, mark):
+        write_animation(part, map(mark.on, shown), fps)
     lengths = {kind: codes.path_length(nets, places, kind) for kind in PATHS}
     return {'out': str(out), 'stops': len(places) - loop, 'frames': len(walk), 'path_length': lengths}
 

@@ -217,12 +217,12 @@ def write_pictures(out: Path, pictures, columns: int, animated: bool, told: dict
     if not out.suffix:
         with atomic_folder(out) as folder:
             for n, picture in enumerate(pictures):
-                with signed_path(folder / f'{n:05d}.png', **told) as part:
-                    write_image(part, picture)
+                with signed_path(folder / f'{n:05d}.png', **told) as (part, mark):
+                    write_image(part, mark.on(picture))
         return
-    with signed_path(out, force=force, **told) as part:
+    with signed_path(out, force=force, **told) as (part, mark):
         if animated:
-            write_animation(part, pictures, 24)
+            write_animation(part, map(mark.on, pictures), 24)
         else:
             columns = columns if columns > 1 else math.ceil(len(pictures) ** 0.5)
-            write_image(part, sheet(to_float(pictures), columns))
+            write_image(part, mark.on(sheet(to_float(pictures), columns)))

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from dfjax.apps.consent import add_consent
 from dfjax.apps.merging import add_settings, settings_of
 from dfjax.errors import InputError
 from dfjax.inference.settings import DEFAULTS, Settings
@@ -46,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--person', metavar='WHO', help='whose face to replace: a picture, or the number that `dfjax people` gives'
     )
     parser.add_argument('--start-from', metavar='RUN', help='begin with the parameters of another run, where they fit')
+    add_consent(parser)
     parser.add_argument('--force', action='store_true', help='replace an output that exists')
     add_settings(parser)
 

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
+from dfjax.apps.consent import add_consent
 from dfjax.errors import InputError
 
 EXAMPLE = 'dfjax translate --run runs/stargan anna.mp4 -o out.mp4 --to smile=1,glasses=0'
@@ -24,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--batch-size', type=int, default=4, metavar='N', help='pictures or pieces at once; default 4')
     parser.add_argument('--recursive', action='store_true', help='of a folder, the files in its folders too')
+    add_consent(parser)
     parser.add_argument('--force', action='store_true', help='replace an output that exists')
 
 

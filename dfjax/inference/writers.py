@@ -1,4 +1,4 @@
-"""What the frame pipeline writes into: a picture, a folder of them, a video or an animation, signed."""
+"""What the frame pipeline writes into: a picture, a folder of them, a video or an animation, marked and signed."""
 
 import contextlib
 import itertools
@@ -15,6 +15,7 @@ from dfjax.data.media.choices import sdr
 from dfjax.data.media.decode import Frame, MediaInfo
 from dfjax.data.media.encode import VideoWriter
 from dfjax.data.media.image import over_white, write_image
+from dfjax.data.media.mark import Mark
 from dfjax.data.media.output import atomic_folder
 from dfjax.data.media.planes import BT709
 from dfjax.data.media.progress import say
@@ -40,7 +41,7 @@ def open_writer(
 ) -> Iterator[Write]:
     """Yields a function of (uint8 RGB [H, W, 3], the frame that it was made of or None); pictures may be uint16 RGBA.
 
-    `target` is whole and signed when the block ends.
+    `target` is whole, marked where it differs from its source, and signed when the block ends.
 
     Args:
         kind: 'image', 'images' or 'video'.
@@ -55,21 +56,22 @@ def open_writer(
         with atomic_folder(target) as folder:
 
             def write(rgb: np.ndarray, _: Frame | None) -> None:
-                with signed_path(folder / f'{next(numbers):06d}.png', **credentials) as part:
-                    write_image(part, rgb)
+                with signed_path(folder / f'{next(numbers):06d}.png', **credentials) as (part, mark):
+                    write_image(part, mark.on(rgb))
 
             yield write
         return
-    with signed_path(target, force=force, **credentials) as part:
+    with signed_path(target, force=force, **credentials) as (part, mark):
+        marked = lambda rgb, of: mark.on(rgb) if _is_new(rgb, of) else rgb
         if kind == 'image':
-            yield lambda rgb, of: write_image(part, _seen(rgb, of, target))
+            yield lambda rgb, of: write_image(part, _seen(marked(rgb, of), of, target))
         elif target.suffix.lower() in MOVING_SUFFIXES:
             if sound is not None:
                 say(f'{target}: without its sound; a {target.suffix} has none')
             with AnimationWriter(part, fps or info.fps, size, force=True) as writer:
-                yield lambda rgb, of: writer.write(rgb, of.time if of else None)
+                yield lambda rgb, of: writer.write(marked(rgb, of), of.time if of else None)
         else:
-            with _video_writer(part, info, size, fps, sound, codec, crf) as write:
+            with _video_writer(part, info, size, fps, sound, codec, crf, mark) as write:
                 yield write
 
 
@@ -82,19 +84,26 @@ def _video_writer(
     sound: object,
     codec: str,
     crf: int | None,
+    mark: Mark,
 ) -> Iterator[Write]:
     like, keep = info if info.kind == 'video' else None, True
     if like and fps is not None:
         like = replace(like, time_base=1 / Fraction(fps).limit_denominator(100_000))
     if like and like.hdr and sdr():
-        like, keep = replace(like, depth=8, colour=(BT709,) * 3, full_range=False), False
+        like, keep = replace(like, depth=8, colour=(BT709,) * 3, full_range=False, mastering=()), False
     how = {} if crf is None else {'crf': crf}
     with VideoWriter(part, fps or info.fps, size, sound=sound, like=like, codec=codec, **how) as writer:
 
         def write(rgb: np.ndarray, of: Frame | None) -> None:
-            writer.write(rgb, *((of.pts, of.duration) if of else ()), of=of if keep else None)
+            times = (of.pts, of.duration) if of else ()
+            writer.write(rgb, *times, of=of if keep else None, mark=mark if _is_new(rgb, of) else None)
 
         yield write
+
+
+def _is_new(rgb: np.ndarray, of: Frame | None) -> bool:
+    """Whether a picture is another than the one that it was made of."""
+    return of is None or (rgb is not of.rgb and not np.array_equal(rgb, of.rgb))
 
 
 def _seen(rgb: np.ndarray, of: Frame | None, target: Path) -> np.ndarray:

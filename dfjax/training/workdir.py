@@ -5,6 +5,7 @@ W/checkpoints/N/    see `checkpoint.py`
 W/changes.jsonl     keys that were changed on going on: a line each time, with the step
 W/metrics.jsonl, W/tb: see `report.py`; W/preview.jpg, W/previews, W/timelapse.webp: see `previews.py`
 W/references, of some systems: see `references.py`
+W/consent.txt       what was said of the consent of the people shown, if anything was
 
 W may be a folder, or a place that `etils.epath` can write to, as gs://bucket/W.
 """
@@ -21,6 +22,7 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from dfjax.config import build, flatten
+from dfjax.data.media.choices import consent
 from dfjax.data.media.output import reason
 from dfjax.errors import InputError, ReadError
 from dfjax.foreign import read_json
@@ -38,6 +40,7 @@ PLACES = {
     'changes.jsonl': False,
     'tb': True,
     'references': True,
+    'consent.txt': False,
 }
 
 # What may change when a run goes on: it says how long and how to watch, and not what is learnt.
@@ -124,6 +127,8 @@ def claim(workdir: str | Path, cfg: ConfigDict, change: bool = False) -> None:
                 workdir.mkdir(parents=True, exist_ok=True)
                 _drop_beginning(workdir, cfg)
                 write_whole(workdir / 'config.json', json.dumps(cfg.to_dict(), indent=1, sort_keys=True))
+                if consent():
+                    write_whole(workdir / 'consent.txt', f'{consent()}\n')
             except OSError as error:
                 raise InputError(f'{workdir}: cannot be written: {reason(error)}') from None
 

@@ -2,7 +2,7 @@
 
 import os
 
-ALLOW_CUT, SDR = 'DFJAX_ALLOW_CUT', 'DFJAX_SDR'
+ALLOW_CUT, SDR, CONSENT = 'DFJAX_ALLOW_CUT', 'DFJAX_SDR', 'DFJAX_CONSENT'
 
 
 def allow_cut() -> bool:
@@ -13,3 +13,8 @@ def allow_cut() -> bool:
 def sdr() -> bool:
     """Whether a video of high dynamic range is written in the standard one, tone-mapped."""
     return bool(os.environ.get(SDR))
+
+
+def consent() -> str:
+    """What is said of the consent of the people shown; '' where nothing is."""
+    return os.environ.get(CONSENT, '')

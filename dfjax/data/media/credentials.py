@@ -12,12 +12,14 @@ import shutil
 from pathlib import Path
 
 from dfjax import __version__
+from dfjax.data.media.choices import consent
 from dfjax.data.media.output import atomic_path
 from dfjax.data.media.signing_key import identity, signer_file
 from dfjax.errors import ReadError, WriteError
 
 GENERATOR = f'dfjax {__version__}'
 SOURCE_TYPES = 'http://cv.iptc.org/newscodes/digitalsourcetype/'
+MARK = 'dfjax.mark.1'  # the soft binding's algorithm: `mark.py`
 GENERATED, COMPOSITE = 'trainedAlgorithmicMedia', 'compositeWithTrainedAlgorithmicMedia'
 SIGNED_SUFFIXES = ('.mp4', '.m4v', '.mov', '.avi', '.jpg', '.jpeg', '.png', '.gif', '.webp', '.tif', '.tiff', '.wav')
 # Nothing is fetched: no trust list, no revocation list, no manifest from elsewhere.
@@ -37,6 +39,7 @@ def sign(
     details: dict | None = None,
     generator: str = GENERATOR,
     title: str | None = None,
+    mark: int | None = None,
 ) -> None:
     """Embeds AI-generated content credentials in a finished file, in place; the file is replaced whole or not at all.
 
@@ -45,9 +48,10 @@ def sign(
     Args:
         description: in words what was done.
         composite: a recorded picture or video was altered (a swapped face) rather than made from nothing.
-        details: further facts (system, run).
+        details: further facts (system, run); what was said of consent is added.
         generator: the program and its version.
         title: the file's name where it will be kept, if not the present one.
+        mark: number of the invisible mark in its pictures, by which they are known where credentials were stripped.
 
     Raises:
         FileError: missing or damaged, of a type that cannot hold credentials, or it cannot be written.
@@ -55,6 +59,7 @@ def sign(
     import c2pa
 
     path = _checked(Path(path))
+    facts = {'consent': consent()} if consent() else {}
     name, _, version = generator.partition(' ')
     action = {
         'action': 'c2pa.created',
@@ -62,12 +67,17 @@ def sign(
         'softwareAgent': {'name': name, 'version': version},
         'when': datetime.datetime.now(datetime.UTC).strftime('%Y-%m-%dT%H:%M:%SZ'),
         'description': description or 'made by a trained model',
-        'parameters': {f'dfjax.{key}': str(value) for key, value in (details or {}).items()},
+        'parameters': {f'dfjax.{key}': str(value) for key, value in (facts | (details or {})).items()},
     }
+    actions, assertions = [action], []
+    if mark is not None:
+        actions.append({'action': 'c2pa.watermarked.bound'})
+        binding = {'alg': MARK, 'blocks': [{'scope': {}, 'value': f'{mark:012x}'}]}
+        assertions.append({'label': 'c2pa.soft-binding', 'data': binding})
     manifest = {
         'claim_generator_info': [{'name': name, 'version': version}],
         'title': title or path.name,
-        'assertions': [{'label': 'c2pa.actions.v2', 'data': {'actions': [action]}}],
+        'assertions': [{'label': 'c2pa.actions.v2', 'data': {'actions': actions}}, *assertions],
     }
     with atomic_path(path, force=True) as temporary:
         try:
@@ -83,8 +93,9 @@ def read_credentials(path) -> dict | None:
     """What a file's content credentials say, None where it has none (which proves nothing: they can be stripped).
 
     Keys: `ai_generated` bool, None where they are too damaged to tell; `source_type` the last part of the IPTC digital
-    source type; `generator`; `description`; `when` (ISO 8601, as claimed); `details` dict; `signer`; `intact` bool,
-    False for a file changed since it was signed; `problems` list of C2PA failure codes. What is not said is None.
+    source type; `generator`; `description`; `when` (ISO 8601, as claimed); `details` dict; `mark` the number of its
+    invisible mark, 12 hexadecimal digits; `signer`; `intact` bool, False for a file changed since it was signed;
+    `problems` list of C2PA failure codes. What is not said is None.
     Raises ReadError as sign does.
     """
     import c2pa
@@ -111,6 +122,8 @@ def _facts(manifest: dict, problems: list[str]) -> dict:
         if assertion['label'].startswith('c2pa.actions')
         for action in assertion['data'].get('actions', [])
     ]
+    bindings = [a['data'] for a in manifest.get('assertions', []) if a['label'].startswith('c2pa.soft-binding')]
+    marks = [b['blocks'][0]['value'] for b in bindings if b.get('alg') == MARK]
     told = next((a for a in actions if a.get('digitalSourceType')), actions[0] if actions else {})
     kind = told.get('digitalSourceType', '').rpartition('/')[2] or None
     made = next(iter(manifest.get('claim_generator_info') or []), {})
@@ -121,6 +134,7 @@ def _facts(manifest: dict, problems: list[str]) -> dict:
         'description': told.get('description'),
         'when': told.get('when'),
         'details': {k.removeprefix('dfjax.'): v for k, v in (told.get('parameters') or {}).items()},
+        'mark': next(iter(marks), None),
         'signer': (manifest.get('signature_info') or {}).get('issuer'),
         'intact': not problems,
         'problems': problems,

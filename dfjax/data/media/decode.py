@@ -14,6 +14,7 @@ from dfjax.data.media.container import clock_start, open_container
 from dfjax.data.media.hdr import to_sdr
 from dfjax.data.media.image import over_white, turned
 from dfjax.data.media.limits import FRAME, check_pixels, most_pixels
+from dfjax.data.media.mastering import x265_words
 from dfjax.data.media.planes import FULL, LIMITED, MATRICES, UNSPECIFIED, guessed, is_hdr, is_stored_so
 from dfjax.data.media.progress import say
 from dfjax.data.media.span import Span, seek, within
@@ -66,6 +67,7 @@ class MediaInfo:
         depth: bits of a value, 8 or 10: what it has, and no more than is written.
         aspect: width of a stored pixel over its height.
         interlaced: 'tt' or 'bb': which field comes first; '' for whole frames.
+        mastering: of HDR, the display that it was graded on and how bright it gets, see `mastering`.
     """
 
     path: Path
@@ -85,6 +87,7 @@ class MediaInfo:
     depth: int = 8
     aspect: Fraction = Fraction(1)
     interlaced: str = ''
+    mastering: tuple[str, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -188,6 +191,7 @@ class VideoReader:
             depth=10 if kept and first.format.components[0].bits > 8 else 8,
             aspect=1 / aspect if turn[0] else aspect,
             interlaced=self._field_order(first) if not any(turn) else '',
+            mastering=x265_words(first),
         )
 
     def frames(self, span: Span | None = None) -> Iterator[Frame]:

@@ -9,6 +9,7 @@ import numpy as np
 from dfjax.data.media.audio import open_sound
 from dfjax.data.media.decode import Frame, MediaInfo
 from dfjax.data.media.image import resized
+from dfjax.data.media.mark import Mark
 from dfjax.data.media.output import atomic_path
 from dfjax.data.media.planes import (
     BT601,
@@ -108,10 +109,17 @@ class VideoWriter:
             self._mux_last(self._held)
             self._mux_sound(float('inf'))
 
-    def write(self, rgb: np.ndarray, pts: int | None = None, duration: int = 0, of: Frame | None = None) -> None:
+    def write(
+        self,
+        rgb: np.ndarray,
+        pts: int | None = None,
+        duration: int = 0,
+        of: Frame | None = None,
+        mark: Mark | None = None,
+    ) -> None:
         """Appends uint8 RGB [H, W, 3]; `pts` and `duration` in units of the time base (a frame, without `like`).
 
-        Where it equals the frame `of` that it was made of, what that file stores is written.
+        Where it equals the frame `of` that it was made of, what that file stores is written. `mark` is laid into luma.
         """
         if rgb.shape != (self.size[1], self.size[0], 3) or rgb.dtype != np.uint8:
             raise ValueError(f'uint8 {(self.size[1], self.size[0], 3)} is written, not {rgb.dtype} {rgb.shape}')
@@ -122,6 +130,8 @@ class VideoWriter:
             planes = stored_planes(of.stored, like.depth, like.turn)
             if rgb is not of.rgb and (part := _changed(rgb, of.rgb)):
                 self._change(planes, rgb, of.rgb, part)
+        if mark:
+            planes[0] = mark.on_luma(planes[0], like.depth, like.full_range, self.size)
         frame = to_frame(planes, like.depth)
         frame.colorspace, frame.color_range = (
             guessed(like.colour[0], self.size[1]),
@@ -163,6 +173,7 @@ class VideoWriter:
         codec = stream.codec_context
         if self._codec == 'hevc':
             codec.codec_tag = 'hvc1'  # what Apple's players know
+            options['x265-params'] = ':'.join([options['x265-params'], *like.mastering])
         if like.interlaced and self._same and self._codec == 'h264':
             options['x264-params'] = f'{"t" if like.interlaced == "tt" else "b"}ff=1'
         stream.options = options
