@@ -1,4 +1,4 @@
-.PHONY: check test slow fuzz
+.PHONY: check test slow fuzz bounds audit
 check:  ## format, lint, types of what users call, and the tests of parts: under 4 minutes on two cores
 	ruff format --check .
 	ruff check .
@@ -8,5 +8,9 @@ test:  ## the gate: all but the slow ones, under 30 minutes
 	pytest
 slow:
 	pytest -m slow
+bounds:  ## the quick tests with the oldest libraries that setup.py allows, and with the newest
+	python tests/bounds.py oldest newest
+audit:  ## known vulnerabilities of what is installed (pip install pip-audit; it asks pypi.org)
+	pip-audit --local --skip-editable
 fuzz:  ## wrong bytes for every reader, for an hour; what is found is kept in found/
 	python -m tests.fuzz.run --seconds 3600 --seed $$(date +%s) --keep found

@@ -136,6 +136,13 @@ JOBS = {'convert': (convert, converted), 'faces': (faces, faces_made), 'pictures
 JOBS |= {'train': (train, trained)}
 
 
+def job_of(name: str):
+    """What a job does in a folder, and what must hold afterwards."""
+    import whole_jobs
+
+    return JOBS[name] if name in JOBS else whole_jobs.job(name)
+
+
 def main(job: str, folder: Path, at: int, how: str) -> int:
     from dfjax import interrupts
     from dfjax.errors import InputError
@@ -145,7 +152,7 @@ def main(job: str, folder: Path, at: int, how: str) -> int:
     sys.addaudithook(faults)
     status = 0
     try:
-        JOBS[job][0](folder)
+        job_of(job)[0](folder)
     except InputError as error:
         print(error, file=sys.stderr)
         status = 2

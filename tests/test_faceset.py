@@ -104,7 +104,7 @@ def test_arrays_keep_their_coordinates_at_any_size(tmp_path, size):
 
 
 def test_contact_sheet_shows_each_face_once(faces):
-    sheet = contact_sheet(load_faceset(faces), side=SIZE)
+    sheet = contact_sheet([(row.path, str(row.face.frame)) for row in load_faceset(faces).rows], side=SIZE)
     cell = SIZE + 4
     for n in range(COUNT):  # 3 columns of 2
         y, x = 4 + n // 3 * (cell + 15), 4 + n % 3 * cell

@@ -12,9 +12,11 @@ from pathlib import Path
 import faulty
 import numpy as np
 import pytest
+import whole_jobs
 from test_video import chirp, make_with_sound, scene
 
 from dfjax.data.media.image import write_image
+from dfjax.systems import SYSTEMS
 
 pytestmark = pytest.mark.whole
 STATUS = {'kill': {0, faulty.KILLED, 2}, 'full': {0, 2}, 'term': {0, 130, 143}}
@@ -50,17 +52,19 @@ def try_faults(job: str, how: str, count: int, tmp_path: Path, seed: int) -> Non
         where = f'seed {seed}: {how} at change {at} of {changes}: {said[-1500:]}'
         assert status in STATUS[how] and 'Traceback' not in said, where
         assert status != 2 or how == 'kill' or 'disk is full' in said, where
-        faulty.JOBS[job][1](work)
-        if how != 'kill' and job != 'train':
+        faulty.job_of(job)[1](work)
+        if how != 'kill' and not job.startswith('train'):
             assert not [path for path in work.iterdir() if path.name[0] == '.'], where
         met += status != 0
     status, said, _ = run(job, work)
     assert status == 0, said
-    faulty.JOBS[job][1](work)
+    faulty.job_of(job)[1](work)
     if whole.exists():
         with np.load(whole) as one, np.load(tmp_path / 'whole.npz') as other:
+            assert set(one.files) == set(other.files), f'seed {seed}'
             assert all(np.array_equal(one[name], other[name]) for name in other.files), f'seed {seed}'
     assert met
+    print(f'{job}: {how} {met} of {count} times, seed {seed}')
 
 
 @pytest.mark.parametrize('how', STATUS)
@@ -79,3 +83,23 @@ def test_a_run_goes_on_with_the_same_bits(tmp_path, how):
 @pytest.mark.parametrize('job', faulty.JOBS)
 def test_very_many_faults(tmp_path, job, how):
     try_faults(job, how, 40, tmp_path, random.randrange(10**6))
+
+
+@pytest.fixture(scope='module')
+def inputs(tmp_path_factory):
+    if not whole_jobs.SHARED.exists():
+        pytest.skip('the shared data are not here')
+    return whole_jobs.prepared(tmp_path_factory.mktemp('prepared') / 'inputs')
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('verb', whole_jobs.VERBS)
+def test_verbs_that_are_killed_leave_nothing_half_done_and_end_the_same(tmp_path, inputs, verb):
+    (tmp_path / 'inputs').symlink_to(inputs)
+    try_faults(f'verb:{verb}', 'kill', 6, tmp_path, random.randrange(10**6))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('system', SYSTEMS)
+def test_systems_that_are_killed_end_with_the_same_bits(tmp_path, system):
+    try_faults(f'train:{system}', 'kill', 4, tmp_path, random.randrange(10**6))

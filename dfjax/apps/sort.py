@@ -60,7 +60,10 @@ def sort_faces(path: Path | str, by: str, reverse: bool = False) -> dict:
         order, captions = ordered(faces, by)
     if reverse:
         order = order[::-1]
-    picture = contact_sheet(faces, order, captions)  # before the renaming: a damaged picture stops it here
+    captions = captions or [str(row.face.frame) for row in faces.rows]
+    picture = contact_sheet(
+        [(faces.rows[n].path, captions[n]) for n in order]
+    )  # before the renaming: a damaged picture stops it here
     faces = rank_pictures(faces, None if by == 'name' and not reverse else order)
     sheet = faces.path / SHEET
     write_image(sheet, picture)

@@ -1,13 +1,12 @@
 """What drives a picture: the motion of a face in a video, of a file of one, or of a rendered head that talks."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from dfjax.data.faces.analyse import Analysis
-from dfjax.data.faces.face import Face
+from dfjax.data.faces.table import as_faces
 from dfjax.data.media.output import atomic_path
 from dfjax.errors import InputError, ReadError
 from dfjax.foreign import floats, read_npz
@@ -66,15 +65,15 @@ def make_driver(name: str, landmarks: np.ndarray, times: np.ndarray, shots: np.n
     if off.all():
         raise InputError(f'{name}: its face is covered or turned away throughout; give another video')
     known[np.flatnonzero(known)[off]] = False
-    fitted = fitted[~off]
     rows = np.flatnonzero(known)
-    filled = {field: _fill(rows, getattr(fitted, field), len(known), shots) for field in heads.PER_FRAME}
+    filled = {name: _fill(rows, getattr(fitted, name)[~off], len(known), shots) for name in heads.PER_FRAME}
     motion = Motion(**filled, identity=identity)
+    del fitted
     for shot in np.unique(shots):
-        part = shots == shot
+        part = slice(*np.searchsorted(shots, [shot, shot + 1]))
         smoothed = heads.smooth(motion[part], times[part], SIGMA)
-        for field in heads.PER_FRAME:
-            getattr(motion, field)[part] = getattr(smoothed, field)
+        for name in heads.PER_FRAME:
+            getattr(motion, name)[part] = getattr(smoothed, name)
     return Driver(name, motion, _fill(rows, landmarks[known], len(known), shots), times, shots, known)
 
 
@@ -98,20 +97,19 @@ def driver_of(analysis: Analysis) -> Driver:
     Raises:
         InputError: as `make_driver`.
     """
-    faces: Sequence[Face] = sorted(analysis.faces, key=lambda face: face.frame)
-    count = analysis.frames
+    rows = as_faces(analysis.faces).rows
+    rows = rows[np.argsort(rows['frame'], kind='stable')]
+    count, frames, seen = analysis.frames, rows['frame'], rows['time']
     landmarks, known = np.zeros((count, 68, 2), np.float32), np.zeros(count, bool)
-    frames, seen = np.array([face.frame for face in faces]), np.array([face.time for face in faces])
     step = np.median(np.diff(seen) / np.diff(frames)) if len(frames) > 1 else 0.04
     times = np.interp(np.arange(count), frames, seen)
     times[: frames[0]] -= step * np.arange(frames[0], 0, -1)
     times[frames[-1] + 1 :] += step * np.arange(1, count - frames[-1])
-    shots, shot = np.zeros(count, int), 0
-    for n, face in enumerate(faces):
-        landmarks[face.frame], known[face.frame] = face.landmarks, True
-        cut = n and face.track != faces[n - 1].track and face.frame - faces[n - 1].frame <= LOST
-        shot += bool(cut)
-        shots[face.frame :] = shot
+    landmarks[frames], known[frames] = rows['landmarks'], True
+    cuts = (np.diff(rows['track']) != 0) & (np.diff(frames) <= LOST)  # [faces - 1]
+    begins = np.zeros(count, int)
+    np.add.at(begins, frames[1:], cuts)
+    shots = np.cumsum(begins)
     return make_driver(analysis.source, landmarks, times, shots, known)
 
 

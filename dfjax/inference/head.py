@@ -40,7 +40,7 @@ class Head:
 
 @dataclass(frozen=True, eq=False)
 class Motion:
-    """What a head does in T frames. float64.
+    """What a head does in T frames. float64, but for the residual, which is most of it: float32.
 
     Attributes:
         turn: [T, 3] rotation vectors, radians, in the camera's axes.
@@ -186,7 +186,7 @@ def fit_motion(head: Head, landmarks: np.ndarray, identity: np.ndarray) -> Motio
         turns, scale, place, expression = _fit_expression(head, seen, identity, PASSES)
         missing = seen - view(shapes(head, identity, expression), turns, scale, place)
         residual = missing / scale[:, None, None] @ turns[:, :2]
-        parts.append((rotation_vectors(turns), scale, place, expression, residual))
+        parts.append((rotation_vectors(turns), scale, place, expression, residual.astype(np.float32)))
     return Motion(*(np.concatenate(column) for column in zip(*parts)), identity)
 
 
@@ -208,24 +208,25 @@ def smooth(motion: Motion, times: np.ndarray, sigma: float) -> Motion:
         return motion
     typical = np.median(np.diff(times))
     reach = int(min(np.ceil(4 * sigma / max(typical, 1e-6)), len(times) - 1))
-    at = np.arange(len(times))
-    smoothed = {name: np.zeros_like(getattr(motion, name)) for name in PER_FRAME}
     columns = {name: np.log(motion.scale) if name == 'scale' else getattr(motion, name) for name in PER_FRAME}
-    total = np.zeros(len(times))
-    for step in range(-reach, reach + 1):
-        # Past its ends the motion is continued by point reflection: a steady motion goes on steadily.
-        n = at + step
-        inside = np.clip(np.where(n < 0, -n, np.where(n >= len(times), 2 * len(times) - 2 - n, n)), 0, len(times) - 1)
-        end = np.where(n < 0, 0, len(times) - 1)
-        beyond = (n < 0) | (n >= len(times))
-        then = np.where(beyond, 2 * times[end] - times[inside], times[inside])
-        weight = np.exp(-0.5 * ((then - times) / sigma) ** 2)
-        total += weight
-        for name, column in columns.items():
-            shaped = (slice(None),) + (None,) * (column.ndim - 1)
-            value = np.where(beyond[shaped], 2 * column[end] - column[inside], column[inside])
-            smoothed[name] += weight[shaped] * value
-    for column in smoothed.values():
-        column /= total[(slice(None),) + (None,) * (column.ndim - 1)]
+    smoothed = {name: np.empty_like(column) for name, column in columns.items()}
+    for start in range(0, len(times), CHUNK):  # a clip may last for hours
+        at = np.arange(start, min(start + CHUNK, len(times)))
+        total, sums = np.zeros(len(at)), dict.fromkeys(PER_FRAME, 0.0)
+        for step in range(-reach, reach + 1):
+            # Past its ends the motion is continued by point reflection: a steady motion goes on steadily.
+            n = at + step
+            inside = np.where(n < 0, -n, np.where(n >= len(times), 2 * len(times) - 2 - n, n)).clip(0, len(times) - 1)
+            end = np.where(n < 0, 0, len(times) - 1)
+            beyond = (n < 0) | (n >= len(times))
+            then = np.where(beyond, 2 * times[end] - times[inside], times[inside])
+            weight = np.exp(-0.5 * ((then - times[at]) / sigma) ** 2)
+            total += weight
+            for name, column in columns.items():
+                shaped = (slice(None),) + (None,) * (column.ndim - 1)
+                value = np.where(beyond[shaped], 2 * column[end] - column[inside], column[inside])
+                sums[name] = sums[name] + weight[shaped] * value
+        for name, column in sums.items():
+            smoothed[name][at] = column / total[(slice(None),) + (None,) * (column.ndim - 1)]
     smoothed['scale'] = np.exp(smoothed['scale'])
     return replace(motion, **smoothed)

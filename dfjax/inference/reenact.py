@@ -16,7 +16,7 @@ from dfjax.inference.bend import Bend
 from dfjax.inference.driving import Driver
 from dfjax.inference.frames import Job, Output
 from dfjax.inference.opening import paint
-from dfjax.inference.retarget import PARTS, face_shapes, find_best_frame, gaps, retarget
+from dfjax.inference.retarget import PARTS, PIECE, face_shapes, find_best_frame, gaps, retarget
 from dfjax.ops.expression import LIPS
 
 MOUTHS = ('driver', 'drawn')
@@ -65,9 +65,10 @@ class Animator:
             at = frame if frame is not None else int(seen[find_best_frame(head, source, driver.motion[seen])])
             self.best.append(at)
             best = driver.motion[at : at + 1]
-            targets = retarget(head, source, driver.motion[rows], best, drive, gain, absolute)
-            self.points[rows], self.neck[rows] = targets.points, targets.neck
-            self.limited += targets.limited
+            for part in np.split(rows, range(PIECE, len(rows), PIECE)):
+                targets = retarget(head, source, driver.motion[part], best, drive, gain, absolute)
+                self.points[part], self.neck[part] = targets.points, targets.neck
+                self.limited += targets.limited
         self._tone = mouths.skin_tone(picture, points[0])
         self._mouths: dict[int, mouths.DriverMouth] = {}
 

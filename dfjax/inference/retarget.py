@@ -22,6 +22,7 @@ WIDEST = 1.5  # widest opening of an eye, in times its own
 NECK = np.array([0.0, 1.17, 0.39])  # where the head turns on the neck, in the head's axes
 FURTHEST = np.radians([30.0, 35.0, 40.0])  # pitch, yaw, roll: as far as a picture can be bent
 PROFILE = np.radians(50.0)  # yaw, the source's own included
+PIECE = 1024  # frames at once: a driver may last for hours
 FREE = 0.7  # share of a limit up to which nothing is held back
 
 
@@ -59,11 +60,17 @@ def gaps(points: np.ndarray, pairs: np.ndarray) -> np.ndarray:
 
 def find_best_frame(head: Head, source: Motion, driver: Motion) -> int:
     """The frame of the driver [T] that looks most like the source [1]: in expression, gap of the lips and pose."""
+    pieces = (driver[start : start + PIECE] for start in range(0, len(driver), PIECE))
+    return int(np.argmin(np.concatenate([_unlike(head, source, piece) for piece in pieces])))
+
+
+def _unlike(head: Head, source: Motion, driver: Motion) -> np.ndarray:
+    """How unlike the source [1] the driver's frames are: [T]."""
     unlike = ((driver.expression - source.expression) ** 2).mean(-1)
     turned = rotation_vectors(rotation_matrices(driver.turn) @ rotation_matrices(source.turn).swapaxes(1, 2))
     unlike += (turned**2).sum(-1) / TURN**2
     lips, own = (gaps(face_shapes(head, motion), LIPS).mean(-1) for motion in (driver, source))
-    return int(np.argmin(unlike + ((lips - own) / PARTED) ** 2))
+    return unlike + ((lips - own) / PARTED) ** 2
 
 
 def calm(head: Head, motion: Motion) -> np.ndarray:

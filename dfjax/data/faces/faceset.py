@@ -91,7 +91,7 @@ class FaceSetWriter:
     def __init__(self, path: Path | str, face_type: str, size: int, format: str = 'png', force: bool = False):
         self.path, self.face_type, self.size = Path(path), face_type, size
         self.suffix, self.force = '.' + format, force
-        self.names: set[str] = set()
+        self.names: dict[str, int] = {}  # the frame of each picture, in order
 
     def __enter__(self) -> 'FaceSetWriter':
         with ExitStack() as stack:
@@ -109,7 +109,8 @@ class FaceSetWriter:
         if kind is None and not self.names:
             raise InputError(f'{self.path}: no face to write')
         if kind is None:
-            write_image(self._folder / SHEET, contact_sheet(load_faceset(self._folder)))
+            pictures = [(self._folder / name, str(frame)) for name, frame in self.names.items()]
+            write_image(self._folder / SHEET, contact_sheet(pictures))
 
     def add(self, picture: np.ndarray, face: Face, matrix: np.ndarray, polygon: np.ndarray) -> str:
         """Adds a face and returns its file name.
@@ -125,7 +126,7 @@ class FaceSetWriter:
         name, n = stem + self.suffix, 1
         while name in self.names:  # another face of the frame, or another source of that name
             name, n = f'{stem}_{n}{self.suffix}', n + 1
-        self.names.add(name)
+        self.names[name] = face.frame
         aligned = face.landmarks @ matrix[:, :2].T + matrix[:, 2]  # [68, 2]
         row = {'file': name, **face.to_row(), 'face_type': self.face_type, 'size': self.size}
         row |= {'matrix': np.asarray(matrix, np.float64).tolist()}
@@ -151,21 +152,22 @@ def load_faceset(path: Path | str) -> FaceSet:
         if (twin := pictures.setdefault(plain_name(file), file)) != file:
             raise InputError(f'{file}: the same face as {twin.name}; delete one of them')
     rows, kinds = [], set()
-    for number, line in enumerate((path / ROWS).read_bytes().splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            row = foreign.parse(line)
-            kinds.add((foreign.text(row['face_type']), foreign.whole(row['size'], 1, LARGEST)))
-            if foreign.text(row['file']) in pictures:
-                rows.append(_parse(row, pictures[row['file']]))
-        except (ValueError, KeyError, TypeError) as error:
-            fault = f'no {error}' if isinstance(error, KeyError) else foreign.said(error)
-            raise InputError(
-                f'{path / ROWS}: line {number} is damaged ({fault}); delete the line, or extract again'
-            ) from error
-        if len(kinds) > 1:
-            raise InputError(f'{path / ROWS}: line {number} has another face type or size than those before it')
+    with open(path / ROWS, 'rb') as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                row = foreign.parse(line)
+                kinds.add((foreign.text(row['face_type']), foreign.whole(row['size'], 1, LARGEST)))
+                if foreign.text(row['file']) in pictures:
+                    rows.append(_parse(row, pictures[row['file']]))
+            except (ValueError, KeyError, TypeError) as error:
+                fault = f'no {error}' if isinstance(error, KeyError) else foreign.said(error)
+                raise InputError(
+                    f'{path / ROWS}: line {number} is damaged ({fault}); delete the line, or extract again'
+                ) from error
+            if len(kinds) > 1:
+                raise InputError(f'{path / ROWS}: line {number} has another face type or size than those before it')
     if not rows:
         raise InputError(f'{path}: the face set is empty: no line of {ROWS} has its picture')
     return FaceSet(path, *kinds.pop(), tuple(rows))
@@ -258,33 +260,23 @@ def gather(read: Callable[[int], dict[str, np.ndarray]], count: int) -> dict[str
     return arrays
 
 
-def contact_sheet(
-    faceset: FaceSet,
-    order: Sequence[int] | None = None,
-    captions: Sequence[str] | None = None,
-    side: int = 96,
-    most: int = 240,
-) -> np.ndarray:
-    """Thumbnails of a set in rows, left to right: uint8 RGB [H, W, 3].
+def contact_sheet(pictures: Sequence[tuple[Path, str]], side: int = 96, most: int = 240) -> np.ndarray:
+    """Thumbnails in rows, left to right: uint8 RGB [H, W, 3].
 
     Args:
-        faceset: the set.
-        order: of rows; by default that of the lines.
-        captions: a short text for each row of the set; by default the frame number.
+        pictures: files, each with a short text to write below it.
         side: of a thumbnail, pixels.
-        most: a larger set shows this many, evenly chosen.
+        most: of more pictures this many are shown, evenly chosen.
     """
-    order = np.arange(len(faceset)) if order is None else np.asarray(order)
-    shown = order[np.linspace(0, len(order) - 1, min(most, len(order))).round().astype(int)]
-    captions = captions or [str(row.face.frame) for row in faceset.rows]
+    evenly = np.linspace(0, len(pictures) - 1, min(most, len(pictures))).round().astype(int)
+    shown = [pictures[n] for n in evenly]
     columns = min(len(shown), 20, int(np.ceil(np.sqrt(1.5 * len(shown)))))
     width, height, gap = side, side + 15, 4
     lines = -(-len(shown) // columns)
     sheet = np.full((gap + lines * (height + gap), gap + columns * (width + gap), 3), 245, np.uint8)
-    for place, n in enumerate(shown):
+    for place, (path, text) in enumerate(shown):
         y, x = gap + place // columns * (height + gap), gap + place % columns * (width + gap)
-        picture = cv2.resize(read_image(faceset.rows[n].path), (side, side), interpolation=cv2.INTER_AREA)
+        picture = cv2.resize(read_image(path), (side, side), interpolation=cv2.INTER_AREA)
         sheet[y : y + side, x : x + side] = picture
-        origin = (x + 1, y + side + 11)
-        cv2.putText(sheet, captions[n], origin, cv2.FONT_HERSHEY_SIMPLEX, 0.36, (40, 40, 40), 1, cv2.LINE_AA)
+        cv2.putText(sheet, text, (x + 1, y + side + 11), cv2.FONT_HERSHEY_SIMPLEX, 0.36, (40, 40, 40), 1, cv2.LINE_AA)
     return sheet
