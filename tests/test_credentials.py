@@ -69,13 +69,15 @@ def test_what_is_signed_is_read_back_and_the_content_is_the_same(tmp_path, suffi
         'generator': f'dfjax {__version__}',
         'description': 'a face was swapped',
         'details': {'system': 'faceswap', 'steps': '7'},
+        'mark': None,
         'signer': signer.ORGANISATION,
         'intact': True,
         'problems': [],
     }
     assert content(path) == before and list(tmp_path.iterdir()) == [path]
-    sign(path, 'sampled')
+    sign(path, 'sampled', mark=0xABC)
     again = read_credentials(path)
+    assert again['mark'] == '000000000abc'
     assert again['source_type'] == 'trainedAlgorithmicMedia' and again['description'] == 'sampled' and again['intact']
 
 

@@ -113,7 +113,8 @@ def test_a_video_becomes_pictures(tmp_path):
     assert sorted(p.name for p in (tmp_path / 'out').iterdir()) == names
     truth = [rgb for _, _, rgb in read_frames(source)]
     for n, name in enumerate(names):
-        np.testing.assert_array_equal(read_image(tmp_path / 'out' / name), truth[4 * n])
+        change = read_image(tmp_path / 'out' / name).astype(int) - truth[4 * n]
+        assert np.sqrt(np.mean(change**2)) < 2  # the mark
         facts = read_credentials(tmp_path / 'out' / name)
         assert facts['intact'] and facts['details']['system'] == 'none'
 

@@ -117,7 +117,7 @@ def test_only_what_a_job_changed_differs(tmp_path, bits, transfer):
             outside = np.ones(a.shape, bool)
             outside[24 // scale : 70 // scale, 10 // scale : 80 // scale] = False  # encoders blur across a block
             kept, left = (10 * np.log10(top**2 / max(1e-9, np.mean((a - x)[outside] ** 2))) for x in (b, c))
-            assert kept > 40 and left > kept - 2
+            assert kept > 40 and left > min(kept - 2, 42)  # the encoder's loss, or the invisible mark's
     for _, _, picture in read_frames(tmp_path / 'out.mp4'):
         assert np.abs(picture[38:56, 28:64].astype(int) - (150, 140, 130)).mean() < 4
 

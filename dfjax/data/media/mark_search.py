@@ -21,6 +21,7 @@ from dfjax.data.media.mark import CHIPS, HIGH, LINES, LOW, TILE, WEIGHTS, WORDS,
 
 STEP = 1.004  # from one scale that is tried to the next: half a unit at the edges of a picture
 SMALLEST, LARGEST = 180, 1300  # units of the shorter side that are tried: cut out of a picture, or a screen about it
+SHRUNK = 2.5  # units of a pixel, at most: beyond that no wave is left
 WORK = 1024  # pixels of the shorter side that are looked at
 LOUD = 3.0  # standard deviations at which detail is cut
 FLAT = 1.5  # grey levels, added to the detail by which it is divided
@@ -67,9 +68,10 @@ def best(flat: np.ndarray) -> Found:
 
 
 def sides(shorter: int) -> Iterator[float]:
-    """Units that the shorter side may have, the likely ones first."""
+    """Units that a shorter side of so many pixels may have, the likely one first."""
     yield float(min(shorter, LINES))
-    yield from SMALLEST * STEP ** np.arange(int(np.log(LARGEST / SMALLEST) / np.log(STEP)))
+    least, most = min(SMALLEST, 0.7 * shorter), min(LARGEST, SHRUNK * shorter)
+    yield from least * STEP ** np.arange(int(np.log(most / least) / np.log(STEP)))
 
 
 def flattened(rgb: np.ndarray) -> np.ndarray:
@@ -88,7 +90,7 @@ def folded(flat: np.ndarray, side: float) -> np.ndarray:
     """The sum of all tiles [TILE, TILE] if the shorter side has so many units."""
     share = side / min(flat.shape)
     size = tuple(round(n * share) for n in flat.shape[::-1])
-    middle = (share - 1) / 2  # of pixels, on the exact scale: sizes are rounded
+    middle = (share - 1) / 2  # centres of pixels, on the exact scale: sizes are rounded
     to = np.float32([[share, 0, middle], [0, share, middle]])
     scaled = (
         cv2.resize(flat, size, interpolation=cv2.INTER_AREA)
