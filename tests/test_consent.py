@@ -10,7 +10,7 @@ from toy_jobs import transform_video
 
 from dfjax.apps import consent
 from dfjax.apps.cli import VERBS, build_parser, main
-from dfjax.config import load_named
+from dfjax.config import load_config
 from dfjax.data.media.choices import CONSENT
 from dfjax.data.media.credentials import read_credentials
 from dfjax.data.media.image import write_image
@@ -79,7 +79,7 @@ def test_a_terminal_is_asked_once(answer, tmp_path, monkeypatch):
 
 def test_a_run_keeps_it_for_those_that_apply_it(tmp_path, monkeypatch):
     monkeypatch.setenv(CONSENT, WORDS)
-    claim(run := tmp_path / 'w', load_named('pix2pix:smoke'))
+    claim(run := tmp_path / 'w', load_config('pix2pix:smoke'))
     assert (run / 'consent.txt').read_text() == f'{WORDS}\n'
     assert settle(tmp_path / 'elsewhere' / 'out.png', run=str(run)) == WORDS
     assert settle(tmp_path / 'third' / 'out.png', 'nobody is shown', run=str(run)) == 'nobody is shown'
