@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import forget
 from flax.serialization import msgpack_restore, msgpack_serialize
 from ml_collections import ConfigDict
 
@@ -65,7 +66,8 @@ def smoke_config(name: str, **changes) -> ConfigDict:
 
 @pytest.fixture(scope='module', params=SYSTEMS)
 def smoke(request):
-    return Smoke(request.param)
+    yield Smoke(request.param)
+    forget()
 
 
 def test_the_config_has_the_keys_of_all_and_four_variants(smoke):
