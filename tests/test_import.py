@@ -247,7 +247,7 @@ def test_a_net_of_something_else(system, net, tmp_path):
 @pytest.mark.parametrize(
     'words, line',
     [
-        (['biggan', 'g=x'], "system 'biggan' cannot be imported; those that can: saehd, pix2pix, cyclegan"),
+        (['biggan', 'g=x'], "system 'biggan' cannot be imported; those that can: saehd, amp, pix2pix, cyclegan"),
         (['stargan', 'g_ab=x'], "stargan has no net 'g_ab'; it has: g, d"),
         (['stargan', 'x.pth'], "'x.pth' is not understood; give a net and its file as g=FILE"),
         (['stargan', 'g='], "'g=' is not understood"),

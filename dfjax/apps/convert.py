@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('-o', '--out', required=True, metavar='OUT', help='what to write, of the same kind')
     parser.add_argument('--person', metavar='PICTURE', help='whose face to replace; default: who is there most')
     parser.add_argument('--side', choices=('a', 'b'), default='b', help='whose face to put in; default b')
+    parser.add_argument('--morph', type=float, metavar='X', help='how far to go, 0 to 1, by a run that can; default 1')
     parser.add_argument('--batch-size', type=int, metavar='N', help='faces at once; default: by the device')
     parser.add_argument('--detector', default='dlib', metavar='NAME', help='dlib (default) or yunet')
     parser.add_argument('--detector-model', metavar='FILE', help='the ONNX file of yunet')
@@ -31,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict:
     """Converts as the arguments say; returns the report."""
-    names = ('side', 'batch_size', 'recursive', 'force', 'person', 'detector', 'detector_model')
+    names = ('side', 'morph', 'batch_size', 'recursive', 'force', 'person', 'detector', 'detector_model')
     how = {name: getattr(args, name) for name in names}
     return convert(args.run, args.into, args.out, settings=settings_of(args), **how)
 
@@ -44,6 +45,7 @@ def convert(
     settings: Settings = DEFAULTS,
     analysis=None,
     side: str = 'b',
+    morph: float | None = None,
     batch_size: int | None = None,
     recursive: bool = False,
     force: bool = False,
@@ -63,6 +65,7 @@ def convert(
         settings: how, see `inference.settings`. Where it names people, they are replaced, each by their own settings.
         analysis: what `analyse` returned for `video`, where that is done already; with all its faces for people.
         side, batch_size: see `inference.swap.Swapper`.
+        morph: how far from the person in the video to the one put in, see `inference.run.with_morph`.
         recursive: of a folder, the files in its folders too.
         force: replace an output that exists.
         progress: show bars on stderr.
@@ -82,7 +85,7 @@ def convert(
     from dfjax.data.media.progress import bar
     from dfjax.inference.frames import run_job, stretches
     from dfjax.inference.plan import plan_settings
-    from dfjax.inference.run import load_run
+    from dfjax.inference.run import load_run, with_morph
     from dfjax.inference.sharpen import run_gains
     from dfjax.inference.swap import SwapJob, Swapper
     from dfjax.training.parallel import enable_compilation_cache
@@ -90,6 +93,7 @@ def convert(
     enable_compilation_cache()
     plan = plan_settings(video, out, settings.check(), force, recursive)
     run = load_run(run, can='swap') if isinstance(run, str | Path) else run
+    run = run if morph is None else with_morph(run, morph)
     mask_net = load_run(settings.mask_net, can='mask') if settings.mask_net else None
     gains = run_gains(run, side) if settings.detail else None
     start = time.monotonic()

@@ -14,11 +14,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         f'Example: {EXAMPLE}\n\n'
         'Systems and their nets: stargan (g, d), pix2pix (g, d), cyclegan (g_ab, g_ba, d_a, d_b), fomm (kp, g, d),\n'
-        'syncnet (sync), wav2lip (g, sync, d), saehd. Of cyclegan d_a is the one that judges pictures of a, while the\n'
-        "original's D_A judges those of b: give latest_net_D_A.pth as d_b.\n"
+        'syncnet (sync), wav2lip (g, sync, d), saehd, amp. Of cyclegan d_a is the one that judges pictures of a, and\n'
+        "the original's D_A judges those of b: give latest_net_D_A.pth as d_b.\n"
         'A StarGAN of several data sets, as CelebA and RaFD: --groups 5,8 --exclusive 1.\n'
-        "Of saehd, DeepFaceLab's folder: dfjax import saehd workspace/model -o RUN, with --cosine for a c in the\n"
-        'name of the architecture and --no-normalised where there is no u.\n'
+        "Of saehd and amp, DeepFaceLab's folder: dfjax import saehd workspace/model -o RUN; of saehd with --cosine\n"
+        'for a c in the name of the architecture and --no-normalised where there is no u.\n'
         '`dfjax import SYSTEM --help` has the options of a system. Nothing in a file is run; PyTorch is not needed.'
     )
     parser.add_argument('system', metavar='SYSTEM', help='one of those below')
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs='+',
         metavar='NET=FILE',
         help='a net, and its .pth, .ckpt, .pt or .safetensors file; NET=FILE:SECTION where it has several; of saehd '
-        "the model's folder instead",
+        "and amp the model's folder instead",
     )
     parser.add_argument('-o', '--out', required=True, metavar='RUN', help='the folder to write')
     parser.add_argument('--force', action='store_true', help='replace a run that exists')

@@ -1,7 +1,7 @@
 """A run, opened for use: its config, its system and the parameters that inference uses."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -9,6 +9,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from dfjax.config import build
 from dfjax.errors import InputError
 from dfjax.systems import load_system, systems_with
 from dfjax.training.restore import load_params, read_nets
@@ -87,3 +88,15 @@ def check_can(workdir: Path | str, system: str, can: str | Sequence[str], what: 
         able = ', '.join(systems_with(needed)) or 'none'
         line = f'{workdir}: a run of system {system!r}, which cannot {" and ".join(needed)}; can: {able}'
         raise InputError(f'{what}: {line}' if what else line)
+
+
+def with_morph(run: Run, share: float) -> Run:
+    """The run, its swaps by that share the person put in: 0 is the one in the video, 1 the other.
+
+    Raises:
+        InputError: a run whose system swaps all or nothing (names those that can), a share that is none.
+    """
+    if 'morph' not in run.cfg:
+        able = ', '.join(name for name in systems_with(['swap']) if 'morph' in load_system(name).default_config())
+        raise InputError(f'--morph: {run.path} is of system {run.cfg.system!r}, which cannot morph; can: {able}')
+    return replace(run, cfg=build(run.cfg, {'morph': share}))

@@ -7,8 +7,8 @@ from types import ModuleType
 from dfjax.errors import InputError
 from dfjax.foreign import shown
 
-SYSTEMS = ('faceswap', 'saehd', 'vae', 'gan', 'diffusion', 'pix2pix', 'cyclegan', 'stargan', 'style', 'fomm')
-SYSTEMS += ('syncnet', 'lips', 'wav2lip')
+SYSTEMS = ('faceswap', 'saehd', 'faceswap_gan', 'landmark_swap', 'amp')
+SYSTEMS += ('vae', 'gan', 'diffusion', 'pix2pix', 'cyclegan', 'stargan', 'style', 'fomm', 'syncnet', 'lips', 'wav2lip')
 
 
 def systems_with(functions: Sequence[str]) -> list[str]:

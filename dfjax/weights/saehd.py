@@ -51,7 +51,7 @@ def files(folder: Path | str) -> dict[str, Path]:
     """
     folder, found = Path(folder), {}
     for net, end in FILES.items():
-        there = sorted(folder.glob(f'*_{end}.npy'))
+        there = sorted(path for path in folder.glob(f'*_{end}.npy') if '_AMP_' not in path.name)
         if len(there) > 1:
             raise InputError(f'{folder}: {there[0].name} and {there[1].name} are of two models; give NET=FILE of one')
         found |= {net: there[0]} if there else {}
