@@ -59,7 +59,7 @@ def studio(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Jobs, 'watch', lambda self: type('Thread', (), {'join': lambda self: None})())
     app, _ = build_app(tmp_path, {'bytes': 200_000, 'minutes': 1}, Blind())
-    guarded = Guard(app, TOKEN, {'127.0.0.1', 'localhost', '.proxy.example'}, 7860, 200_000)
+    guarded = Guard(app, TOKEN, {'127.0.0.1', 'localhost'}, {'.proxy.example'}, 7860, 200_000)
     with TestClient(guarded, base_url=f'http://{HOST}', follow_redirects=False) as client:
         client.cookies.set('dfjax-7860', TOKEN)
         yield client, tmp_path
@@ -133,6 +133,12 @@ def test_only_the_studios_own_page_may_change_anything(studio, origin):
         assert client.post(path, content=body, headers=headers).status_code == 403
     assert not (folder / '.studio/consent.json').exists()
     assert not list((folder / '.studio/uploads').iterdir())
+
+
+def test_a_proxy_that_was_allowed_is_known_by_its_origin(studio):
+    client, _ = studio
+    for origin, status in (('https://a.proxy.example', 200), ('https://proxy.example.evil.example', 403)):
+        assert client.post('/api/consent', headers={'Origin': origin}, content='{"agree": true}').status_code == status
 
 
 def test_what_browsers_say_of_the_sender_counts(studio):
@@ -353,6 +359,8 @@ FORMS = [
     {'verb': 'stylize', 'input': 'film', 'run': 'vae'},
     {'verb': 'sample', 'run': 'vae', 'count': 4, 'seed': 3},
     {'verb': 'export', 'run': 'vae', 'net': 'decoder'},
+    {'verb': 'train', 'config': 'vae:smoke'},
+    {'verb': 'train', 'run': 'vae', 'minutes': 5},
 ]
 
 
@@ -410,6 +418,9 @@ def test_a_swap_is_used_and_gone_on_with_by_the_same_command(form):
         {'verb': 'animate', 'image': 'film', 'driving': 'film'},
         {'verb': 'stylize', 'input': 'film', 'pattern': 'mosaic'},
         {'verb': 'export', 'run': 'vae', 'net': '../x'},
+        {'verb': 'train', 'config': '/tmp/evil.py:x'},
+        {'verb': 'train', 'run': '../x'},
+        {'verb': 'train'},
     ],
     ids=lambda said: ' '.join(map(str, said.items()))[:60],
 )

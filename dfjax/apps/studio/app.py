@@ -33,7 +33,7 @@ FRESH = {'Cache-Control': 'no-cache'}
 
 def build_app(folder: Path, limits: dict, asking: Asking | None = None) -> tuple[Starlette, Jobs]:
     """The app, and the jobs that it has; they are watched while it runs, and stopped when it ends."""
-    studio = Studio(folder, limits, asking or Asking())
+    studio = Studio(folder, limits, asking or Asking(), asking or Asking())
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette):
@@ -41,6 +41,7 @@ def build_app(folder: Path, limits: dict, asking: Asking | None = None) -> tuple
         yield
         await run_sync(studio.jobs.close)
         thread.join()
+        studio.looking.close()
         studio.asking.close()
 
     return Starlette(routes=_routes(studio), lifespan=lifespan), studio.jobs
@@ -160,7 +161,8 @@ def _person(studio: Studio, asked: dict, _: dict) -> Response:
 
 def _result(studio: Studio, asked: dict, _: dict) -> Response:
     job = studio.jobs.get(asked['which'])
-    return _file(job['out'], Path(job['out']).name if 'download' in asked else None)
+    out = studio.jobs.out_of(job)
+    return _file(out, out.name if 'download' in asked else None)
 
 
 def _shot(studio: Studio, asked: dict, _: dict) -> Response:

@@ -15,10 +15,12 @@ from dfjax.apps.studio.uploads import Uploads
 from dfjax.errors import InputError
 
 NAME = re.compile(r'[A-Za-z0-9_][\w -]{0,39}')  # an attribute's or a label's
+CONFIG = re.compile(r'[a-z0-9_]{1,30}:[a-z0-9_]{1,30}')
 COLOURS = ('reinhard', 'none', 'lct', 'mkl', 'idt', 'sot')
 PATTERNS = ('strokes', 'mosaic', 'hatching')
 PARTS = ('pose', 'eyes', 'brows', 'mouth')
 LONGEST = 7 * 24 * 60  # minutes of a training
+WORDS = {'image': 'picture'}
 MANY = 50  # uploads of a job
 
 
@@ -60,7 +62,7 @@ class Form:
         """An upload of one of the kinds, free of faults as far as it has been looked at."""
         about = self.uploads.about(self.said.get(name) if which is None else which)
         if about['kind'] not in kinds:
-            raise InputError(f'{about["name"]}: is a {about["kind"]}; give a {" or a ".join(kinds)}.')
+            raise InputError(f'{about["name"]}: give a {" or a ".join(WORDS.get(kind, kind) for kind in kinds)}.')
         if fault := about['look'].get('fault'):
             raise InputError(f'{about["name"]}: {fault}')
         self.used.append(about['id'])
@@ -98,9 +100,16 @@ class Form:
             raise InputError(f'Give numbers from {least:g} to {most:g}.')
         return dict(said)
 
-    def job(self, verb: str, title: str, words: list[str], suffix: str, *, run: bool = False, **more) -> dict:
-        """A job that writes one result with a name of its own."""
-        name = free_name(self.folder, verb, suffix, self.taken)
+    def config(self) -> str | None:
+        """SYSTEM:VARIANT, of a named run; the program says which there are."""
+        said = self.said.get('config')
+        if said and not (isinstance(said, str) and CONFIG.fullmatch(said)):
+            raise InputError('config: choose one of the list.')
+        return said or None
+
+    def job(self, verb: str, title: str, words: list[str], suffix: str, *, name: str = '', run: bool = False, **more):
+        """A job that writes one result with a name of its own, or the one given."""
+        name = name or free_name(self.folder, verb, suffix, self.taken)
         out = str(self.folder / name)
         words = [verb, *words, f'--out={out}']
         job = {'verb': verb, 'title': title, 'out': out, 'run': f'{out}.run' if run else None, 'commands': [words]}
@@ -121,9 +130,7 @@ def _swap(form: Form) -> dict:
         paths = [str(wanted)]  # cut down to the one person
     if (replaced := form.person('person', into)) is not None:
         words.append(f'--person={replaced}')
-    if config := form.said.get('config'):
-        if not isinstance(config, str) or not re.fullmatch(r'[a-z0-9_]{0,30}:[a-z0-9_]{1,30}', config):
-            raise InputError('config: choose one of the list.')
+    if config := form.config():
         words.append(f'--config={config}')
     if start := form.run('start_from', needed=False):
         words.append(f'--start-from={start}')
@@ -231,6 +238,15 @@ def _export(form: Form) -> dict:
     return form.job('export', f'{form.said["run"]}{f": {net}" if net else ""}', words, '.jaxexport')
 
 
+def _train(form: Form) -> dict:
+    """A new run on the pictures that its config names, or a run that is there for so many minutes more."""
+    minutes, config = form.number('minutes', 0, LONGEST), form.config()
+    name = '' if config else Path(form.run()).relative_to(form.folder).as_posix()
+    words = [*([config] if config else []), *([f'--minutes={minutes:g}'] if minutes else [])]
+    job = form.job('train', config or name, words, '', name=name, minutes=minutes or None, can=['train'])
+    return job | {'run': job['out']}
+
+
 VERBS: dict[str, Callable[[Form], dict]] = {
     'swap': _swap,
     'animate': _animate,
@@ -241,6 +257,7 @@ VERBS: dict[str, Callable[[Form], dict]] = {
     'stylize': _stylize,
     'sample': _sample,
     'export': _export,
+    'train': _train,
 }
 
 
@@ -268,7 +285,7 @@ def gone_on(job: dict, minutes: float | None) -> list[list[str]]:
     if minutes:
         words = [word for word in words if word != '--instant' and not word.startswith('--minutes=')]
         words.insert(1, f'--minutes={minutes:g}')
-    return [*_missing(job), [words[0], '--force', *words[1:]]]
+    return [*_missing(job), [words[0], *([] if words[0] == 'train' else ['--force']), *words[1:]]]
 
 
 def _missing(job: dict) -> list[list[str]]:

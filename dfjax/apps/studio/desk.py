@@ -4,6 +4,7 @@ It holds no state of its own: they are files, so that two pages, or a page after
 """
 
 import platform
+import shutil
 import time
 from pathlib import Path
 
@@ -23,16 +24,18 @@ class Studio:
     Args:
         folder: DIR, absolute.
         limits: of an upload: 'bytes', 'minutes'.
-        asking: of the process that looks at uploads and runs.
+        looking: asks of uploads, which nobody should wait for while a run is opened.
+        asking: asks of runs and systems.
     """
 
-    def __init__(self, folder: Path, limits: dict, asking: Asking):
-        self.folder, self.limits, self.asking = folder, limits, asking
+    def __init__(self, folder: Path, limits: dict, looking: Asking, asking: Asking):
+        self.folder, self.limits, self.looking, self.asking = folder, limits, looking, asking
         self.uploads = Uploads(folder / HIDDEN / 'uploads', limits['bytes'])
         self.jobs = Jobs(folder, devices())
         self.consent = Consent(folder / HIDDEN)
         self.shots = folder / HIDDEN / 'shots'  # frames that were asked for
-        self.shots.mkdir(exist_ok=True)
+        shutil.rmtree(self.shots, ignore_errors=True)
+        self.shots.mkdir()
         self.uploads.sweep(self.jobs.used())
         self._runs: tuple[float, dict[str, Path], list[dict]] = (0.0, {}, [])
         self._abilities = self._device = None
@@ -57,15 +60,14 @@ class Studio:
         """All that changes while the page is open."""
         jobs = [self.jobs.shown(job) for job in self.jobs.all()]
         self.runs()
-        return {'jobs': jobs, 'runs': self._runs[2], 'consent': bool(self.consent.given())}
+        return {'jobs': jobs, 'runs': self._runs[2], 'consent': bool(self.consent.given()), 'limits': self.limits}
 
     def facts(self) -> dict:
         """What stays as it is."""
         if self._abilities is None:
             self._abilities = self.asking.ask('abilities')
-        limits = {'bytes': self.limits['bytes'], 'minutes': self.limits['minutes']}
         about = {'version': __version__, 'python': platform.python_version(), 'folder': str(self.folder)}
-        return about | {'systems': self._abilities, 'limits': limits}
+        return about | {'systems': self._abilities}
 
     def device(self) -> dict:
         """What the jobs work on."""
@@ -76,7 +78,7 @@ class Studio:
         """Two rendered people as uploads: the one to be replaced, and the one put in."""
         place = self.folder / HIDDEN / 'demo'
         if not (place / 'video.mp4').is_file():
-            self.asking.ask('demo', folder=str(place))
+            self.looking.ask('demo', folder=str(place))
         names = {'video.mp4': 'rendered Anna.mp4', 'face.mp4': 'rendered Bert.mp4'}
         return [without_path(self.uploads.adopt(place / name, shown)) for name, shown in names.items()]
 
@@ -85,7 +87,7 @@ class Studio:
         about = self.uploads.about(which)
         if not about['look']:
             folder = str(self.uploads.folder / which)
-            self.asking.ask('look', path=about['path'], folder=folder, minutes=self.limits['minutes'])
+            self.looking.ask('look', path=about['path'], folder=folder, minutes=self.limits['minutes'])
         return without_path(self.uploads.about(which))
 
     def begin(self, said: dict) -> dict:

@@ -38,13 +38,16 @@ class Guard:
     Args:
         app: what is guarded.
         token: the secret of this start of the studio.
-        hosts: names and addresses it may be called by; '.example.org' for all under it.
+        hosts: names and addresses of this machine.
+        proxies: further names that it may be called by; '.example.org' for all under it. A proxy may pass on another
+            Host than the one that its browser knows, so that Origin is looked at by itself.
         port: for the cookie's name: browsers do not tell ports apart.
         most: bytes of an upload.
     """
 
-    def __init__(self, app, token: str, hosts: Iterable[str], port: int, most: int):
-        self.app, self.token, self.hosts, self.most = app, token, {host.lower() for host in hosts}, most
+    def __init__(self, app, token: str, hosts: Iterable[str], proxies: Iterable[str], port: int, most: int):
+        self.app, self.token, self.most = app, token, most
+        self.hosts, self.proxies = ({name.lower() for name in names} for names in (hosts, proxies))
         self.cookie = f'dfjax-{port}'
 
     async def __call__(self, scope: dict, receive, send) -> None:
@@ -79,7 +82,7 @@ class Guard:
             return 400, 'The studio does not go by this name; see dfjax studio --allow-host.', ''
         if scope['method'] not in SAFE:
             origins = headers.get('origin', [])
-            if len(origins) != 1 or urlsplit(origins[0]).netloc.lower() != hosts[0].lower():
+            if len(origins) != 1 or not self._own(origins[0], hosts[0]):
                 return 403, 'Refused: this came from another page than the studio.', ''
             if fault := self._too_large(scope, headers):
                 return 413, fault, ''
@@ -99,7 +102,18 @@ class Guard:
             name = urlsplit(f'//{host}').hostname or ''
         except ValueError:
             return False
-        return name in self.hosts or any(known[0] == '.' and name.endswith(known) for known in self.hosts)
+        return name in self.hosts or self._proxied(name)
+
+    def _own(self, origin: str, host: str) -> bool:
+        """Whether an Origin is this studio's page: of its very host and port, for other ports are strangers'."""
+        try:
+            parts = urlsplit(origin)
+            return parts.netloc.lower() == host.lower() or self._proxied(parts.hostname or '')
+        except ValueError:
+            return False
+
+    def _proxied(self, name: str) -> bool:
+        return name in self.proxies or any(known[0] == '.' and name.endswith(known) for known in self.proxies)
 
     def _too_large(self, scope: dict, headers: dict[str, list[str]]) -> str:
         """Why a body that its header says the length of is not read; others are counted as they come."""

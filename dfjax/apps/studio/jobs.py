@@ -34,6 +34,7 @@ SPOKEN = {
     'TF_CPP_MIN_LOG_LEVEL': '3',
 }
 ENOUGH = 'stop'  # a file in a run's folder, see `training.stop`
+KEYS = {'id', 'verb', 'title', 'state', 'created', 'queued', 'commands', 'out', 'inputs', 'line', 'can'}
 BUSY = ('queued', 'running', 'stopping')
 
 
@@ -50,8 +51,8 @@ class Jobs:
         self.place = folder / HIDDEN / 'jobs'
         self.place.mkdir(parents=True, exist_ok=True)
         self._guard, self._children, self._end = threading.RLock(), {}, threading.Event()
-        self._jobs = {path.parent.name: job for path in self.place.glob('*/job.json') if (job := read_json(path))}
-        self._jobs = {which: job for which, job in self._jobs.items() if ID.fullmatch(which) and 'commands' in job}
+        found = {path.parent.name: read_json(path) for path in self.place.glob('*/job.json')}
+        self._jobs = {which: job for which, job in found.items() if ID.fullmatch(which) and job.keys() >= KEYS}
         self.tick()
 
     def watch(self) -> threading.Thread:
@@ -59,19 +60,22 @@ class Jobs:
 
         def work() -> None:
             while not self._end.wait(TICK):
-                self.tick()
+                try:
+                    self.tick()
+                except OSError as error:  # a disk that is full now may be mended soon
+                    print(f'dfjax studio: jobs cannot be looked after: {error}', file=sys.stderr)
 
         thread = threading.Thread(target=work, daemon=True)
         thread.start()
         return thread
 
-    def close(self, stop: bool = True) -> None:
+    def close(self) -> None:
         """No more jobs are started; those at work are stopped, and have a while to save."""
         self._end.set()
         for job in self.all():
-            if stop and job['state'] == 'running':
+            if job['state'] == 'running':
                 self.stop(job['id'])
-        for child in list(self._children.values()) if stop else ():
+        for child in list(self._children.values()):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(AGAIN)
         self.tick(start=False)
@@ -99,21 +103,29 @@ class Jobs:
         place = self.place / job['id']
         names = ('id', 'verb', 'title', 'state', 'created', 'started', 'ended', 'minutes', 'inputs', 'line', 'can')
         told = {name: job.get(name) for name in names}
-        told |= {'out': Path(job['out']).name, 'run': self.run_of(job), 'made': Path(job['out']).exists()}
+        out = self.out_of(job)
+        told |= {'out': out.name, 'run': self.run_of(job), 'made': out.is_file()}
         if job['state'] in ('running', 'stopping'):
             told |= {'progress': progress_of(place, job), 'stuck': clock() - job.get('asked', clock()) > AGAIN}
         if job['state'] == 'queued':
             at_work = sum(other['state'] in ('running', 'stopping') for other in self._jobs.values())
-            told['ahead'] = at_work + [other['id'] for other in self._waiting()].index(job['id'])
+            told['ahead'] = at_work + sum(other['queued'] < job['queued'] for other in self._waiting())
         if job['state'] == 'failed':
             told['why'] = why_failed(place)
         if job['state'] == 'done':
             told['report'] = report_of(place)
         return told
 
+    def out_of(self, job: dict) -> Path:
+        """Where a job's result lies, also when the folder has been moved since."""
+        return self.folder / Path(job['out']).name
+
     def run_of(self, job: dict) -> str | None:
-        """The name of a job's run within the folder."""
-        return Path(job['run']).relative_to(self.folder).as_posix() if job.get('run') else None
+        """The name of a job's run."""
+        if not job.get('run'):
+            return None
+        run = Path(job['run'])
+        return run.relative_to(self.folder).as_posix() if run.is_relative_to(self.folder) else run.name
 
     def used(self) -> set[str]:
         """The uploads that jobs use."""
@@ -219,6 +231,9 @@ class Jobs:
                     pass_fds=[lock.descriptor],
                     start_new_session=True,  # Ctrl-C at the studio's terminal is for the studio
                 )
+        except OSError as error:
+            (place / 'log').write_text(f'dfjax: it could not be started: {error.strerror}\n')
+            return self._keep(job | {'state': 'failed', 'started': clock(), 'ended': clock()})
         finally:
             lock.close()
         self._children[job['id']] = child

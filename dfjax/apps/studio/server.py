@@ -43,7 +43,7 @@ def serve(folder: Path, host: str, port: int, allowed: list[str], limits: dict, 
         listening = stack.enter_context(_listen(host, port))
         port, token = listening.getsockname()[1], secrets.token_urlsafe(32)
         app, jobs = build_app(folder, limits)
-        guarded = Guard(app, token, _names(host, allowed), port, limits['bytes'])
+        guarded = Guard(app, token, _names(host), [name for name in allowed if name.strip('.')], port, limits['bytes'])
         url = f'http://{_shown(host)}:{port}/?token={token}'
         print(f'dfjax studio: {url}\n(Ctrl-C ends it)', file=sys.stderr, flush=True)
         if opens:
@@ -84,9 +84,9 @@ def _listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def _names(host: str, allowed: list[str]) -> set[str]:
-    """What browsers may call this studio."""
-    names = LOCAL | {name for name in allowed if name.strip('.')}
+def _names(host: str) -> set[str]:
+    """What browsers may call this machine."""
+    names = set(LOCAL)
     if host in EVERYWHERE:
         names |= {socket.gethostname(), socket.getfqdn()}
         with contextlib.suppress(OSError):

@@ -1,6 +1,6 @@
 // What forms are made of: a place to drop files with the people in them, choices, sliders, and a form that starts a job.
 
-import { begin } from '/app.js';
+import { begin, most } from '/app.js';
 import { get, h, post, size, time, upload } from '/dom.js';
 
 let count = 0;
@@ -42,7 +42,7 @@ export function drop({ label, hint, kinds, many = false, people = null, onchange
     entry.bar.replaceWith(h('p', { className: 'hint working' }, 'Looking at it …'));
     const about = await get(`/api/uploads/${id}`);
     if (about.look.fault) throw new Error(`${about.name}: ${about.look.fault}`);
-    if (!kinds.includes(about.kind)) throw new Error(`${about.name}: is a ${about.kind}; give a ${kinds.join(' or a ')}.`);
+    if (!kinds.includes(about.kind)) throw new Error(`${about.name}: give a ${kinds.map((one) => (one === 'image' ? 'picture' : one)).join(' or a ')}.`);
     entry.about = about;
     const { seconds, width, height, people: found } = about.look;
     entry.facts.textContent = [width && `${width} × ${height}`, seconds && time(seconds), size(about.bytes)].filter(Boolean).join(' · ');
@@ -77,6 +77,7 @@ export function drop({ label, hint, kinds, many = false, people = null, onchange
   function send(chosen) {
     say('');
     for (const file of many ? chosen : [...chosen].slice(0, 1)) {
+      if (file.size > most()) { say(`${file.name}: ${size(most())} at most.`); continue; }
       const entry = entryOf(file.name, file.size);
       take(entry, upload(file, (share) => { entry.bar.value = share; }));
     }

@@ -3,11 +3,15 @@
 import { begin, facts, refresh } from '/app.js';
 import { get, h, post, time } from '/dom.js';
 import { curve, frames, sure } from '/jobs.js';
-import { drop, pick } from '/parts.js';
+import { choices, drop, field, pick, starter } from '/parts.js';
 
 export function runsTab() {
   const list = h('div', {});
-  const element = h('div', {}, list);
+  const config = pick([]);
+  const long = choices('How long', [['', 'As it is meant'], ['10', '10 minutes'], ['60', '1 hour']]);
+  const train = starter('Train on rendered pictures', [field('What', config.element), long.element], () => ({ verb: 'train', config: config.element.value, minutes: Number(long.value()) || null }), 'Train');
+  facts().then(({ systems }) => config.set(Object.entries(systems).filter(([, system]) => !system.functions.includes('swap')).flatMap(([name, { variants }]) => variants.map((variant) => [`${name}:${variant}`, `${name}: ${variant}`]))), () => {});
+  const element = h('div', {}, list, h('details', {}, h('summary', {}, 'Train a new one'), train));
   const cards = new Map();
   function update(state) {
     const rows = state.runs.map((run) => {
@@ -77,8 +81,9 @@ class Run {
       event.target.disabled = false;
     } }, text);
     const buttons = [];
+    if (!this.job && usable && !run.imported) buttons.push(button('Train 10 minutes more', () => begin({ verb: 'train', run: run.name, minutes: 10 })));
     if (this.job && ['stopped', 'done'].includes(this.job.state) && this.job.can?.includes('train')) buttons.push(button('Train 10 minutes more', async () => { await post(`/api/jobs/${this.job.id}/again`, { minutes: 10 }); await refresh(); }));
-    if (usable && functions.includes('sample')) buttons.push(button('Make 16 pictures', () => begin({ verb: 'sample', run: run.name, seed: Math.floor(Math.random() * 1e6) })));
+    if (usable && functions.includes('noise_shape')) buttons.push(button('Make 16 pictures', () => begin({ verb: 'sample', run: run.name, seed: Math.floor(Math.random() * 1e6) })));
     if (usable) buttons.push(button('Export …', async () => this.exports()));
     buttons.push(button('Delete', async () => {
       if (await sure(`Delete ${run.name} with everything that it has learnt? This cannot be undone.`)) { await post('/api/runs/delete', { run: run.name }); await refresh(); }

@@ -1,6 +1,6 @@
 // The tabs: what each asks for, and what it sends.
 
-import { facts, runsThatCan, state } from '/app.js';
+import { begin, facts, runsThatCan, state } from '/app.js';
 import { get, h, post, size } from '/dom.js';
 import { check, choices, demo, drop, field, need, pick, slider, starter } from '/parts.js';
 import { compare } from '/jobs.js';
@@ -97,8 +97,10 @@ function lipsyncTab() {
 
 const named = (runs) => runs.map((run) => [run.name, `${run.name} (${run.system}, step ${run.step})`]);
 
-function none(what, command) {
-  return h('div', { className: 'card empty' }, h('p', {}, `No run in this folder can ${what} yet.`), h('p', {}, 'Train one here, then come back:'), h('pre', {}, command));
+function none(what, config, long) {
+  const fault = h('p', { className: 'bad', role: 'alert' });
+  const button = h('button', { type: 'button', className: 'primary', onclick: () => begin({ verb: 'train', config }).then(() => { location.hash = 'runs'; }, (error) => { fault.textContent = error.message; }) }, 'Train one on rendered people');
+  return h('div', { className: 'card empty' }, h('p', {}, `No run in this folder can ${what} yet.`), button, h('p', { className: 'hint' }, long), fault);
 }
 
 function editTab() {
@@ -158,7 +160,7 @@ function editTab() {
     run.set(named(able));
     second.set(named(able));
     edit.hidden = morph.hidden = !able.length;
-    empty.replaceChildren(able.length ? '' : none('edit', `dfjax train vae:laptop -o ${(await facts()).folder}/vae`));
+    empty.replaceChildren(able.length ? '' : none('edit', 'vae:laptop', 'About a quarter of an hour on two cores.'));
     if (run.element.value !== before) choose();
   };
   return { element: h('div', {}, empty, edit, morph), update: () => update().catch(() => {}) };
@@ -208,12 +210,12 @@ function translateTab() {
     return { verb: 'translate', run: other.element.value, input: source.id(), ...chosen() };
   });
   const update = async () => {
-    run.set(named(await runsThatCan('stylize')));
+    run.set(named(await runsThatCan('paint')));
     const able = (await runsThatCan('translate')).filter((r) => r.step || r.imported);
     const before = other.element.value;
     other.set(named(able));
     translate.hidden = !able.length;
-    empty.replaceChildren(able.length ? '' : none('translate', `dfjax train stargan:laptop -o ${(await facts()).folder}/stargan`));
+    empty.replaceChildren(able.length ? '' : none('translate', 'stargan:laptop', 'Some tens of minutes on two cores.'));
     if (other.element.value !== before) choose().catch(() => {});
   };
   return { element: h('div', {}, stylise, translate, empty), update: () => update().catch(() => {}) };
@@ -227,7 +229,7 @@ function aboutTab() {
     const device = await get('/api/device');
     const on = device.platform === 'cpu' ? `${device.cores} CPU cores: training takes tens of minutes; a GPU is not found` : `${device.count} × ${device.kind}`;
     element.replaceChildren(
-      h('div', { className: 'card' }, h('h2', {}, 'This machine'), rows([['Works on', on], ['Free memory', device.free === null ? 'not known' : `${device.free} GB`], ['Folder', said.folder], ['Uploads', `up to ${size(said.limits.bytes)} and ${said.limits.minutes} minutes`]])),
+      h('div', { className: 'card' }, h('h2', {}, 'This machine'), rows([['Works on', on], ['Free memory', device.free === null ? 'not known' : `${device.free} GB`], ['Folder', said.folder], ['Uploads', `up to ${size(state.limits.bytes)} and ${state.limits.minutes} minutes`]])),
       h('div', { className: 'card' }, h('h2', {}, 'People'), h('p', {}, 'Show somebody doing what they never did only if they agree. Without that it harms them, and is a crime in many places.'), h('p', {}, state.consent ? 'You said that everyone you use here agrees.' : 'You will be asked once, before the first face is used.'), h('p', {}, 'What is made carries content credentials that say it was made by AI: dfjax verify reads them.')),
       h('div', { className: 'card' }, h('h2', {}, 'Privacy'), h('p', {}, 'All of it happens on this machine. The page loads nothing from elsewhere and tells nobody anything. Files that you sent lie in the folder under .studio; those that no job uses are deleted after a day.')),
       h('div', { className: 'card' }, h('h2', {}, 'Versions and licences'), rows([['dfjax', `${said.version}, Apache 2.0`], ['Python', said.python], ...Object.entries(device.versions)]), h('p', { className: 'hint' }, 'Faces are found by dlib’s detector and 68 landmarks. The landmarks were learnt from the 300-W pictures, whose licence excludes commercial use: ask Imperial College London first.')),
@@ -244,6 +246,6 @@ export const TABS = {
   lipsync: { build: lipsyncTab, verbs: ['lipsync'], nothing: 'Speaking faces will be here.' },
   edit: { build: editTab, verbs: ['edit', 'morph'], nothing: 'Edits and morphs will be here.' },
   translate: { build: translateTab, verbs: ['translate', 'stylize'], nothing: 'Repainted pictures will be here.' },
-  runs: { build: runsTab, verbs: ['export', 'sample'], nothing: 'Exports and samples will be here.' },
+  runs: { build: runsTab, verbs: ['train', 'export', 'sample'], nothing: 'Trainings, exports and samples will be here.' },
   about: { build: aboutTab },
 };
