@@ -468,7 +468,17 @@ print('faces of a.mp4:  25%|##  | 1/4 [00:01<00:03,  1.00frame/s]', file=sys.std
 def job_of(folder, body='pass', **more):
     """A job that runs a verb of the test's own: `run` in a module that stands for the command line."""
     job = {'verb': 'swap', 'title': 't', 'out': str(folder / 'out.mp4'), 'run': None, 'commands': [['x', body]]}
-    return job | {'line': '', 'uses': [], 'inputs': {}, 'can': ['now', 'train'], 'minutes': None} | more
+    return (
+        job
+        | {
+            'line': '',
+            'uses': {'0123456789abcdef': 'holiday.mp4'},
+            'inputs': {},
+            'can': ['now', 'train'],
+            'minutes': None,
+        }
+        | more
+    )
 
 
 @pytest.fixture
@@ -593,10 +603,12 @@ def test_a_job_that_was_killed_has_failed(jobs):
 
 
 def test_a_job_that_fails_says_why(jobs):
-    body = 'import sys\nprint("dfjax: a.mp4: no face found", file=sys.stderr)\nstatus = 2'
+    body = (
+        'import sys\nprint("dfjax: /x/uploads/0123456789abcdef/file.mp4: no face found", file=sys.stderr)\nstatus = 2'
+    )
     which = jobs.add(job_of(jobs.folder, body))['id']
     until(jobs, which, 'failed')
-    assert jobs.shown(jobs.get(which))['why'] == 'a.mp4: no face found'
+    assert jobs.shown(jobs.get(which))['why'] == 'holiday.mp4: no face found'
     which = jobs.add(job_of(jobs.folder, '1 / 0'))['id']
     until(jobs, which, 'failed')
     assert 'ZeroDivisionError' in jobs.shown(jobs.get(which))['why']

@@ -36,7 +36,7 @@ class Form:
 
     def __init__(self, said: Mapping, uploads: Uploads, runs: Mapping[str, Path], folder: Path, taken: set[str]):
         self.said, self.uploads, self.runs, self.folder, self.taken = said, uploads, runs, folder, taken
-        self.used: list[str] = []
+        self.used: dict[str, str] = {}  # names of uploads by their IDs
         self.inputs: dict[str, object] = {}
 
     def number(self, name: str, least: float, most: float, default: float | None = None) -> float | None:
@@ -65,7 +65,7 @@ class Form:
             raise InputError(f'{about["name"]}: give a {" or a ".join(WORDS.get(kind, kind) for kind in kinds)}.')
         if fault := about['look'].get('fault'):
             raise InputError(f'{about["name"]}: {fault}')
-        self.used.append(about['id'])
+        self.used[about['id']] = about['name']
         self.inputs.setdefault(name, {'id': about['id'], 'name': about['name'], 'kind': about['kind']})
         return about
 

@@ -9,6 +9,7 @@ DIR/.studio/jobs/ID/job.json    what it is: `commands`, `out`, `run`, `state` an
 import contextlib
 import glob
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -34,7 +35,8 @@ SPOKEN = {
     'TF_CPP_MIN_LOG_LEVEL': '3',
 }
 ENOUGH = 'stop'  # a file in a run's folder, see `training.stop`
-KEYS = {'id', 'verb', 'title', 'state', 'created', 'queued', 'commands', 'out', 'inputs', 'line', 'can'}
+UPLOAD = re.compile(r'\S*/uploads/([0-9a-f]{16})/file\.\w+')  # a path, whose name the person does not know
+KEYS = {'id', 'uses', 'verb', 'title', 'state', 'created', 'queued', 'commands', 'out', 'inputs', 'line', 'can'}
 BUSY = ('queued', 'running', 'stopping')
 
 
@@ -111,7 +113,7 @@ class Jobs:
             at_work = sum(other['state'] in ('running', 'stopping') for other in self._jobs.values())
             told['ahead'] = at_work + sum(other['queued'] < job['queued'] for other in self._waiting())
         if job['state'] == 'failed':
-            told['why'] = why_failed(place)
+            told['why'] = UPLOAD.sub(lambda found: job['uses'].get(found[1], found[0]), why_failed(place))
         if job['state'] == 'done':
             told['report'] = report_of(place)
         return told

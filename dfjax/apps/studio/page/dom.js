@@ -66,6 +66,9 @@ export function ask(id) {
   });
 }
 
+// A run's name as a part of an address: folders stay folders.
+export const address = (name) => name.split('/').map(encodeURIComponent).join('/');
+
 export function time(seconds) {
   const s = Math.max(0, Math.round(seconds));
   if (s < 60) return `${s} s`;

@@ -1,6 +1,6 @@
 // Cards of jobs: progress and previews while they work, the result beside the input when they are done.
 
-import { ask, get, h, post, time, $ } from '/dom.js';
+import { address, ask, get, h, post, time, $ } from '/dom.js';
 import { refresh, state } from '/app.js';
 
 const WORDS = { queued: 'waiting', running: 'at work', stopping: 'saving and stopping', done: 'done', stopped: 'stopped', failed: 'failed' };
@@ -84,16 +84,15 @@ class Card {
     if (!run) return;
     if (run.preview && run.preview !== watching.seen) {
       watching.seen = run.preview;
-      watching.sheet.src = `/api/previews/${encodeURI(job.run)}?t=${run.preview}`;
+      watching.sheet.src = `/api/previews/${address(job.run)}?t=${run.preview}`;
       watching.sheet.hidden = false;
     }
-    const curves = await get(`/api/curves/${encodeURI(job.run)}`).catch(() => ({ step: [] }));
+    const curves = await get(`/api/curves/${address(job.run)}`).catch(() => ({ step: [] }));
     if (curves.step.length > 1) watching.curve.replaceChildren(curve(curves));
   }
 
   act(job) {
-    const button = (text, action, { said = {}, className = '', before } = {}) => h('button', { type: 'button', className, onclick: async (event) => {
-      if (before && !(await before())) return;
+    const button = (text, action, { said = {}, className = '' } = {}) => h('button', { type: 'button', className, onclick: async (event) => {
       event.target.disabled = true;
       this.fault.hidden = true;
       try { await post(`/api/jobs/${this.id}/${action}`, said); await refresh(); } catch (error) { this.fault.textContent = error.message; this.fault.hidden = false; event.target.disabled = false; }
@@ -108,7 +107,7 @@ class Card {
     if (job.state === 'done' && can('train')) buttons.push(button('Train 10 minutes more', 'again', { said: { minutes: 10 } }));
     else if (job.state === 'stopped' && can('now')) {
       buttons.push(button('Go on', 'again', { said: { minutes: job.minutes } }), button('Use it now', 'now'));
-    } else if (['stopped', 'failed'].includes(job.state)) buttons.push(button('Try again', 'again'));
+    } else if (['stopped', 'failed'].includes(job.state)) buttons.push(button(job.state === 'stopped' && can('train') ? 'Go on' : 'Try again', 'again'));
     if (['done', 'stopped', 'failed'].includes(job.state)) buttons.push(button('Take off the list', 'remove'));
     this.buttons.replaceChildren(...buttons);
   }

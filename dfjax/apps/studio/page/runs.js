@@ -1,7 +1,7 @@
 // Every run in the folder: what it is, its previews and curve, and what can be done with it.
 
 import { begin, facts, refresh } from '/app.js';
-import { get, h, post, time } from '/dom.js';
+import { address, get, h, post, time } from '/dom.js';
 import { curve, frames, sure } from '/jobs.js';
 import { choices, drop, field, pick, starter } from '/parts.js';
 
@@ -51,7 +51,7 @@ class Run {
 
   async fill() {
     const { run } = this;
-    const path = encodeURI(run.name);
+    const path = address(run.name);
     const parts = [];
     if (run.previews.length) {
       const sheet = h('img', { className: 'sheet', src: `/api/previews/${path}?step=${run.previews.at(-1)}`, alt: 'a preview' });
@@ -95,7 +95,7 @@ class Run {
 
   async exports() {
     this.export.replaceChildren(h('span', { className: 'hint working' }, 'Reading its nets …'));
-    const { nets } = await get(`/api/details/${encodeURI(this.run.name)}`);
+    const { nets } = await get(`/api/details/${address(this.run.name)}`);
     const net = pick(nets.map((name) => [name, name]));
     net.element.setAttribute('aria-label', 'which net');
     this.export.replaceChildren(net.element, h('button', { type: 'button', onclick: () => begin({ verb: 'export', run: this.run.name, net: net.value() }).catch((error) => { this.fault.textContent = error.message; this.fault.hidden = false; }) }, 'Export this net'));

@@ -1,7 +1,7 @@
 // The tabs: what each asks for, and what it sends.
 
 import { begin, facts, runsThatCan, state } from '/app.js';
-import { get, h, post, size } from '/dom.js';
+import { address, get, h, post, size } from '/dom.js';
 import { check, choices, demo, drop, field, need, pick, slider, starter } from '/parts.js';
 import { compare } from '/jobs.js';
 import { runsTab } from '/runs.js';
@@ -135,7 +135,7 @@ function editTab() {
     if (!run.element.value) return;
     sliders.replaceChildren(h('p', { className: 'hint working' }, 'Reading its attributes; the first time takes a while …'));
     try {
-      const { attributes } = await get(`/api/details/${encodeURI(run.element.value)}`);
+      const { attributes } = await get(`/api/details/${address(run.element.value)}`);
       controls = Object.fromEntries(Object.keys(attributes).map((name) => [name, slider(name.replaceAll('_', ' '), { min: -2, max: 2, step: 0.1, value: 0, onchange: look })]));
       sliders.replaceChildren(...Object.values(controls).map((control) => control.element));
     } catch (error) { sliders.replaceChildren(h('p', { className: 'bad' }, error.message)); }
@@ -192,7 +192,7 @@ function translateTab() {
   let chosen = () => ({});
   async function choose() {
     if (!other.element.value) return;
-    const { labels, sides } = await get(`/api/details/${encodeURI(other.element.value)}`);
+    const { labels, sides } = await get(`/api/details/${address(other.element.value)}`);
     if (labels) {
       const picks = labels.map((name) => [name, pick([['', 'as it is'], ['1', 'with'], ['0', 'without']])]);
       ways.replaceChildren(...picks.map(([name, control]) => field(name.replaceAll('_', ' '), control.element)));
@@ -215,7 +215,7 @@ function translateTab() {
     const before = other.element.value;
     other.set(named(able));
     translate.hidden = !able.length;
-    empty.replaceChildren(able.length ? '' : none('translate', 'stargan:laptop', 'Some tens of minutes on two cores.'));
+    empty.replaceChildren(able.length ? '' : none('translate', 'stargan:laptop', 'About half an hour on two cores.'));
     if (other.element.value !== before) choose().catch(() => {});
   };
   return { element: h('div', {}, stylise, translate, empty), update: () => update().catch(() => {}) };
