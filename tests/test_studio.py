@@ -712,6 +712,17 @@ def test_a_lock_lives_as_long_as_its_holder(tmp_path):
     assert not is_locked(tmp_path / 'lock')
 
 
+def test_a_missing_extra_is_said_with_the_command_that_installs_it(tmp_path, monkeypatch):
+    import importlib.util
+
+    from dfjax.apps.studio.server import serve
+
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
+    with pytest.raises(InputError, match=r"pip install 'dfjax\[studio\]'"):
+        serve(tmp_path / 'new', '127.0.0.1', 0, [], {'bytes': 1, 'minutes': 1}, opens=False)
+    assert not (tmp_path / 'new').exists()
+
+
 def test_a_second_studio_in_a_folder_is_refused(tmp_path):
     from dfjax.apps.studio.server import serve
 
