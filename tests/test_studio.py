@@ -35,7 +35,7 @@ class Blind:
     def __init__(self):
         self.asked = []
 
-    def ask(self, do, **what):
+    def ask(self, do, patience=0, **what):
         self.asked.append(do)
         if do == 'look':
             found = {'kind': 'video' if what['path'].endswith('.mp4') else 'image', 'people': [0.9, 0.3]}

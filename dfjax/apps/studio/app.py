@@ -73,9 +73,7 @@ def _routes(studio: Studio) -> list[Route]:
         Route('/api/shots/{which}', told(_shot), **get),
         Route('/api/runs/delete', told(lambda s, q, said: s.delete(said.get('run'))), **post),
         Route('/api/curves/{name:path}', told(lambda s, q, _: kept.metrics_of(s.run(q['name']))), **get),
-        Route(
-            '/api/details/{name:path}', told(lambda s, q, _: s.asking.ask('details', run=str(s.run(q['name'])))), **get
-        ),
+        Route('/api/details/{name:path}', told(lambda s, q, _: s.details(q['name'])), **get),
         Route('/api/previews/{name:path}', told(_preview), **get),
     ]
 

@@ -8,6 +8,7 @@ from dfjax.data.processes import ENDED, Workers
 from dfjax.errors import InputError
 
 PATIENCE = 180  # seconds for an answer, compilation included
+LONG = 1200  # seconds for attributes, which are learnt from a labelled set when they are first asked for
 IDLE = 900  # seconds without a question after which its memory is given back
 
 
@@ -17,8 +18,8 @@ class Asking:
     def __init__(self) -> None:
         self._turn, self._workers, self._timer = threading.Lock(), None, None
 
-    def ask(self, do: str, **what: Any) -> Any:
-        """The answer.
+    def ask(self, do: str, patience: float = PATIENCE, **what: Any) -> Any:
+        """The answer, which may take so many seconds.
 
         Raises:
             InputError: as the method of `Looker`; it takes too long, or its process died.
@@ -28,7 +29,7 @@ class Asking:
             if self._workers is None:
                 self._workers = Workers('dfjax.apps.studio.looker', count=1).__enter__()
             try:
-                return self._workers.ask({'do': do, **what}).result(PATIENCE)[0]
+                return self._workers.ask({'do': do, **what}).result(patience)[0]
             except TooLong:
                 self._drop()
                 raise InputError('It took too long; try again when less is at work.') from None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dfjax import __version__
 from dfjax.apps.studio import runs as kept
-from dfjax.apps.studio.asking import Asking
+from dfjax.apps.studio.asking import LONG, Asking
 from dfjax.apps.studio.commands import Form, build, gone_on, used_now
 from dfjax.apps.studio.jobs import BUSY, Jobs, devices
 from dfjax.apps.studio.store import HIDDEN, Consent
@@ -119,6 +119,10 @@ class Studio:
         else:
             raise Refused(404, 'That cannot be done.')
         return self.jobs.shown(job)
+
+    def details(self, name: object) -> dict:
+        """What of a run can be chosen, see `looker`."""
+        return self.asking.ask('details', LONG, run=str(self.run(name)))
 
     def frame(self, name: str, upload: str, seconds: float) -> dict:
         """Has a run's swap of one frame written, for `shot`."""

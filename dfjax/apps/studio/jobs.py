@@ -177,6 +177,7 @@ class Jobs:
                 doing = progress_of(self.place / which, job)['what']
                 if doing and doing == read_json(run / 'config.json').get('system'):
                     (run / ENOUGH).touch()
+                    self._keep(job | {'budget': None})
                     return job
         return self.stop(which, then)
 
