@@ -25,13 +25,14 @@ export function drop({ label, hint, kinds, many = false, people = null, onchange
 
   function entryOf(name, bytes) {
     const facts = h('span', { className: 'hint' }, bytes ? size(bytes) : '');
+    const label = h('span', {}, name);
     const bar = h('progress', { max: 1, value: 0, 'aria-label': `sending ${name}` });
     const body = h('div', {}, bar);
     const remove = h('button', { type: 'button', className: 'x', 'aria-label': `Remove ${name}`, onclick: () => {
       files.splice(files.indexOf(entry), 1); box.remove(); changed();
     } }, '×');
-    const box = h('div', { className: 'file' }, h('div', { className: 'row' }, h('span', { className: 'name' }, name, ' ', facts), remove), body);
-    const entry = { about: null, person: null, box, bar, body, facts };
+    const box = h('div', { className: 'file' }, h('div', { className: 'row' }, h('span', { className: 'name' }, label, ' ', facts), remove), body);
+    const entry = { about: null, person: null, box, bar, body, facts, label };
     list.append(box);
     files.push(entry);
     return entry;
@@ -44,6 +45,7 @@ export function drop({ label, hint, kinds, many = false, people = null, onchange
     if (about.look.fault) throw new Error(`${about.name}: ${about.look.fault}`);
     if (!kinds.includes(about.kind)) throw new Error(`${about.name}: give a ${kinds.map((one) => (one === 'image' ? 'picture' : one)).join(' or a ')}.`);
     entry.about = about;
+    entry.label.textContent = about.name;
     const { seconds, width, height, people: found } = about.look;
     entry.facts.textContent = [width && `${width} × ${height}`, seconds && time(seconds), size(about.bytes)].filter(Boolean).join(' · ');
     const parts = [];
