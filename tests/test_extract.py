@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from dfjax.apps import extract
+from dfjax.apps.people import people
 from dfjax.data.faces import analyse as analysis
 from dfjax.data.faces.align import ALIGNED, template
 from dfjax.data.faces.detect import overlap
@@ -212,3 +213,14 @@ def test_the_verb(media, tmp_path):
     assert report['faces'] == 14 and load_faceset(tmp_path / 'out').face_type == 'full'
     with pytest.raises(SystemExit):
         parser.parse_args([*args, '--every-face'])  # one person or everybody
+
+
+def test_people_are_numbered_and_taken_by_number(media, tmp_path, capsys):
+    found = people(media / 'two.mp4', tmp_path / 'who.png')
+    assert [person['frames'] for person in found['people']] == [14, 14] and found['people'][0]['share'] == 1.0
+    assert read_image(tmp_path / 'who.png').shape[1] == 2 * 192
+    for place, left in ((1, True), (2, False)):  # the larger face comes first; it is at the left
+        faces = analyse(media / 'two.mp4', person=str(place)).faces
+        assert len(faces) == 14 and all((face.box[0] < 512) == left for face in faces)
+    with pytest.raises(InputError, match=r'no --person 3: there are 2 people in it, as `dfjax people'):
+        analyse(media / 'two.mp4', person='3')

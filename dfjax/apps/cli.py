@@ -1,8 +1,8 @@
 """`dfjax VERB ...`: finds the verb's module, reads its arguments, runs it and prints its report.
 
-A verb is a module here with `add_arguments(parser)` and `run(args) -> dict`, and `add_options(parser, words)` where
-options depend on what else the command says. Only the chosen one is imported, and it imports JAX only when it runs, so
-that help is instant.
+A verb is a module here with `add_arguments(parser)` and `run(args) -> dict`. It may have `add_options(parser, words)`,
+where options depend on what else the command says, and `spoken(report, args) -> dict`, where people are told otherwise
+than scripts. Only the chosen one is imported, and it imports JAX only when it runs, so that help is instant.
 """
 
 import argparse
@@ -102,7 +102,7 @@ def build_parser(verb: str | None = None, words: Sequence[str] = ()) -> argparse
     )
     parser.add_argument('--allow-cut', action='store_true', help='take videos that end too soon as far as they go')
     parser.add_argument('--sdr', action='store_true', help='write HDR videos as ordinary ones, tone-mapped')
-    parser.set_defaults(verb=module.run)
+    parser.set_defaults(verb=module.run, spoken=getattr(module, 'spoken', lambda report, args: report))
     return parser
 
 
@@ -176,7 +176,7 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    print_report(report, args.json)
+    print_report(report if args.json else args.spoken(report, args), args.json)
     return 0 if report.get('ok', True) else 1
 
 

@@ -34,11 +34,14 @@ def names(prefix: str, **_) -> list[str]:
 
 def run(args: argparse.Namespace) -> dict:
     """The keys of a named run; without a name, all named runs."""
+    return {'keys': [vars(key) for key in keys_of(args.what, args.overrides)]} if args.what else named_runs()
+
+
+def spoken(report: dict, args: argparse.Namespace) -> dict:
+    """A line a key, or a named run."""
     if args.what:
-        keys = keys_of(args.what, args.overrides)
-        return {'keys': [vars(key) for key in keys]} if args.json else {key.name: _line(key) for key in keys}
-    runs = named_runs()
-    return runs if args.json else {system: [_row(**row) for row in rows] for system, rows in runs.items()}
+        return {key['name']: _line(key) for key in report['keys']}
+    return {system: [_row(**row) for row in rows] for system, rows in report.items()}
 
 
 def named_runs() -> dict[str, list[dict]]:
@@ -70,7 +73,7 @@ def _row(name: str, size: int | None, steps: int, batch: int, about: str) -> str
     return f'{name:<19} {f"{size} px" if size else "":>7} {steps:>8} steps of {batch:<4} {about}'
 
 
-def _line(key) -> str:
-    value = f'{key.value!r}' if key.value in ('', []) else f'{key.value}'
-    value += '' if key.value == key.default else f' (default {key.default})'
-    return f'{value:<22}  {key.range or key.kind:<{WIDTH}}  {key.comment}'
+def _line(key: dict) -> str:
+    value = repr(key['value']) if key['value'] in ('', []) else str(key['value'])
+    value += '' if key['value'] == key['default'] else f' (default {key["default"]})'
+    return f'{value:<22}  {key["range"] or key["kind"]:<{WIDTH}}  {key["comment"]}'

@@ -13,7 +13,7 @@ FPS = 25
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = f'Example: {EXAMPLE}'
+    parser.epilog = f'Example: {EXAMPLE}\n\nInterrupted, it goes on where it was when it is run again.'
     parser.add_argument('-o', '--out', default='dfjax-demo', metavar='FOLDER', help='default dfjax-demo')
     parser.add_argument('--minutes', type=float, default=2.5, metavar='M', help='of the swap; default 2.5')
     parser.add_argument('--steps', type=int, metavar='N', help='of training, instead of --minutes')
@@ -23,6 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> dict:
     """Renders, swaps and measures; returns the figures."""
     return demo(args.out, minutes=args.minutes if args.steps is None else None, steps=args.steps, force=args.force)
+
+
+def spoken(report: dict, args: argparse.Namespace) -> dict:
+    """The figures with what they mean, and where to look."""
+    from dfjax.apps.evaluate import spoken
+
+    return spoken(report) | {'next': f'look at {Path(args.out) / "comparison.png"}'}
 
 
 def demo(out: Path | str, *, minutes: float | None = 2.5, steps: int | None = None, force: bool = False) -> dict:
@@ -35,7 +42,7 @@ def demo(out: Path | str, *, minutes: float | None = 2.5, steps: int | None = No
         'expression', 'detail' and the rest of `dfjax evaluate`, 'steps', 'seconds', and 'out'; look at comparison.png.
 
     Raises:
-        InputError: if `out` holds other things, or an earlier demo and not `force`.
+        InputError: if `out` holds other things, or an earlier demo that is complete, and not `force`.
     """
     from dfjax.apps.swap import check_length, swap
     from dfjax.data.media.output import atomic_folder
@@ -43,27 +50,33 @@ def demo(out: Path | str, *, minutes: float | None = 2.5, steps: int | None = No
     from dfjax.evaluation.swap import evaluate
     from dfjax.inference.settings import Settings
     from dfjax.ops.backend import accelerated
+    from dfjax.training.workdir import last_step
 
     began = time.monotonic()
     check_length(minutes, steps)
     out = Path(out)
-    with atomic_folder(out, force, marker='truth.mp4') as folder:
-        render_videos(folder)
+    begun = (out / 'truth.mp4').is_file() and not (out / 'comparison.png').exists() and not force
+    if not begun:
+        with atomic_folder(out, force, marker='truth.mp4') as folder:
+            render_videos(folder)
     names = {name: out / f'{name}.mp4' for name in ('video', 'face', 'truth', 'mask', 'swap')}
     # Both are filmed in one light, and the truth has the skin of B: no colours are taken from the frame.
-    report = swap(
-        [names['face']],
-        names['video'],
-        names['swap'],
-        minutes=minutes,
-        steps=steps,
-        settings=Settings(colour='none'),
-        config=None if accelerated() else ':quick',
+    if not names['swap'].exists():
+        swap(
+            [names['face']],
+            names['video'],
+            names['swap'],
+            minutes=minutes,
+            steps=steps,
+            settings=Settings(colour='none'),
+            config=None if accelerated() else ':quick',
+        )
+    figures = evaluate(
+        names['swap'], names['video'], names['face'], names['truth'], names['mask'], every=4, progress=True
     )
-    figures = evaluate(names['swap'], names['video'], names['face'], names['truth'], names['mask'], every=4)
     untouched = compare_truth(names['video'], names['truth'], names['mask'])
     write_comparison(names, out / 'comparison.png')
-    figures |= {'psnr_untouched': untouched['psnr'], 'steps': report['steps'], 'out': str(out)}
+    figures |= {'psnr_untouched': untouched['psnr'], 'steps': last_step(f'{names["swap"]}.run'), 'out': str(out)}
     return figures | {'seconds': round(time.monotonic() - began, 1)}
 
 

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dfjax.apps.consent import add_consent
-from dfjax.data.media.progress import bar
+from dfjax.data.media.progress import bar, say
 from dfjax.errors import InputError
 
+TOLD = 0.7  # area under the curve, from which on a vector does what its name says
 EXAMPLE = 'dfjax edit --run runs/vae --vector smile=+1.5 --vector glasses=-1 anna.jpg -o out.png'
 
 
@@ -28,7 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--list', action='store_true', help='say which attributes there are, and how well told apart')
     parser.add_argument('--data', metavar='NAME', help="the labelled set; default: the run's own. Makes vectors anew")
     parser.add_argument('--whole', action='store_true', help='edit whole pictures, not the faces in them')
-    parser.add_argument('--detail', action='store_true', help='add the change to the picture, which stays sharp')
+    parser.add_argument(
+        '--detail',
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="add the change to the picture, which stays sharp (default); or show the net's own picture",
+    )
     add_consent(parser)
     parser.add_argument('--force', action='store_true', help='replace an output that exists')
 
@@ -121,7 +127,7 @@ def edit(
     orthogonal: Sequence[str] = (),
     data: str | None = None,
     whole: bool = False,
-    detail: bool = False,
+    detail: bool = True,
     force: bool = False,
     progress: bool = True,
 ) -> dict:
@@ -164,6 +170,9 @@ def edit(
     if orthogonal:
         vectors = vectors.orthogonal(orthogonal)
     shift = vectors.shift(amounts)
+    for name in amounts:
+        if (told := float(vectors.auc[vectors.index(name)])) < TOLD:
+            say(f'{name}: hardly told apart by this run ({told:.2f}; 0.5 is chance): expect little; train it longer')
     face_type = None if whole else face_type_of(run.cfg)
     faces = []
     if face_type is not None:

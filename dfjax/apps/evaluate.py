@@ -8,6 +8,17 @@ import inspect
 from dfjax.errors import InputError
 
 EXAMPLE = 'dfjax evaluate --swap out.mp4 --input a.mp4 --face b.mp4 --json'
+MEANS = {
+    'transfer': 'whose face it is: 0.5 is half-way, more is more of the person put in',
+    'ceiling': "what that person's own frames have of it",
+    'reached': '1 is as much of the person as their own frames have',
+    'distance_to_face': 'below 0.6 dlib calls it the same person',
+    'expression': 'how eyes and mouth follow the input, at most 1; 0.97 is what a re-encoding keeps',
+    'pose': 'degrees between the heads',
+    'detail': "sharpness beside the person's own video: 1 is as sharp",
+    'jitter': 'shaking that the input has not: 0 is none',
+    'faces_lost': 'frames in which no face is found any more',
+}
 OPTIONS = ('data', 'samples', 'against', 'steps', 'solver')  # that `figures(run, ...)` of a system may take
 
 
@@ -66,7 +77,15 @@ def run(args: argparse.Namespace) -> dict:
         return evaluate_animation(*paths, args.truth, args.mask, every=args.every)
     from dfjax.evaluation.swap import evaluate
 
-    return evaluate(*paths, args.truth, args.mask, every=args.every, report=args.report)
+    return evaluate(*paths, args.truth, args.mask, every=args.every, report=args.report, progress=True)
+
+
+def spoken(report: dict, args: argparse.Namespace | None = None) -> dict:
+    """Figures of a swap with what they mean to a person."""
+    if 'transfer' not in report:
+        return report
+    known = lambda name, value: name in MEANS and isinstance(value, int | float)
+    return {name: f'{x:<8.4g} {MEANS[name]}' if known(name, x) else x for name, x in report.items()}
 
 
 def evaluate_run(workdir: str, **options) -> dict:

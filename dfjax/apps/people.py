@@ -21,12 +21,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> dict:
+    """Finds them, and writes the sheet."""
+    return people(args.src, args.out, force=args.force, progress=True)
+
+
+def spoken(report: dict, args: argparse.Namespace) -> dict:
     """A line a person, and the sheet."""
-    found = people(args.src, args.out, force=args.force, progress=True)
-    if args.json:
-        return found
-    lines = [f'{p["frames"]} frames ({100 * p["share"]:.0f} %), from {p["from"]} s' for p in found['people']]
-    return {f'--person {n}': line for n, line in enumerate(lines, 1)} | ({'sheet': found['out']} if args.out else {})
+    lines = [f'{p["frames"]} frames ({100 * p["share"]:.0f} %), from {p["from"]} s' for p in report['people']]
+    return {f'--person {n}': line for n, line in enumerate(lines, 1)} | ({'sheet': args.out} if args.out else {})
 
 
 def people(src: Path | str, out: Path | str | None = None, *, force: bool = False, progress: bool = False) -> dict:

@@ -16,37 +16,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> dict:
-    """A row a run: prints the plots, returns the table."""
+    """Where every run stands."""
     from dfjax.apps.glance import glance, runs_under
     from dfjax.errors import InputError
 
     found = [glance(path) for path in runs_under(args.folder)]
     if not found:
         raise InputError(f'{args.folder}: no runs in it; `dfjax train` makes one')
-    for one in found if args.plot and not args.json else ():
+    for one in found:
         known = sorted({name for row in one.rows for name in row})
-        if one.rows and args.loss not in known:
+        if args.plot and known and args.loss not in known:
             raise InputError(f'--loss {args.loss}: {one.path} has {", ".join(known)}')
-        print(
-            f'{one.path}: {args.loss}\n{plot([(row["step"], row[args.loss]) for row in one.rows if args.loss in row])}'
-        )
-    return {'runs': [_row(one) for one in found]} if args.json else {str(one.path): _line(one) for one in found}
+    return {'runs': [_row(one) for one in found]}
+
+
+def spoken(report: dict, args: argparse.Namespace) -> dict:
+    """A line a run, after the curves that were asked for."""
+    if args.plot:
+        for row in report['runs']:
+            points = [(one['step'], one[args.loss]) for one in row['rows'] if args.loss in one]
+            print(f'{row["path"]}: {args.loss}\n{plot(points)}')
+    return {str(row['path']): _line(row) for row in report['runs']}
 
 
 def _row(one) -> dict:
-    row = {name: getattr(one, name) for name in ('path', 'system', 'size', 'step', 'steps', 'saved', 'state', 'rate')}
-    return row | {'left': one.left, 'preview': one.preview, 'last': one.rows[-1] if one.rows else {}}
+    names = ('path', 'system', 'size', 'step', 'steps', 'saved', 'state', 'rate', 'left', 'preview', 'rows')
+    return {name: getattr(one, name) for name in names}
 
 
-def _line(one) -> str:
+def _line(row: dict) -> str:
     from dfjax.apps.glance import spoken
 
-    size = f'{one.size} px' if one.size else ''
-    loss = f'loss {one.rows[-1]["total"]:.4g}' if one.rows and 'total' in one.rows[-1] else ''
-    left = f'{spoken(one.left)} left' if one.state == 'training' else ''
-    share = 100 * one.step / max(one.steps, 1)
-    line = f'{one.system:<9} {size:>7}  {one.step:>7} of {one.steps} ({share:.0f} %)  {one.state}  {loss}  {left}'
-    return line.rstrip()
+    size = f'{row["size"]} px' if row['size'] else ''
+    loss = f'loss {row["rows"][-1]["total"]:.4g}' if row['rows'] and 'total' in row['rows'][-1] else ''
+    left = f'{spoken(row["left"])} left' if row['state'] == 'training' else ''
+    share = 100 * row['step'] / max(row['steps'], 1)
+    done = f'{row["step"]:>7} of {row["steps"]} ({share:.0f} %)'
+    return f'{row["system"]:<9} {size:>7}  {done}  {row["state"]}  {loss}  {left}'.rstrip()
 
 
 def plot(points: list[tuple[float, float]], wide: int = WIDE, high: int = HIGH) -> str:

@@ -14,6 +14,7 @@ from dfjax.apps.merging import add_settings, settings_of
 from dfjax.errors import InputError
 from dfjax.inference.settings import DEFAULTS, Settings
 
+USABLE = 1000  # steps of a run that begins without references
 EXAMPLE = 'dfjax swap --face bert.mp4 --into anna.mp4 -o out.mp4 --minutes 10'
 
 
@@ -60,6 +61,19 @@ def run(args: argparse.Namespace) -> dict:
     return swap(
         args.face, args.into, args.out, settings=settings_of(args), **{name: getattr(args, name) for name in names}
     )
+
+
+def spoken(report: dict, args: argparse.Namespace) -> dict:
+    """The report, with what a person may think of the result, and do next."""
+    from dfjax.training.workdir import read_config
+
+    said = {}
+    known = read_config(report['workdir']).get('references', {}).get('count')
+    if not known and report['steps'] < USABLE:
+        said['note'] = f'{report["steps"]} steps are few: faces are seldom usable before {USABLE}'
+    judge = ['dfjax', 'evaluate', '--swap', args.out, '--input', args.into, '--face', args.face[0]]
+    more = 'not good enough? the same command with --force --minutes 20 trains on from here'
+    return report | said | {'next': [f'open {args.out}', more, f'how good is it? {shlex.join(judge)}']}
 
 
 def swap(

@@ -15,10 +15,11 @@ import numpy as np
 from dfjax.data.faces.faceset import load_faceset
 from dfjax.data.faces.identity import face_chip
 from dfjax.data.media.inputs import iter_frames, kind, media_files
+from dfjax.data.media.progress import bar
 from dfjax.data.media.video import probe
 from dfjax.data.processes import Workers
 from dfjax.errors import InputError
-from dfjax.interrupts import check, deferred
+from dfjax.interrupts import deferred
 
 DETAIL_SIZE = 128  # pixels: the side that a face is scaled to before its detail is measured
 DESCRIBED_AT_ONCE = 64  # faces; a chip takes 68 kB
@@ -88,6 +89,7 @@ def measure(
     stride: int = 1,
     follow: Measured | None = None,
     workers: int | None = None,
+    progress: bool = False,
 ) -> Measured:
     """Finds the face, its landmarks, its descriptor and its detail in the frames of a video, on all cores.
 
@@ -98,14 +100,16 @@ def measure(
         follow: take the face nearest to this measurement's face of the same frame, and none further than half its size
             away; without it, the largest face.
         workers: processes; default is one per core.
+        progress: show a bar on stderr.
 
     Raises:
         InputError: no face in any frame (not raised with `follow`, where that is a result).
     """
     known, rows, waiting = _known_boxes(path), Rows(), deque()
-    with deferred(), _asker(workers) as (ask, depth), closing(iter_frames(path)) as frames:
+    look, shown = _asker(workers), bar(f'measuring {Path(path).name}', progress)
+    with deferred(), look as (ask, depth), closing(iter_frames(path)) as frames, shown as tick:
         for row, (_, _, rgb, name) in enumerate(itertools.islice(frames, 0, None, stride)):
-            check()
+            tick(row + 1, None)
             target = None if follow is None or row >= follow.frames else follow.landmarks[row]
             job = {'box': known.get(name), 'describe': row % every == 0}
             waiting.append(ask(job, [rgb] if target is None else [rgb, target]))
@@ -119,12 +123,14 @@ def measure(
     return measured
 
 
-def measure_person(path: str | Path, samples: int = 200, workers: int | None = None) -> Measured:
+def measure_person(
+    path: str | Path, samples: int = 200, workers: int | None = None, progress: bool = False
+) -> Measured:
     """`measure` of a person, of about `samples` frames spread evenly over a video or folder: enough for their means."""
     frames = 1
     if kind(path) != 'image':
         frames = (probe(path).frames or 0) if kind(path) == 'video' else len(media_files(path))
-    return measure(path, stride=max(1, frames // samples), workers=workers)
+    return measure(path, stride=max(1, frames // samples), workers=workers, progress=progress)
 
 
 @contextmanager

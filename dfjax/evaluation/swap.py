@@ -129,19 +129,21 @@ def evaluate(
     every: int = 1,
     workers: int | None = None,
     report: str | Path | None = None,
+    progress: bool = False,
 ) -> dict:
     """All figures of a swapped video: `compare`, and `compare_truth` where a truth is given.
 
     Args:
         report: a page to write, see `evaluation.report`.
+        progress: show bars on stderr.
     """
     for path in filter(None, (swap, source, face, truth, mask)):
         kind(path)  # raises for a missing file, before the long work
     if report is not None:
         check_output(report)
-    before = measure(source, every=every, workers=workers)
-    after = measure(swap, every=every, follow=before, workers=workers)
-    person = measure_person(face, workers=workers)
+    before = measure(source, every=every, workers=workers, progress=progress)
+    after = measure(swap, every=every, follow=before, workers=workers, progress=progress)
+    person = measure_person(face, workers=workers, progress=progress)
     figures = compare(after, before, person)
     if truth is not None:
         figures |= compare_truth(swap, truth, mask)

@@ -121,7 +121,8 @@ def analyse(
         least = 40 if np.prod(work.size) <= UPSAMPLED_PIXELS else 80
         raise InputError(f'{src}: no face found in {pictures}; a face must be {least} px large and mostly in view')
     if not faces and place and not allow_none:
-        raise InputError(f'{src}: {len(clusters(everyone))} people in it; `dfjax people {src}` shows them, by --person')
+        there = f'there are {len(clusters(everyone))} people in it, as `dfjax people {src}` shows'
+        raise InputError(f'{src}: no --person {place}: {there}')
     if not faces and not allow_none:
         nearest = min(descriptor_distance(mean, wanted) for mean in track_descriptors(everyone).values())
         raise InputError(
