@@ -156,6 +156,28 @@ def test_another_run_is_where_a_new_one_begins(work, monkeypatch, capsys):
     assert given['start_from'] == 'runs/other' and 'enough' in capsys.readouterr().err
 
 
+def test_a_swap_that_is_interrupted_says_how_it_is_used_as_it_is(work, monkeypatch, capsys):
+    def train(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, 'train', train)
+    words = ['swap', '--face', work.b, '--into', work.a, '-o', work.folder / 'good.mp4', '--steps', STEPS + 9]
+    assert main([*map(str, words), '--workdir', str(work.folder / 'out.mp4.run')]) == 130
+    said = capsys.readouterr().err
+    line = f'dfjax convert --run {work.folder / "out.mp4.run"} --into {work.a} -o {work.folder / "good.mp4"}'
+    assert line in said and f'with the {STEPS} steps that it has' in said
+    assert not (work.folder / 'good.mp4').exists()
+
+
+def test_a_swap_that_somebody_finds_good_is_converted_at_once(work, monkeypatch):
+    run = work.folder / 'good.run'
+    shutil.copytree(work.folder / 'out.mp4.run', run)
+    advance = parallel.Devices.advance
+    monkeypatch.setattr(parallel.Devices, 'advance', lambda self, *args: (run / 'stop').touch() or advance(self, *args))
+    report = swap([work.b], work.a, work.folder / 'good.mp4', workdir=run, steps=STEPS + 30, progress=False)
+    assert STEPS < report['steps'] < STEPS + 30 and report['swapped'] == FRAMES
+
+
 def test_going_on_with_another_config_is_refused(work):
     other = f'{ROOT}/configs/faceswap.py:laptop'
     with pytest.raises(InputError, match=r'out\.mp4\.run: its training began with another .* leave --config out'):

@@ -13,7 +13,8 @@ HOST = '127.0.0.1'  # nobody else's machine can reach it
 POINTS = 400  # of a curve, at most
 NOT_DRAWN = ('step', 'seconds', 'steps_per_dispatch', 'data_wait', 'examples_per_second')
 HEADERS = {
-    'Content-Security-Policy': "default-src 'self' 'unsafe-inline'; frame-ancestors 'none'",  # nothing from elsewhere
+    # Nothing from elsewhere
+    'Content-Security-Policy': "default-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'",
     'X-Content-Type-Options': 'nosniff',
     'Cache-Control': 'no-store',
 }
@@ -79,6 +80,7 @@ def state_of(run: Path) -> dict:
     one = glance(run)
     rows = one.rows[:: max(1, len(one.rows) // POINTS)]
     names = [name for name in (one.rows[-1] if one.rows else {}) if name not in NOT_DRAWN]
+    names.sort(key=lambda name: name != 'total')
     curves = {name: [[row['step'], row[name]] for row in rows if name in row] for name in names}
     preview = one.preview.stat().st_mtime if one.preview else 0
     return {

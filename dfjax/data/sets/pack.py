@@ -16,6 +16,7 @@ from dfjax.data.media.image import read_image
 from dfjax.data.media.output import atomic_folder
 from dfjax.data.names import INFO
 from dfjax.data.sets.dataset import Dataset
+from dfjax.data.sets.tfrecord import check_array_record
 
 
 class FaceSetBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -158,6 +159,7 @@ def pack_pictures(source: Dataset, out: Path | str, force: bool = False) -> int:
 
 
 def _pack(builder: type, out: Path | str, force: bool, **options) -> int:
+    check_array_record()
     with atomic_folder(out, force, marker=INFO) as folder, tempfile.TemporaryDirectory(dir=folder) as work:
         made = builder(**options, data_dir=work, file_format='array_record')
         with _quiet():

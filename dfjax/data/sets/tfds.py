@@ -16,6 +16,7 @@ import numpy as np
 from dfjax.data.media.image import decode_image, squared
 from dfjax.data.names import INFO, Stored
 from dfjax.data.sets.dataset import Dataset
+from dfjax.data.sets.tfrecord import check_array_record
 from dfjax.errors import InputError
 from dfjax.foreign import read_json
 
@@ -37,6 +38,7 @@ class TfdsImages(Dataset):
 
         self.name, self.size, self.crop = str(name), size, crop
         folder, split = name.folder, name.split
+        check_array_record()
         check_format(folder)
         try:
             builder = tfds.builder_from_directory(folder)

@@ -10,6 +10,7 @@ import os
 import shutil
 import struct
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ def convert_dataset(source: Path | str, out: Path | str, force: bool = False) ->
     Raises:
         InputError: if `source` is no dataset in tfrecord, or damaged; if `out` exists or cannot be written.
     """
+    check_array_record()
     source = Path(source)
     info = _info(source)
     with atomic_folder(out, force, marker=INFO) as folder:
@@ -87,6 +89,12 @@ def _file_name(info: dict, split: dict, shard: int, shards: int) -> str:
     for key, value in (values | {'SHARD_X_OF_Y': f'{shard:05d}-of-{shards:05d}'}).items():
         template = template.replace(f'{{{key}}}', value)  # not str.format, whose widths and attributes are a language
     return template
+
+
+def check_array_record() -> None:
+    """Raises InputError where there is no array_record, as on Windows."""
+    if find_spec('array_record') is None:
+        raise InputError('packed data sets need array_record, which there is not for Windows; use the folder itself')
 
 
 def _convert_file(source: Path, target: Path) -> int:
