@@ -43,7 +43,7 @@ BAD = {  # verb: arguments of an input that is not there
     'sample': ['--run', '{none}', '-o', '{out}.png'],
     'stylize': ['{none}', '--style', 'pattern:mosaic', '-o', '{out}.png'],
 }
-NO_INPUT = ('demo', 'doctor', 'bench')  # verbs that read nothing
+NO_INPUT = ('demo', 'doctor', 'studio', 'bench')  # verbs that read nothing
 
 
 def run(*words: str, **options) -> subprocess.CompletedProcess:

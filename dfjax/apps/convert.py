@@ -18,7 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--run', required=True, metavar='W', help='the folder of a trained face swap')
     parser.add_argument('--into', required=True, metavar='VIDEO', help='a video, a picture or a folder of them')
     parser.add_argument('-o', '--out', required=True, metavar='OUT', help='what to write, of the same kind')
-    parser.add_argument('--person', metavar='PICTURE', help='whose face to replace; default: who is there most')
+    parser.add_argument(
+        '--person', metavar='WHO', help='whose face to replace: a picture, or the number that `dfjax people` gives'
+    )
     parser.add_argument('--side', choices=('a', 'b'), default='b', help='whose face to put in; default b')
     parser.add_argument('--morph', type=float, metavar='X', help='how far to go, 0 to 1, by a run that can; default 1')
     parser.add_argument('--batch-size', type=int, metavar='N', help='faces at once; default: by the device')
