@@ -39,13 +39,13 @@ setup(
         'flatbuffers>=24.3',
         'flax>=0.12',
         'grain>=0.2.12',
-        'h5py>=3.10',
+        'h5py>=3.11',
         'importlib_resources>=6.1',  # tensorflow-datasets needs it and does not say so
         'jax>=0.8,!=0.10.2',  # jaxlib 0.10.2 adds up wrong sums on a CPU: tests/test_jaxlib.py
         'ml_collections>=1.1',
         'ml_dtypes>=0.5',
         'numpy>=2',
-        'opencv-python-headless>=4.10',
+        'opencv-python-headless>=4.10.0.84',
         'optax>=0.2.5',
         'orbax-checkpoint>=0.11.30',
         'pillow>=10.3',  # tensorboardX needs it for pictures and does not say so

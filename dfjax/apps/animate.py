@@ -130,8 +130,9 @@ def animate(
     )  # fmt: skip
     job = AnimateJob(animator, follows=what in ('video', 'image'))
     lost = int((~driver.known).sum())
+    del driver  # as long as the video: the animator has what is left of it
     if animator.limited:
-        say(f'{driving}: in {animator.limited} of {len(driver)} frames it turns further than the picture can be bent')
+        say(f'{driving}: in {animator.limited} of {len(animator)} frames it turns further than the picture can be bent')
     with bar(f'writing {Path(out).name}', progress) as tick:
         report = run_job(job, plan, tick)
     report |= {'best_frame': animator.best[0] if len(animator.best) == 1 else animator.best, 'without_face': lost}

@@ -19,6 +19,7 @@ LOST = 2  # frames in which a face may be missing without a new shot
 TALK_SECONDS, TALK_FPS, LONGEST_TALK = 10, 25, 600
 TALK_SIZE = 256  # pixels a side of the picture that a talking head is drawn in
 VERSION = 1
+PIECE = 1024  # frames filled at once: a video may last for hours
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +88,8 @@ def _fill(rows: np.ndarray, values: np.ndarray, count: int, shots: np.ndarray) -
     after = np.where(shots[rows[after]] != shots, before, after)
     step = np.maximum(rows[after] - rows[before], 1)
     t = np.clip((at - rows[before]) / step, 0, 1).reshape(-1, *[1] * (values.ndim - 1))
-    out[:] = (1 - t) * values[before] + t * values[after]
+    for part in np.split(at, range(PIECE, count, PIECE)):
+        out[part] = (1 - t[part]) * values[before[part]] + t[part] * values[after[part]]
     return out
 
 
@@ -110,6 +112,7 @@ def driver_of(analysis: Analysis) -> Driver:
     begins = np.zeros(count, int)
     np.add.at(begins, frames[1:], cuts)
     shots = np.cumsum(begins)
+    del rows, frames, seen
     return make_driver(analysis.source, landmarks, times, shots, known)
 
 

@@ -180,14 +180,14 @@ def fit_identity(head: Head, landmarks: np.ndarray) -> np.ndarray:
 
 def fit_motion(head: Head, landmarks: np.ndarray, identity: np.ndarray) -> Motion:
     """What the head of a person [12] does, from landmarks [T, 68, 2] in pixels."""
-    parts = []
+    parts, residual = [], np.empty((len(landmarks), LANDMARKS, 3), np.float32)
     for start in range(0, len(landmarks), CHUNK):
         seen = np.asarray(landmarks[start : start + CHUNK], np.float64)
         turns, scale, place, expression = _fit_expression(head, seen, identity, PASSES)
         missing = seen - view(shapes(head, identity, expression), turns, scale, place)
-        residual = missing / scale[:, None, None] @ turns[:, :2]
-        parts.append((rotation_vectors(turns), scale, place, expression, residual.astype(np.float32)))
-    return Motion(*(np.concatenate(column) for column in zip(*parts)), identity)
+        residual[start : start + CHUNK] = missing / scale[:, None, None] @ turns[:, :2]
+        parts.append((rotation_vectors(turns), scale, place, expression))
+    return Motion(*(np.concatenate(column) for column in zip(*parts)), residual, identity)
 
 
 def project(head: Head, motion: Motion) -> np.ndarray:

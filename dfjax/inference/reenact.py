@@ -5,6 +5,7 @@ rgb = animator(n, driver_rgb)
 """
 
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -56,7 +57,7 @@ class Animator:
         self.bend = Bend(picture, heads.project(head, source)[0])
         self.own_gap = float(gaps(face_shapes(head, source), LIPS).max())
         self._own_eyes = np.maximum(lids.openings(self.bend.points), 0.02)
-        self.driver, self.mouth = driver, mouth
+        self.mouth = mouth
         self.points, self.neck = np.zeros((len(driver), 85, 2), np.float32), np.zeros((len(driver), 2), np.float32)
         self.best, self.limited = [], 0
         for shot in np.unique(driver.shots):
@@ -69,6 +70,7 @@ class Animator:
                 targets = retarget(head, source, driver.motion[part], best, drive, gain, absolute)
                 self.points[part], self.neck[part] = targets.points, targets.neck
                 self.limited += targets.limited
+        self.driver = replace(driver, motion=driver.motion[np.arange(1)])  # what it does is in `points` now
         self._tone = mouths.skin_tone(picture, points[0])
         self._mouths: dict[int, mouths.DriverMouth] = {}
 

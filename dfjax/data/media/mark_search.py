@@ -27,7 +27,7 @@ LOUD = 3.0  # standard deviations at which detail is cut
 FLAT = 1.5  # grey levels, added to the detail by which it is divided
 RINGS = 8  # of waves, each brought to the same strength
 FINE = 2 * TILE  # places at which the beacon is looked for, a side
-CERTAIN = 32.0  # standard deviations above which there is a mark: chance gives that in less than one of 10^9 files
+CERTAIN = 31.0  # standard deviations above which there is a mark: chance gives that in less than one of 10^7 files
 AT_ONCE, MOST_FRAMES = 32, 320  # frames that are added up, and that are looked at
 
 
