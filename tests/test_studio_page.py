@@ -273,7 +273,7 @@ def test_a_swap_from_upload_to_download(opened, studio, clips, tmp_path):
     download.value.save_as(tmp_path / 'out.mp4')
     assert (probe(tmp_path / 'out.mp4').frames, probe(tmp_path / 'out.mp4').size) == (12, (192, 192))
     assert (studio.folder / 'swap-1.mp4').read_bytes() == (tmp_path / 'out.mp4').read_bytes()
-    assert '"agreed": true' in (studio.folder / 'swap-1.mp4.run/consent.json').read_text()
+    assert 'agree' in (studio.folder / 'swap-1.mp4.run/consent.txt').read_text()
     page.click('article.card >> text=Train 10 minutes more')
     page.wait_for_selector('article.card .hint:has-text("Training")', timeout=LONG)
     time.sleep(3)

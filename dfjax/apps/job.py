@@ -11,7 +11,6 @@ SMALLEST = 64  # pixels from brow to chin or from ear to ear of a face in a sing
 FEW = 8  # faces of the person put in, below which a training makes more of them
 LARGEST = 1024  # pixels, of the side of references
 NOTE = 'job.json'
-CONSENT = 'consent.json'  # whether those shown agree, where that was asked
 FRAMES_PER_SECOND = 20  # rate of conversion, a guess
 STARTING = 10  # seconds until conversion is compiled, a guess
 
@@ -45,7 +44,7 @@ def _is_free(workdir: Path, job: dict) -> bool:
     path = workdir / NOTE
     if workdir.exists() and not workdir.is_dir():
         raise InputError(f'{workdir}: is a file; give another --workdir')
-    there = {file.name for file in workdir.iterdir()} - {LOCK, CONSENT} if workdir.exists() else set()
+    there = {file.name for file in workdir.iterdir()} - {LOCK} if workdir.exists() else set()
     before = {}
     if path.name in there:
         before = read_json(path, f'delete {workdir}, or give another --workdir')

@@ -20,6 +20,7 @@ COLOURS = ('reinhard', 'none', 'lct', 'mkl', 'idt', 'sot')
 PATTERNS = ('strokes', 'mosaic', 'hatching')
 PARTS = ('pose', 'eyes', 'brows', 'mouth')
 LONGEST = 7 * 24 * 60  # minutes of a training
+CONSENTING = ('swap', 'animate', 'lipsync', 'edit', 'translate')
 WORDS = {'image': 'picture'}
 MANY = 50  # uploads of a job
 
@@ -32,10 +33,20 @@ class Form:
         uploads, runs: what there is, runs by name.
         folder: DIR.
         taken: names of results that jobs will write.
+        consent: what is said of it, for verbs that keep it.
     """
 
-    def __init__(self, said: Mapping, uploads: Uploads, runs: Mapping[str, Path], folder: Path, taken: set[str]):
+    def __init__(
+        self,
+        said: Mapping,
+        uploads: Uploads,
+        runs: Mapping[str, Path],
+        folder: Path,
+        taken: set[str],
+        consent: str = '',
+    ):
         self.said, self.uploads, self.runs, self.folder, self.taken = said, uploads, runs, folder, taken
+        self.consent = consent
         self.used: dict[str, str] = {}  # names of uploads by their IDs
         self.inputs: dict[str, object] = {}
 
@@ -111,7 +122,8 @@ class Form:
         """A job that writes one result with a name of its own, or the one given."""
         name = name or free_name(self.folder, verb, suffix, self.taken)
         out = str(self.folder / name)
-        words = [verb, *words, f'--out={out}']
+        agreed = [f'--consent={self.consent}'] if self.consent and verb in CONSENTING else []
+        words = [verb, *words, *agreed, f'--out={out}']
         job = {'verb': verb, 'title': title, 'out': out, 'run': f'{out}.run' if run else None, 'commands': [words]}
         job |= {'line': f'dfjax {shlex.join(words)}', 'uses': self.used, 'inputs': self.inputs, 'can': []}
         return job | {'minutes': None} | more
@@ -271,26 +283,6 @@ def build(form: Form) -> dict:
     if not isinstance(verb, str) or verb not in VERBS:
         raise InputError('There is no such job.')
     return VERBS[verb](form)
-
-
-def used_now(job: dict) -> list[list[str]]:
-    """The command line that makes the result of a swap of what is trained so far."""
-    words = [word for word in job['commands'][-1] if not word.startswith('--minutes=') and word != '--force']
-    return [*_missing(job), [words[0], *(['--instant'] if '--instant' not in words else []), '--force', *words[1:]]]
-
-
-def gone_on(job: dict, minutes: float | None) -> list[list[str]]:
-    """The command lines that go on with a job: a swap trains for so many minutes more; others begin again."""
-    words = [word for word in job['commands'][-1] if word != '--force']
-    if minutes:
-        words = [word for word in words if word != '--instant' and not word.startswith('--minutes=')]
-        words.insert(1, f'--minutes={minutes:g}')
-    return [*_missing(job), [words[0], *([] if words[0] == 'train' else ['--force']), *words[1:]]]
-
-
-def _missing(job: dict) -> list[list[str]]:
-    """Face sets that are not there yet."""
-    return [words for words in job['commands'][:-1] if not Path(words[-1].removeprefix('--out=')).exists()]
 
 
 def _names(abouts: list[dict]) -> str:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from dfjax import __version__
 from dfjax.apps.studio import runs as kept
+from dfjax.apps.studio.again import gone_on, used_now
 from dfjax.apps.studio.asking import LONG, Asking
-from dfjax.apps.studio.commands import Form, build, gone_on, used_now
+from dfjax.apps.studio.commands import Form, build
 from dfjax.apps.studio.jobs import BUSY, Jobs, devices
 from dfjax.apps.studio.store import HIDDEN, Consent
 from dfjax.apps.studio.uploads import Refused, Uploads
@@ -93,11 +94,12 @@ class Studio:
     def begin(self, said: dict) -> dict:
         """Queues what a form asks for."""
         taken = {Path(job['out']).name for job in self.jobs.all() if job['state'] in BUSY}
-        job = build(Form(said, self.uploads, self.runs(), self.folder, taken))
         consent = self.consent.given()
+        words = f'all who are shown agree, said in the studio, {consent["said"]}' if consent else ''
+        job = build(Form(said, self.uploads, self.runs(), self.folder, taken, words))
         if not consent and not all(self.uploads.about(which).get('rendered') for which in job['uses']):
             raise Refused(409, 'Say first whether the people shown agree.')
-        return self.jobs.shown(self.jobs.add(job | {'consent': consent}))
+        return self.jobs.shown(self.jobs.add(job))
 
     def act(self, which: str, action: str, said: dict) -> dict:
         """Does what a job's buttons say."""

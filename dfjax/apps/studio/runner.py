@@ -26,10 +26,6 @@ def main(folder: Path) -> int:
         os.set_inheritable(int(os.environ.get('DFJAX_STUDIO_LOCK', '-1')), False)  # the lock is this process's alone
     try:
         interrupts.watch()
-        if job.get('run') and job.get('consent'):
-            run = Path(job['run'])
-            run.mkdir(parents=True, exist_ok=True)
-            write_json(run / 'consent.json', job['consent'])
         for number, words in enumerate(job['commands']):
             write_json(folder / 'at.json', {'command': number})
             if status := cli.main([*words, '--json']):

@@ -47,7 +47,7 @@ def told(name: str, path: Path) -> dict:
         'changed': _changed(path),
         'size': data.get('size') if isinstance(data.get('size'), int) else None,
         'batch': config.get('batch_size') if isinstance(config.get('batch_size'), int) else None,
-        'consent': read_json(path / 'consent.json').get('agreed') is True,
+        'consent': (path / 'consent.txt').is_file(),
         'job': bool(read_json(path / 'job.json')),
     }
 

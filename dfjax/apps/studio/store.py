@@ -84,7 +84,7 @@ def is_locked(path: Path) -> bool:
 
 
 class Consent:
-    """Whether the people whose faces and voices are used agree: asked once, and written into every run.
+    """Whether the people whose faces and voices are used agree: asked once, and given to every job.
 
     Args:
         folder: DIR/.studio.
