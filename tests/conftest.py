@@ -13,6 +13,7 @@ CACHE = Path(__file__).parent.parent / '.pytest_cache' / 'compiled'
 os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(CACHE))
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.2')
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # of each program that is kept XLA says at length that it was
 # Tests compile much and run little of it: without LLVM's optimisations they take seven tenths of the time.
 os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=0')
 

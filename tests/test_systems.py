@@ -30,6 +30,9 @@ from dfjax.training.workdir import read_config
 pytestmark = pytest.mark.whole
 
 STEPS = 4  # of the runs that are compared
+# Systems of many nets, whose step is compiled for most of a minute: two of their tests are left to `pytest -m slow`.
+LARGE = {'saehd', 'faceswap_gan', 'landmark_swap', 'amp', 'fomm', 'wav2lip'}
+LARGE_ARE_SLOW = [pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name for name in SYSTEMS]
 
 
 class Smoke:
@@ -206,6 +209,7 @@ def test_a_run_that_goes_on_ends_with_the_same_bits(smoke, whole, capsys):
 
 
 # Plain convolutions, loops where a CPU has none, and computing in bfloat16.
+@pytest.mark.parametrize('smoke', LARGE_ARE_SLOW, indirect=True)
 @pytest.mark.parametrize(
     ('dtype', 'tolerance'), [pytest.param('float32', 1e-3, marks=pytest.mark.slow), ('auto', 0.05)]
 )
@@ -227,6 +231,7 @@ def test_an_accelerators_step_gives_the_same_numbers(smoke, dtype, tolerance, as
 
 # With pmap a system sums over the devices itself; with jit the compiler does, which the toy's tests (test_multihost.py)
 # check at every run.
+@pytest.mark.parametrize('smoke', LARGE_ARE_SLOW, indirect=True)
 @pytest.mark.parametrize('way', ['pmap', pytest.param('jit', marks=pytest.mark.slow)])
 def test_eight_devices_give_the_numbers_of_one(smoke, whole, way, tmp_path):
     name, (_, folder) = smoke.cfg.system, whole

@@ -1,11 +1,14 @@
 # %% name install
 import glob
 import importlib.util
+import os
 import shutil
 import site
 import subprocess
 import sys
 from pathlib import Path
+
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # else XLA says of each program that it keeps that it was kept
 
 REPOSITORY = ''  # the address that `git clone` gets dfjax from; not needed where dfjax is installed
 
