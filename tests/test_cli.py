@@ -212,6 +212,22 @@ def test_help_of_a_verb_imports_no_jax(name):
     assert done.stdout.strip() == '[]'
 
 
+def test_closed_sets_are_those_of_the_library():
+    """They are written out where they are read, so that help needs no NumPy."""
+    from dfjax.data.faces.align import FACE_TYPES
+    from dfjax.data.faces.detect import DETECTORS
+    from dfjax.inference.choices import SOLVERS
+
+    for verb, option, names in [
+        ('extract', '--face-type', FACE_TYPES),
+        ('extract', '--detector', DETECTORS),
+        ('convert', '--detector', DETECTORS),
+        ('evaluate', '--solver', SOLVERS),
+    ]:
+        (action,) = [a for a in cli.build_parser(verb)._actions if option in a.option_strings]
+        assert set(action.choices) == set(names), (verb, option)
+
+
 def test_the_options_of_a_bench(monkeypatch):
     monkeypatch.setattr(bench_systems, 'run', lambda system, variant, changes=None: (system, variant, changes))
     words = lambda target, batch_size=None, variant=None: argparse.Namespace(**locals())

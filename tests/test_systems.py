@@ -184,6 +184,9 @@ def test_the_preview_is_pictures(smoke):
     count, _, _, channels = pictures.shape
     assert channels == 3
     assert count % smoke.cfg.batch_size == 0
+    columns = count // smoke.cfg.batch_size  # the pictures of an example, each with its name
+    names = (*getattr(smoke.module, 'COLUMNS', ()), *smoke.cfg.data.get('labels', ()))
+    assert columns == 1 or len(names[:columns]) == columns
     assert bool(np.isfinite(pictures).all())
     assert float(abs(pictures).max()) <= 1.001
 

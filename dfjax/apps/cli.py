@@ -200,7 +200,7 @@ def format_value(value: object) -> str:
     if isinstance(value, float):
         return f'{value:.4g}'
     if isinstance(value, dict):
-        return ', '.join(f'{k} {format_value(v)}' for k, v in value.items())
+        return ', '.join(f'{k} {format_value(v)}' for k, v in value.items()) or 'none'
     if isinstance(value, list):
         return ''.join(f'\n  {format_value(item)}' for item in value) or 'none'
     return str(value)

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--side', choices=('a', 'b'), default='b', help='whose face to put in; default b')
     parser.add_argument('--morph', type=float, metavar='X', help='how far to go, 0 to 1, by a run that can; default 1')
     parser.add_argument('--batch-size', type=int, metavar='N', help='faces at once; default: by the device')
-    parser.add_argument('--detector', default='dlib', metavar='NAME', help='dlib (default) or yunet')
+    parser.add_argument('--detector', choices=('dlib', 'yunet'), default='dlib', help='default dlib')
     parser.add_argument('--detector-model', metavar='FILE', help='the ONNX file of yunet')
     parser.add_argument('--recursive', action='store_true', help='of a folder, the files in its folders too')
     add_consent(parser)

@@ -6,6 +6,7 @@ import importlib.util
 import inspect
 
 from dfjax.errors import InputError
+from dfjax.inference.choices import SOLVERS
 
 EXAMPLE = 'dfjax evaluate --swap out.mp4 --input a.mp4 --face b.mp4 --json'
 MEANS = {
@@ -47,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run.add_argument('--samples', type=int, metavar='N', help='for the Frechet distance; default 500, 0 leaves it out')
     run.add_argument('--against', metavar='W0', help='a run of the same system to be compared with')
     run.add_argument('--steps', type=int, metavar='N', help='of a solver of samples; default 20')
-    run.add_argument('--solver', metavar='HOW', help='of samples: dpm++ (default), ddim or ddpm')
+    run.add_argument('--solver', choices=SOLVERS, help='of samples; default dpm++')
 
 
 def run(args: argparse.Namespace) -> dict:

@@ -16,11 +16,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('src', nargs='+', metavar='SRC', help='a video, a picture, or a folder of them')
     parser.add_argument('-o', '--out', required=True, metavar='FACES', help='the folder to make')
     parser.add_argument(
-        '--face-type', default='full', metavar='TYPE', help='half, mid, full (default), whole_face, head'
+        '--face-type',
+        choices=('half', 'mid', 'full', 'whole_face', 'head'),
+        default='full',
+        help='how much of the head; default full',
     )
     parser.add_argument('--size', type=int, default=256, metavar='PX', help='side of the pictures; default 256')
     parser.add_argument('--format', choices=('png', 'jpg'), default='jpg', help='of the pictures; default jpg')
-    parser.add_argument('--detector', default='dlib', metavar='NAME', help='dlib (default) or yunet')
+    parser.add_argument('--detector', choices=('dlib', 'yunet'), default='dlib', help='default dlib')
     parser.add_argument('--detector-model', metavar='FILE', help='the ONNX file of yunet')
     who = parser.add_mutually_exclusive_group()
     who.add_argument(

@@ -51,6 +51,12 @@ def run(args: argparse.Namespace) -> dict:
     return stylize_by_run(args.run, args.input, args.out, recursive=args.recursive, force=args.force, **how)
 
 
+def spoken(report: dict, args: argparse.Namespace) -> dict:
+    """The report; that a picture was made smaller than it was is said."""
+    small = args.style and args.size is None
+    return report | ({'note': 'the longer side is 256 px; --size 1024 for more, which takes longer'} if small else {})
+
+
 def stylize(
     source: Path | str,
     style: Path | str,

@@ -30,6 +30,7 @@ from dfjax.systems.saehd import augmented, dropped, rate_of, shown
 from dfjax.systems.state import Net, State, arrays, common_config, compute_dtype, init_nets, optimizer_config
 
 BATCH = 'faces_ab'
+COLUMNS = ('b', 'a', 'a again', 'half-way to b', 'three quarters', 'b: the swap')  # names of those of a preview
 SIDES = ('a', 'b')
 GENERATOR = ('encoder', 'inter_a', 'inter_b', 'decoder')
 

@@ -40,6 +40,7 @@ from dfjax.systems.state import Net, State, arrays, common_config, compute_dtype
 from dfjax.weights.vgg import read_features
 
 BATCH = 'faces_ab'
+COLUMNS = ('b', 'b again', 'a', 'a again', 'a as b: the swap', 'its mask')  # names of those of a preview
 SIDES = ('a', 'b')
 DEVIATE = 0.2  # both parameters of the beta distribution that the share of real in a mixture is drawn from
 

@@ -28,6 +28,7 @@ from dfjax.ops.optimize import apply_grads, ema_update, learning_rate, optimizer
 from dfjax.systems.state import Net, State, arrays, common_config, compute_dtype, init_nets, optimizer_config
 
 BATCH = 'faces_ab'
+COLUMNS = ('b', 'b again', 'a', 'a again', 'a as b: the swap', 'its landmarks')  # names of those of a preview
 SIDES = ('a', 'b')
 
 
