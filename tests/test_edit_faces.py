@@ -41,7 +41,7 @@ def changed(before, after) -> float:
 def test_every_person_of_a_folder_is_edited(run, people, tmp_path):
     for n, picture in enumerate(people):
         write_image(tmp_path / 'in' / f'{n}.png', picture)
-    report = edit(run, {'glasses': 1.0}, tmp_path / 'in', tmp_path / 'out', progress=False)
+    report = edit(run, {'glasses': 1.0}, tmp_path / 'in', tmp_path / 'out', detail=False, progress=False)
     assert (report['frames'], report['edited'], report['passed_through']) == (PEOPLE, PEOPLE, 0)
     for n, picture in enumerate(people):
         (place,) = boxes(tmp_path / 'in' / f'{n}.png')
@@ -53,7 +53,7 @@ def test_every_person_of_a_folder_is_edited(run, people, tmp_path):
 def test_everyone_in_a_picture_is_edited(run, people, tmp_path):
     both = np.hstack(people[:2])
     write_image(tmp_path / 'in.png', both)
-    report = edit(run, {'glasses': 1.0}, tmp_path / 'in.png', tmp_path / 'out.png', progress=False)
+    report = edit(run, {'glasses': 1.0}, tmp_path / 'in.png', tmp_path / 'out.png', detail=False, progress=False)
     assert (report['frames'], report['edited']) == (1, 1)
     made, places = read_image(tmp_path / 'out.png'), boxes(tmp_path / 'in.png')
     assert len(places) == 2
@@ -68,7 +68,7 @@ def test_an_edit_of_a_video_stays_on_its_people_and_does_not_flicker(run, people
     with VideoWriter(tmp_path / 'in.mp4', 25, (wide, SIDE)) as writer:
         for n in range(count):
             writer.write(np.ascontiguousarray(scene[:, step * n : step * n + wide]))
-    report = edit(run, {'smile': 1.0}, tmp_path / 'in.mp4', tmp_path / 'out.mp4', progress=False)
+    report = edit(run, {'smile': 1.0}, tmp_path / 'in.mp4', tmp_path / 'out.mp4', detail=False, progress=False)
     given, made = ([rgb for _, _, rgb in read_frames(tmp_path / name)] for name in ('in.mp4', 'out.mp4'))
     assert report['frames'] == report['edited'] == len(made) == len(given) == count
     write_image(tmp_path / 'scene.png', scene)

@@ -118,7 +118,7 @@ def test_rare_attributes_are_named_and_do_not_stop_the_others(runs, picture, tmp
 def test_an_edit_is_the_decoded_sum(runs, picture, tmp_path):
     run = load_run(runs['vae'])
     out = tmp_path / 'out.png'
-    report = edit(run, {'smile': 40.0, 'glasses': -20.0}, picture, out, whole=True, progress=False)
+    report = edit(run, {'smile': 40.0, 'glasses': -20.0}, picture, out, whole=True, detail=False, progress=False)
     assert (report['frames'], report['edited'], report['passed_through']) == (1, 1, 0)
     nets, kept = Latents(run), vectors.load(run)
     code = nets.encode(read_image(picture)[None])
