@@ -15,11 +15,12 @@ import cv2
 import numpy as np
 import pytest
 
-from dfjax.apps import doctor, watch
+from dfjax.apps import convert, doctor, evaluate, swap, watch
 from dfjax.apps.cli import main
-from dfjax.apps.glance import glance, runs_under, spoken
+from dfjax.apps.glance import glance, runs_under
 from dfjax.apps.runs import between, plot
 from dfjax.config import config_file, full_name, load_config
+from dfjax.data.media.progress import spoken
 from dfjax.errors import InputError
 from dfjax.explain import explain, variants_of
 from dfjax.ops import backend
@@ -278,3 +279,23 @@ def test_words_are_completed(line, expected):
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, env=env)
     found = {word.strip() for word in re.split(r'[\n\x0b]', done.stdout) if word.strip()}
     assert {word.replace('\\', '') for word in found} == expected
+
+
+# Reports
+
+
+def test_reports_speak_to_people_and_scripts_get_the_figures(tmp_path, capsys, monkeypatch):
+    figures = {'transfer': 0.64, 'expression': None, 'frames': 96}
+    spoken = evaluate.spoken(figures)
+    assert spoken['transfer'].startswith('0.64 ') and '0.5 is half-way' in spoken['transfer']
+    assert spoken['expression'] is None and spoken['frames'] == 96
+    args = SimpleNamespace(out='out.mp4', face=['b b.mp4'], into='a.mp4')
+    soft = convert.spoken({'detail': (2.187, 2.513, 1.926)}, args)
+    assert '2.2, 2.5, 1.9 times' in soft['detail'] and 'longer training' in soft['note'] and 'out.mp4' in soft['next']
+    assert 'note' not in convert.spoken({'detail': None}, args)
+    run = tmp_path / 'run'
+    run.mkdir()
+    (run / 'config.json').write_text(json.dumps(load_config('saehd:smoke').to_dict()))
+    report = swap.spoken({'detail': None, 'steps': 60, 'workdir': str(run)}, args)
+    assert '60 steps are few' in report['note'] and '--force --minutes 20' in report['next'][1]
+    assert "dfjax evaluate --swap out.mp4 --input a.mp4 --face 'b b.mp4'" in report['next'][2]

@@ -254,6 +254,22 @@ def test_rows_and_previews_go_to_a_tracker_that_is_asked_for(tmp_path, monkeypat
     assert said[-1] == 'finished'
 
 
+def test_a_tracker_that_fails_ends_no_training(tmp_path, monkeypatch, capsys):
+    def away(*args, **words):
+        raise ConnectionError('the server is away')
+
+    spec = importlib.util.spec_from_loader('wandb', None)
+    begun = SimpleNamespace(init=lambda **words: None, log=away, Image=lambda picture: 0, finish=away, __spec__=spec)
+    monkeypatch.setitem(sys.modules, 'wandb', begun)
+    cfg = config(steps=20)
+    state = loop.train(cfg, tmp_path / 'w', data=toy.resident(cfg), progress=False, log=['wandb'])
+    assert int(state.step) == 20
+    assert capsys.readouterr().err.count('--log wandb: the server is away; nothing more is sent there') == 1
+    monkeypatch.setitem(sys.modules, 'wandb', SimpleNamespace(init=away, __spec__=spec))
+    with pytest.raises(InputError, match='--log wandb: cannot begin'):
+        loop.train(cfg, tmp_path / 'v', data=toy.resident(cfg), progress=False, log=['wandb'])
+
+
 def test_a_deadline_saves_and_returns(tmp_path):
     cfg = config(steps=100_000_000)
     state = loop.train(cfg, tmp_path, data=toy.resident(cfg), deadline=3.0, progress=False)

@@ -9,6 +9,7 @@ from dfjax.apps.merging import add_settings, settings_of
 from dfjax.errors import InputError
 from dfjax.inference.settings import DEFAULTS, Settings
 
+SOFT = 2  # times, by which pictures of a net that has learnt little are sharpened
 EXAMPLE = 'dfjax convert --run runs/anna --into video.mp4 -o out.mp4'
 DESCRIPTION = 'face swapped by a trained model'
 
@@ -37,6 +38,16 @@ def run(args: argparse.Namespace) -> dict:
     names = ('side', 'morph', 'batch_size', 'recursive', 'force', 'person', 'detector', 'detector_model')
     how = {name: getattr(args, name) for name in names}
     return convert(args.run, args.into, args.out, settings=settings_of(args), **how)
+
+
+def spoken(report: dict, args: argparse.Namespace) -> dict:
+    """The report, with what the gains of the detail mean."""
+    said, gains = {'detail': 'as soft as the net paints it'}, report.get('detail')
+    if gains:
+        said['detail'] = f'from fine to coarse {", ".join(f"{gain:.1f}" for gain in gains)} times what the net paints'
+        if max(gains) > SOFT:
+            said['note'] = 'the net still paints much softer than the person is: a longer training helps'
+    return report | said | {'next': f'open {args.out}'}
 
 
 def convert(

@@ -127,12 +127,3 @@ def _folders(path: Path) -> list[Path]:
         return [inner for inner in path.iterdir() if inner.is_dir() and not inner.name.startswith('.')]
     except OSError:
         return []
-
-
-def spoken(seconds: float | None) -> str:
-    """A length of time as people say it: '40 s', '12 min', '3.5 h'."""
-    if seconds is None:
-        return '?'
-    if seconds < 90:
-        return f'{seconds:.0f} s'
-    return f'{seconds / 60:.0f} min' if seconds < 5400 else f'{seconds / 3600:.1f} h'

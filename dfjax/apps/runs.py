@@ -45,7 +45,7 @@ def _row(one) -> dict:
 
 
 def _line(row: dict) -> str:
-    from dfjax.apps.glance import spoken
+    from dfjax.data.media.progress import spoken
 
     size = f'{row["size"]} px' if row['size'] else ''
     loss = f'loss {row["rows"][-1]["total"]:.4g}' if row['rows'] and 'total' in row['rows'][-1] else ''

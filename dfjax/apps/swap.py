@@ -65,15 +65,16 @@ def run(args: argparse.Namespace) -> dict:
 
 def spoken(report: dict, args: argparse.Namespace) -> dict:
     """The report, with what a person may think of the result, and do next."""
+    from dfjax.apps import convert
     from dfjax.training.workdir import read_config
 
-    said = {}
+    said = convert.spoken(report, args)
     known = read_config(report['workdir']).get('references', {}).get('count')
     if not known and report['steps'] < USABLE:
         said['note'] = f'{report["steps"]} steps are few: faces are seldom usable before {USABLE}'
     judge = ['dfjax', 'evaluate', '--swap', args.out, '--input', args.into, '--face', args.face[0]]
     more = 'not good enough? the same command with --force --minutes 20 trains on from here'
-    return report | said | {'next': [f'open {args.out}', more, f'how good is it? {shlex.join(judge)}']}
+    return said | {'next': [f'open {args.out}', more, f'how good is it? {shlex.join(judge)}']}
 
 
 def swap(

@@ -75,7 +75,8 @@ def make_server(run: Path | str, port: int) -> ThreadingHTTPServer:
 
 def state_of(run: Path) -> dict:
     """What the page draws: where the run stands, and the curves of its losses."""
-    from dfjax.apps.glance import glance, spoken
+    from dfjax.apps.glance import glance
+    from dfjax.data.media.progress import spoken
 
     one = glance(run)
     rows = one.rows[:: max(1, len(one.rows) // POINTS)]

@@ -16,7 +16,7 @@ from dfjax.training.restore import load_params, read_nets
 from dfjax.training.workdir import read_config
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Run:
     """What `load_run` gives.
 
@@ -41,6 +41,9 @@ class Run:
     def frozen(self) -> Any:
         """What its system's functions take beside parameters, `frozen(cfg)`: read when asked for, once."""
         return self.system.frozen(self.cfg) if hasattr(self.system, 'frozen') else {}
+
+    def __repr__(self) -> str:
+        return f'Run({str(self.path)!r}, {self.cfg.system}, step {self.step}, {", ".join(self.params)})'
 
     def variables(self, net: str) -> dict[str, Any]:
         """What the module of a net is applied with."""

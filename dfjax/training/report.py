@@ -26,6 +26,8 @@ import numpy as np
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
+from dfjax.data.media.progress import say as say_above
+from dfjax.data.media.progress import spoken
 from dfjax.foreign import parse, whole
 from dfjax.ops.optimize import learning_rate
 from dfjax.training.trackers import Trackers
@@ -33,6 +35,7 @@ from dfjax.training.workdir import folder_of, is_remote, say
 
 SHOWN = 4  # losses on the terminal's line
 FLUSHED = 30  # seconds after which TensorBoard sees what is new
+TIMED = 5  # seconds of steps, after which it is said how long the others take
 COPIED = 120  # seconds after which a bucket sees what is new
 
 _IMPORTING = threading.Lock()
@@ -48,6 +51,7 @@ class Report:
         self.speaks = jax.process_index() == 0
         self.shows = progress and self.speaks
         self._bar = self._trackers = None
+        self._told = False
         with contextlib.ExitStack() as stack:
             if self.speaks:
                 self._trackers = stack.enter_context(Trackers(log, self.workdir, cfg))
@@ -105,6 +109,7 @@ class Report:
 
     def begin(self, step: int) -> None:
         """The first step is done: the bar's clock starts, so that compilation is not in its rate."""
+        self._began = time.monotonic()
         self._bar = self._stack.enter_context(
             tqdm(
                 desc=self.cfg.system,
@@ -120,9 +125,15 @@ class Report:
         )
 
     def advance(self, step: int) -> None:
-        """So many steps are done."""
-        if self._bar is not None:
-            self._bar.update(step - self._bar.n)
+        """So many steps are done. Once it is known, how long the others take is said."""
+        if self._bar is None:
+            return
+        self._bar.update(step - self._bar.n)
+        seconds, done = time.monotonic() - self._began, step - self._bar.initial
+        if self.shows and not self._told and seconds > TIMED and done > 1:
+            self._told = True
+            left = self.cfg.steps - step
+            say_above(f'about {spoken(left * seconds / done)} for the {left} steps left')
 
     def row(self, step: int, steps: int, seconds: float, waited: float, dispatch: int, metrics: dict) -> None:
         """The means of the last `steps` steps, which took `seconds`, waited so long for data, `dispatch` at a time."""

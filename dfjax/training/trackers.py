@@ -1,6 +1,7 @@
 """Rows and previews of a run for Weights & Biases and MLflow, where those are installed and asked for by name."""
 
 import importlib
+import importlib.util
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -9,9 +10,10 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from dfjax.config import flatten
+from dfjax.data.media.progress import say
 from dfjax.errors import InputError
+from dfjax.foreign import said
 
-KINDS = ('wandb', 'mlflow')
 PROJECT = 'dfjax'
 
 
@@ -27,48 +29,85 @@ def check_trackers(names: Sequence[str]) -> None:
 class Trackers:
     """Sends what a run reports to those that are named: a context manager.
 
-    A run that goes on is the same one there: it is known by its folder.
+    A run that goes on is the same one there: it is known by its folder's name. A tracker that fails is told of once and
+    left out from then on: no training ends because a server is away.
 
     Args:
         names: of KINDS.
-        workdir: the run's folder, whose name is the run's.
+        workdir: the run's folder.
         cfg: sent with it.
+
+    Raises:
+        InputError: as `check_trackers`; one that cannot begin.
     """
 
     def __init__(self, names: Sequence[str], workdir: Any, cfg: ConfigDict):
         check_trackers(names)
-        self._wandb = self._mlflow = None
-        name, keys = re.sub(r'[^\w.-]', '_', workdir.name), dict(flatten(cfg))
-        if 'wandb' in names:
-            self._wandb = importlib.import_module('wandb')
-            self._wandb.init(project=PROJECT, name=name, id=name, resume='allow', config=keys)
-        if 'mlflow' in names:
-            self._mlflow = importlib.import_module('mlflow')
-            self._mlflow.set_experiment(PROJECT)
-            found = self._mlflow.search_runs(
-                filter_string=f"tags.mlflow.runName = '{name}'", output_format='list', max_results=1
-            )
-            self._mlflow.start_run(run_id=found[0].info.run_id) if found else self._mlflow.start_run(run_name=name)
+        run, self._all = re.sub(r'[^\w.-]', '_', workdir.name), {}
+        for name in names:
+            try:
+                self._all[name] = KINDS[name](run, dict(flatten(cfg)))
+            except Exception as error:  # a service may raise anything
+                raise InputError(f'--log {name}: cannot begin ({said(error)})') from error
 
     def __enter__(self) -> 'Trackers':
         return self
 
     def __exit__(self, *error: object) -> None:
-        for module, end in ((self._wandb, 'finish'), (self._mlflow, 'end_run')):
-            if module is not None:
-                getattr(module, end)()
+        self._tell('close')
 
     def row(self, step: int, row: dict[str, float]) -> None:
         """The figures of a row."""
-        values = {name: value for name, value in row.items() if name != 'step'}
-        if self._wandb is not None:
-            self._wandb.log(values, step=step)
-        if self._mlflow is not None:
-            self._mlflow.log_metrics(values, step=step)
+        self._tell('row', step, {name: value for name, value in row.items() if name != 'step'})
 
     def picture(self, step: int, picture: np.ndarray) -> None:
         """A preview, uint8 [H, W, 3]."""
-        if self._wandb is not None:
-            self._wandb.log({'preview': self._wandb.Image(picture)}, step=step)
-        if self._mlflow is not None:
-            self._mlflow.log_image(picture, f'previews/{step:08d}.png')
+        self._tell('picture', step, picture)
+
+    def _tell(self, what: str, *words: Any) -> None:
+        for name in list(self._all):
+            try:
+                getattr(self._all[name], what)(*words)
+            except Exception as error:
+                say(f'--log {name}: {said(error)}; nothing more is sent there')
+                del self._all[name]
+
+
+class _Wandb:
+    def __init__(self, run: str, keys: dict[str, Any]):
+        self._module = importlib.import_module('wandb')
+        self._module.init(project=PROJECT, name=run, id=run, resume='allow', config=keys)
+
+    def row(self, step: int, values: dict[str, float]) -> None:
+        self._module.log(values, step=step)
+
+    def picture(self, step: int, picture: np.ndarray) -> None:
+        self._module.log({'preview': self._module.Image(picture)}, step=step)
+
+    def close(self) -> None:
+        self._module.finish()
+
+
+class _Mlflow:
+    def __init__(self, run: str, keys: dict[str, Any]):
+        self._module = importlib.import_module('mlflow')
+        self._module.set_experiment(PROJECT)
+        named = f"tags.mlflow.runName = '{run}'"
+        before = self._module.search_runs(filter_string=named, output_format='list', max_results=1)
+        if before:
+            self._module.start_run(run_id=before[0].info.run_id)
+        else:
+            self._module.start_run(run_name=run)
+            self._module.log_params(keys)
+
+    def row(self, step: int, values: dict[str, float]) -> None:
+        self._module.log_metrics(values, step=step)
+
+    def picture(self, step: int, picture: np.ndarray) -> None:
+        self._module.log_image(picture, f'previews/{step:08d}.png')
+
+    def close(self) -> None:
+        self._module.end_run()
+
+
+KINDS = {'wandb': _Wandb, 'mlflow': _Mlflow}

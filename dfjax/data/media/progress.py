@@ -30,3 +30,12 @@ def say(text: str) -> None:
     from tqdm import tqdm
 
     tqdm.write(text, file=sys.stderr)
+
+
+def spoken(seconds: float | None) -> str:
+    """A length of time as people say it: '40 s', '12 min', '3.5 h'."""
+    if seconds is None:
+        return '?'
+    if seconds < 90:
+        return f'{seconds:.0f} s'
+    return f'{seconds / 60:.0f} min' if seconds < 5400 else f'{seconds / 3600:.1f} h'
