@@ -109,7 +109,7 @@ class Report:
 
     def begin(self, step: int) -> None:
         """The first step is done: the bar's clock starts, so that compilation is not in its rate."""
-        self._began = time.monotonic()
+        self._began, self._first = time.monotonic(), step
         self._bar = self._stack.enter_context(
             tqdm(
                 desc=self.cfg.system,
@@ -129,7 +129,7 @@ class Report:
         if self._bar is None:
             return
         self._bar.update(step - self._bar.n)
-        seconds, done = time.monotonic() - self._began, step - self._bar.initial
+        seconds, done = time.monotonic() - self._began, step - self._first
         if self.shows and not self._told and seconds > TIMED and done > 1:
             self._told = True
             left = self.cfg.steps - step
