@@ -58,6 +58,14 @@ def shared_data() -> Path:
 
 
 @pytest.fixture
+def unmarked(monkeypatch):
+    """Outputs without the invisible mark, for tests of what is under it to the last bit."""
+    from dfjax.data.media.mark import Mark
+
+    monkeypatch.setattr(Mark, 'change', lambda self, luma: 0 * luma)
+
+
+@pytest.fixture
 def as_accelerated(monkeypatch):
     """What an accelerator would do, done by the CPU: branches by platform, and whatever `dfjax.ops.backend` decides."""
     import jax
