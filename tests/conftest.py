@@ -57,12 +57,13 @@ def shared_data() -> Path:
     return path
 
 
-@pytest.fixture
-def unmarked(monkeypatch):
-    """Outputs without the invisible mark, for tests of what is under it to the last bit."""
-    from dfjax.data.media.mark import Mark
+@pytest.fixture(autouse=True)
+def _unmarked(request, monkeypatch):
+    """Outputs have no invisible mark, so that what lies under it is held to the last bit; a file with MARKED has it."""
+    if not getattr(request.module, 'MARKED', False):
+        from dfjax.data.media.mark import Mark
 
-    monkeypatch.setattr(Mark, 'change', lambda self, luma: 0 * luma)
+        monkeypatch.setattr(Mark, 'change', lambda self, luma: 0 * luma)
 
 
 @pytest.fixture

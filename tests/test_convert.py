@@ -189,7 +189,7 @@ def test_a_video_is_converted_and_signed(tmp_path):
     assert convert(stub(), video, out, force=True, **options)['frames'] == 6
 
 
-def test_a_part_a_moment_and_a_layer_of_a_video(tmp_path, unmarked):
+def test_a_part_a_moment_and_a_layer_of_a_video(tmp_path):
     video, frames = write_video(tmp_path / 'in.mp4', 25), [rgb for *_, rgb in read_frames(tmp_path / 'in.mp4')]
     some = analysed([face_at(n) for n in range(25)], 25)
     write = lambda out, **changes: convert(
@@ -220,7 +220,7 @@ def test_a_part_a_moment_and_a_layer_of_a_video(tmp_path, unmarked):
     assert all(read_credentials(path)['intact'] for path in (tmp_path / 'part.avi', tmp_path / 'layer' / '000001.png'))
 
 
-def test_a_picture_and_a_folder_are_converted(tmp_path, unmarked):
+def test_a_picture_and_a_folder_are_converted(tmp_path):
     folder = tmp_path / 'in'
     folder.mkdir()
     write_image(folder / 'one.png', smooth_frame(0))

@@ -105,7 +105,7 @@ def test_a_video_loses_its_sound_where_none_is_wanted(tmp_path):
     assert probe(source).has_audio and not probe(tmp_path / 'out.mp4').has_audio
 
 
-def test_a_video_becomes_pictures(tmp_path, unmarked):
+def test_a_video_becomes_pictures(tmp_path):
     source = make(tmp_path / 'in.mp4', scene(10), range(0, 400, 40))
     report = run(Every('thinned by a test', 'none', batch=4), source, tmp_path / 'out', kind='images')
     assert report['frames'] == 3

@@ -23,6 +23,7 @@ from dfjax.data.media.signed import signed_path
 from dfjax.data.media.video import read_frames
 
 pytestmark = pytest.mark.whole
+MARKED = True
 SHARED = Path(__file__).parents[2] / 'shared' / 'data'
 needs_data = pytest.mark.skipif(not SHARED.exists(), reason='the shared data are not here')
 

@@ -104,8 +104,10 @@ def contents(folder: Path) -> dict[str, np.ndarray]:
     from dfjax.data.media.video import read_frames
 
     found = {}
-    for path in sorted(p for p in folder.rglob('*') if p.is_file() and '.run' not in str(p.relative_to(folder))):
+    for path in sorted(folder.rglob('*')):
         name = path.relative_to(folder).as_posix()
+        if name[0] == '.' or '.run/' in name:  # what a killed process left, and what a swap goes on from
+            continue
         if path.suffix in ('.mp4', '.gif'):
             found[name] = np.stack([rgb for _, _, rgb in read_frames(path)])
         elif path.suffix in ('.png', '.jpg'):
