@@ -106,9 +106,9 @@ def convert(
     enable_compilation_cache()
     plan = plan_settings(video, out, settings.check(), force, recursive)
     run = load_run(run, can='swap') if isinstance(run, str | Path) else run
-    run = run if morph is None else with_morph(run, morph)
+    whole, run = run, run if morph is None else with_morph(run, morph)
     mask_net = load_run(settings.mask_net, can='mask') if settings.mask_net else None
-    gains = run_gains(run, side) if settings.detail else None
+    gains = run_gains(whole, side) if settings.detail else None
     start = time.monotonic()
     if analysis is None:
         with bar(f'faces of {Path(video).name}', progress) as tick:
