@@ -15,6 +15,7 @@ from dfjax.ops.image import pixel_shuffle
 
 NORMS = ('instance', 'affine', 'none')
 HE = nn.initializers.he_normal()
+FAINT = nn.initializers.normal(0.01)  # a picture that begins grey: places where tanh is flat learn nothing any more
 
 
 def default_config() -> dict:
@@ -142,7 +143,8 @@ class Decoder(Layers):
         return made, (self._picture(x, 'mask', 1) + 1) / 2, *early  # (tanh(x) + 1) / 2 is the sigmoid of 2 x
 
     def _picture(self, x: jax.Array, name: str, channels: int) -> jax.Array:
-        return jnp.tanh(Conv(channels, 5, dtype=self.dtype, name=name)(x).astype(jnp.float32))
+        x = Conv(channels, 5, dtype=self.dtype, kernel_init=FAINT, name=name)(x)
+        return jnp.tanh(x.astype(jnp.float32))
 
 
 class Discriminator(Layers):
