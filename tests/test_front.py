@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dfjax.apps import convert, doctor, evaluate, swap, watch
+from dfjax.apps import convert, doctor, evaluate, swap, verify, watch
 from dfjax.apps.cli import main
 from dfjax.apps.glance import glance, runs_under
 from dfjax.apps.runs import between, plot
@@ -299,3 +299,17 @@ def test_reports_speak_to_people_and_scripts_get_the_figures(tmp_path, capsys, m
     report = swap.spoken({'detail': None, 'steps': 60, 'workdir': str(run)}, args)
     assert '60 steps are few' in report['note'] and '--force --minutes 20' in report['next'][1]
     assert "dfjax evaluate --swap out.mp4 --input a.mp4 --face 'b b.mp4'" in report['next'][2]
+
+
+def test_what_a_file_says_of_itself_is_a_sentence():
+    said = {'generator': 'dfjax 1', 'description': 'face swapped', 'when': '2026-01-01', 'signer': 'S'}
+    rows = [
+        {'file': 'a.mp4', 'status': 'intact', 'ai_generated': True, 'mark_found': 'ab12'} | said,
+        {'file': 'b.png', 'status': 'unmarked', 'ai_generated': None, 'mark_found': None},
+    ]
+    spoken = verify.spoken({'files': rows, 'ok': False}, None)
+    assert spoken['a.mp4'] == (
+        'intact: unchanged since it was signed; made by AI: face swapped, by dfjax 1, 2026-01-01; signed by S; '
+        'invisible mark ab12'
+    )
+    assert spoken['b.png'].startswith('unmarked: ') and 'proves nothing' in spoken['b.png'] and spoken['ok'] is False

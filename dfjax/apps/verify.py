@@ -2,6 +2,13 @@
 
 from pathlib import Path
 
+MEANS = {
+    'intact': 'unchanged since it was signed',
+    'tampered': 'changed since it was signed',
+    'stripped': 'its credentials are gone, and it carries the mark of something that dfjax made',
+    'unmarked': 'neither credentials nor a mark, which proves nothing about how it was made',
+}
+
 
 def add_arguments(parser) -> None:
     parser.add_argument('files', nargs='+', metavar='FILE', help='picture, video or sound to check')
@@ -30,6 +37,21 @@ def run(args) -> dict:
         status = ('stripped' if found else 'unmarked') if said is None else 'intact' if said['intact'] else 'tampered'
         rows.append({'file': str(file), 'status': status, **(said or {'ai_generated': None}), 'mark_found': found})
     return {'files': rows, 'ok': all(row['status'] == 'intact' for row in rows)}
+
+
+def spoken(report: dict, args) -> dict:
+    """A line a file."""
+    lines = {}
+    for row in report['files']:
+        lines[row['file']] = f'{row["status"]}: {MEANS[row["status"]]}'
+        if row.get('generator'):
+            how = 'made by AI' if row['ai_generated'] else 'not said to be made by AI'
+            lines[row['file']] += f'; {how}: {row.get("description")}, by {row["generator"]}, {row.get("when")}'
+        if row.get('signer'):
+            lines[row['file']] += f'; signed by {row["signer"]}'
+        if row['mark_found']:
+            lines[row['file']] += f'; invisible mark {row["mark_found"]}'
+    return lines | {'ok': report['ok']}
 
 
 def mark_of(file: Path | str) -> str | None:
