@@ -254,6 +254,26 @@ def test_rows_and_previews_go_to_a_tracker_that_is_asked_for(tmp_path, monkeypat
     assert said[-1] == 'finished'
 
 
+def test_a_tracker_of_ones_own_sees_what_the_run_reports(tmp_path):
+    class Mine:
+        def __init__(self):
+            self.seen = []
+
+        def row(self, step, values):
+            self.seen.append((step, values['total']))
+
+        def picture(self, step, picture):
+            self.seen.append((step, picture.dtype))
+
+        def close(self):
+            self.seen.append('closed')
+
+    mine, cfg = Mine(), config(steps=20)
+    loop.train(cfg, tmp_path, data=toy.resident(cfg), progress=False, log=[mine])
+    totals = [(row['step'], row['total']) for row in rows(tmp_path)]
+    assert mine.seen == [(0, 'uint8'), totals[0], (10, 'uint8'), totals[1], (20, 'uint8'), 'closed']
+
+
 def test_a_tracker_that_fails_ends_no_training(tmp_path, monkeypatch, capsys):
     def away(*args, **words):
         raise ConnectionError('the server is away')

@@ -49,7 +49,7 @@ def train(
     deadline: float | None = None,
     progress: bool = True,
     profile: str | Path | None = None,
-    log: Sequence[str] = (),
+    log: Sequence[Any] = (),
     change: bool = False,
 ) -> State:
     """Trains to `cfg.steps`, from the newest checkpoint in `workdir` if there is one.
@@ -65,7 +65,7 @@ def train(
         deadline: seconds of wall clock, from now, after which to save and return with fewer steps.
         progress: say what runs and where to look, and show a bar with losses, step rate and time left.
         profile: a folder to write a trace of a few steps to, see `training.profile`.
-        log: 'wandb' and 'mlflow', see `training.trackers`.
+        log: 'wandb', 'mlflow', and objects of one's own, see `training.trackers`.
         change: go on although keys of the config are others than before; the run notes them, see `workdir.noted`.
 
     Returns:

@@ -44,7 +44,7 @@ _IMPORTING = threading.Lock()
 class Report:
     """Writes and shows what happens; a context manager. Only the first process writes."""
 
-    def __init__(self, workdir: str | Path, cfg: ConfigDict, step: int, progress: bool = True, log: Sequence[str] = ()):
+    def __init__(self, workdir: str | Path, cfg: ConfigDict, step: int, progress: bool = True, log: Sequence[Any] = ()):
         """Goes on after `step`: what an earlier, interrupted run wrote beyond it is out; `log`: see `Trackers`."""
         self.workdir = folder_of(workdir)
         self.cfg = cfg

@@ -1,4 +1,12 @@
-"""Rows and previews of a run for Weights & Biases and MLflow, where those are installed and asked for by name."""
+"""Rows and previews of a run for others: Weights & Biases and MLflow by name, where those are installed, or one's own.
+
+class Mine:
+    def row(self, step, values): ...           the means of a row of metrics.jsonl, by name
+    def picture(self, step, picture): ...      a preview, uint8 [H, W, 3]
+    def close(self): ...                       the training is over
+
+dfjax.train('vae:laptop', 'runs/vae', log=['wandb', Mine()])
+"""
 
 import importlib
 import importlib.util
@@ -17,9 +25,9 @@ from dfjax.foreign import said
 PROJECT = 'dfjax'
 
 
-def check_trackers(names: Sequence[str]) -> None:
-    """Raises InputError for a tracker that is not known or not installed."""
-    for name in names:
+def check_trackers(trackers: Sequence[Any]) -> None:
+    """Raises InputError for a name of a tracker that is not known or not installed."""
+    for name in (tracker for tracker in trackers if isinstance(tracker, str)):
         if name not in KINDS:
             raise InputError(f'--log {name}: give {" or ".join(KINDS)}')
         if importlib.util.find_spec(name) is None:
@@ -33,7 +41,7 @@ class Trackers:
     left out from then on: no training ends because a server is away.
 
     Args:
-        names: of KINDS.
+        trackers: names of KINDS, and objects as above.
         workdir: the run's folder.
         cfg: sent with it.
 
@@ -41,10 +49,11 @@ class Trackers:
         InputError: as `check_trackers`; one that cannot begin.
     """
 
-    def __init__(self, names: Sequence[str], workdir: Any, cfg: ConfigDict):
-        check_trackers(names)
-        run, self._all = re.sub(r'[^\w.-]', '_', workdir.name), {}
-        for name in names:
+    def __init__(self, trackers: Sequence[Any], workdir: Any, cfg: ConfigDict):
+        check_trackers(trackers)
+        run = re.sub(r'[^\w.-]', '_', workdir.name)
+        self._all = {type(own).__name__: own for own in trackers if not isinstance(own, str)}
+        for name in (tracker for tracker in trackers if isinstance(tracker, str)):
             try:
                 self._all[name] = KINDS[name](run, dict(flatten(cfg)))
             except Exception as error:  # a service may raise anything
