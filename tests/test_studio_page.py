@@ -252,7 +252,7 @@ def test_a_swap_from_upload_to_download(opened, studio, clips, tmp_path):
     page.set_input_files('.drop input >> nth=0', clips / 'b.mp4')
     page.set_input_files('.drop input >> nth=1', clips / 'a.mp4')
     page.wait_for_function("document.querySelectorAll('.file .poster').length === 2", timeout=PATIENCE)
-    page.click('text=10 minutes')
+    page.click('.choices >> text=10 minutes')
     page.click('summary:has-text("More")')
     page.wait_for_selector('option[value="faceswap:smoke"]', state='attached', timeout=PATIENCE)
     page.select_option('select >> nth=0', 'faceswap:smoke')
