@@ -163,6 +163,8 @@ function editTab() {
     empty.replaceChildren(able.length ? '' : none('edit', 'vae:laptop', 'About a quarter of an hour on two cores.'));
     if (run.element.value !== before) choose();
   };
+  edit.hidden = morph.hidden = true;
+  empty.append(h('p', { className: 'hint working' }, 'Looking for runs …'));
   return { element: h('div', {}, empty, edit, morph), update: () => update().catch(() => {}) };
 }
 
