@@ -153,6 +153,8 @@ def test_doctor_says_what_is_there_and_how_to_mend_what_is_not(monkeypatch, caps
     assert main(['doctor', '--json']) == 0
     found = json.loads(capsys.readouterr().out)
     assert found['ok'] and 'CPU' in found['device'] and found['packages']['jax'] != 'none' and not found['wrong']
+    assert main(['doctor', '--commercial']) == 1
+    assert 'not for commerce; animate with --points' in capsys.readouterr().out
     monkeypatch.setattr(doctor, 'version_of', lambda name: {'jaxlib': '0.10.2', 'flax': 'none'}.get(name, '1'))
     monkeypatch.setattr(doctor, 'CODECS', {'nothing264': 'video'})
     assert main(['doctor']) == 1

@@ -29,8 +29,16 @@ LICENCES = (
 )
 
 
+NOT_IN_COMMERCE = (
+    'swap, convert, extract, people, lipsync, evaluate, and animate and edit of faces that they find themselves, use '
+    'the landmarks, which are not for commerce; animate with --points, edit --whole, translate, stylize, sample and '
+    'morph need none'
+)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = f'Example: {EXAMPLE}\n\nExits with 1 where something is wrong.'
+    parser.add_argument('--commercial', action='store_true', help='say what may not be used in commerce, and what may')
 
 
 def run(args: argparse.Namespace) -> dict:
@@ -44,6 +52,7 @@ def run(args: argparse.Namespace) -> dict:
         wrong.append(f"jaxlib {WRONG_JAXLIB} adds up wrong sums on a CPU: pip install 'jax!={WRONG_JAXLIB}'")
     report |= {'codecs': codecs(wrong), 'face models': models(wrong)}
     report |= {'disk': disk(Path.cwd(), wrong), 'compiled programs': cache(), 'licences': LICENCES}
+    wrong += [NOT_IN_COMMERCE] if args.commercial else []
     extras = {text: 'yes' if find_spec(name) else f'pip install {how}' for name, (text, how) in EXTRAS.items()}
     return report | {
         'optional': [f'{text}: {there}' for text, there in extras.items()],
