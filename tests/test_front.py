@@ -315,3 +315,9 @@ def test_what_a_file_says_of_itself_is_a_sentence():
         'invisible mark ab12'
     )
     assert spoken['b.png'].startswith('unmarked: ') and 'proves nothing' in spoken['b.png'] and spoken['ok'] is False
+
+
+def test_a_reader_that_has_enough_is_no_error():
+    line = f'{sys.executable} -m dfjax.apps.cli config vae:smoke | head -n 1'
+    done = subprocess.run(line, shell=True, capture_output=True, text=True)
+    assert done.stdout.startswith('batch_size') and done.stderr == ''

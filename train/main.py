@@ -33,6 +33,7 @@ def run(words: list[str]) -> None:
         InputError: as `load_config`, `initialize` and `train`.
     """
     args, rest = parser().parse_known_args(words)
+    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # XLA's warnings for its developers
     from dfjax.config import load_config
     from dfjax.training.loop import train
     from train.multihost import initialize

@@ -165,6 +165,7 @@ def main(argv: list[str] | None = None) -> int:
         if 'consent' in args:
             settle(args)
         report = args.verb(args)
+        print_report(report if args.json else args.spoken(report, args), args.json)
     except InputError as error:
         if os.environ.get('DFJAX_DEBUG'):
             raise
@@ -176,7 +177,6 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    print_report(report if args.json else args.spoken(report, args), args.json)
     return 0 if report.get('ok', True) else 1
 
 
@@ -193,6 +193,7 @@ def print_report(report: dict, as_json: bool) -> None:
     width = max((len(key) for key in report), default=0)
     for key, value in report.items():
         print(f'{key:<{width}}  {format_value(value)}')
+    sys.stdout.flush()
 
 
 def format_value(value: object) -> str:
