@@ -634,6 +634,10 @@ def test_a_job_that_fails_says_why(jobs):
         ('faceswap:   3%|3         | 300/10000 [01:02:03<10:20:30,  3.1s/ step, total=0.3]', 'faceswap', 0.03, 37230),
         ('x:  10%|1  | 1/10 [00:01<00:09]\rx:  50%|5  | 5/10 [00:05<00:05]\nsaved\n', 'x', 0.5, 5),
         ('x:   0%|   | 0/10 [00:00<?, ? step/s]', 'x', 0.0, None),
+        ('x: 100%|###| 9/9 [00:09<00:00, 1.0frame/s]\ncompiling the training step\n', '', None, None),
+        ('x:  50%|#  | 4/8 [00:04<00:04, 1.0frame/s]\nleft out: y\n', 'x', 0.5, 4),
+        ('vae 300/10000 ##█      1:02:03, 10:20 left, 15.45 steps/s, total=0.3', 'vae', 0.03, 620),
+        ('vae 0/30              00:00, ? left, ? steps/s', 'vae', 0.0, None),
     ],
 )
 def test_progress_is_read_from_the_bars(tmp_path, log, what, share, left):

@@ -14,6 +14,10 @@ BAR = re.compile(
     r'^(?P<what>.*?):\s+(?:(?P<percent>\d+)%\|.*?\|\s*)?(?P<done>[\d.]+k?)(?:/(?P<total>[\d.]+k?))?[^\[]*\['
     r'(?P<spent>[\d:]+)(?:<(?P<left>[\d:?]+))?'
 )
+# `faceswap 300/10000 ###    01:02, 10:20 left, 3.1 steps/s, total=0.3`, of a training, see `training.report`
+TRAINING = re.compile(
+    r'^(?P<what>\w+) (?P<done>[\d.]+k?)/(?P<total>[\d.]+k?) .*? (?P<spent>[\d:]+), (?P<left>[\d:?]+) left'
+)
 STRIPPED = re.compile(r'\x1b\[[0-9;]*[A-Za-z]')
 
 
@@ -28,7 +32,7 @@ def progress_of(place: Path, job: dict) -> dict:
     told['commands'] = len(job['commands'])
     if bar:
         told['what'] = bar['what'].strip()
-        if bar['percent']:
+        if bar['total']:
             done, total = _count(bar['done']), _count(bar['total'])
             told['share'] = round(min(done / total, 1.0), 4) if total else None
         told['left'] = _seconds(bar['left'] or '')
@@ -67,13 +71,15 @@ def tail(path: Path) -> str:
 
 
 def _read(text: str) -> tuple[dict | None, list[str]]:
-    """(the newest bar, if nothing follows but lines, and lines)."""
+    """(the newest bar, None where its work is done and something was said since; lines)."""
     bar, lines = None, []
     for line in re.split(r'[\r\n]+', text):
-        if found := BAR.match(line):
+        if found := BAR.match(line) or TRAINING.match(line):
             bar = found.groupdict()
         elif line.strip():
             lines.append(line.strip()[:300])
+            if bar and bar['done'] == bar['total']:  # that work is done, and this is of the next
+                bar = None
     return bar, lines
 
 
