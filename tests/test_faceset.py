@@ -9,7 +9,8 @@ import pytest
 from fake_faces import COUNT, FACE, SIZE, edit_line, edit_row, picture, write_faces
 
 from dfjax.data.faces.face import Face
-from dfjax.data.faces.faceset import FaceSetWriter, contact_sheet, gather, load_faceset, read_face
+from dfjax.data.faces.faceset import FaceSetWriter, gather, load_faceset, read_face
+from dfjax.data.faces.sheet import contact_sheet
 from dfjax.data.media.image import read_image, write_image
 from dfjax.data.media.inputs import ROWS, SHEET
 from dfjax.errors import InputError

@@ -157,6 +157,8 @@ def batch_shapes(cfg: ConfigDict, kind: str) -> dict:
     if kind == 'voices':
         moments = round(40 * cfg.data.seconds)
         batch = {'sound': of('int16', 400 * moments), 'mouth': of('float32', moments, 4)}
+    if kind == 'masked':
+        batch = {'face': faces, 'thing': {'rgba': of('uint8', size, size, 4)}}
     if kind == 'speech':
         sound = of('float32', shape[0], 640 * shape[1] + 8000)
         batch = {'frames': moments, 'reference': moments, 'sound': sound, 'apart': of('float32', shape[0])}

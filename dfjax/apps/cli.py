@@ -33,6 +33,7 @@ GROUPS = {
         'extract': 'find, align and save the faces of videos and pictures as a face set',
         'sort': 'order the pictures of a face set: blur, yaw, pitch, brightness, identity, similarity',
         'check': 'say which pictures of a face set are unusable, and why',
+        'mask': 'say where faces are seen, less what is in front of them, by a trained mask net',
         'pack': 'turn a face set into a tfds dataset',
         'data': 'rewrite a prepared tfds dataset so that it is read without TensorFlow',
     },

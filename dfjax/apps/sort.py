@@ -49,7 +49,8 @@ def sort_faces(path: Path | str, by: str, reverse: bool = False) -> dict:
     Raises:
         InputError: if it is not a face set, a picture cannot be read, or `by` needs descriptors that it lacks.
     """
-    from dfjax.data.faces.faceset import contact_sheet, load_faceset, rank_pictures
+    from dfjax.data.faces.faceset import load_faceset, rank_pictures
+    from dfjax.data.faces.sheet import contact_sheet
     from dfjax.data.media.image import write_image
     from dfjax.data.media.inputs import SHEET
 

@@ -49,6 +49,8 @@ landmarks float32 [B, 68, 2] in unit coordinates, and names those of `dfjax.data
                 source: clips with sound; frames: T; windows: W
     'voices'    {'sound': int16 [B, n] at 16 kHz, 'mouth': float32 [B, n // 400, 4]}: windows of synthesised voices and
                 what their mouths do, see `sets.voices`.   source: voices; seconds: of a window
+    'masked'    {'face': faces as above, 'thing': {'rgba': uint8 [B, S, S, 4]}}, each shuffled by itself.   source:
+                faces; face_type; things: see `sets.things`
 All read `resident_bytes`, all but 'voices' `size`, of which all but 'faces_ab' `crop`; the first four `face_type`, see
 `sets.open`.
 

@@ -19,6 +19,7 @@ from dfjax.data.sets.clips import TwoFrames, Windows
 from dfjax.data.sets.dataset import Dataset, Joined, Mapped
 from dfjax.data.sets.images import ImageFolder
 from dfjax.data.sets.open import in_condition, open_dataset
+from dfjax.data.sets.things import Things
 from dfjax.data.sets.voices import Voices
 from dfjax.errors import InputError
 
@@ -48,9 +49,7 @@ def stored_size(data: ConfigDict) -> int:
 
 
 def _faces_ab(data: ConfigDict) -> Streams:
-    def part(face: dict) -> dict:
-        face = {k: face[k] for k in FACE_KEYS}
-        return to_canonical(face, data.face_type, data.size) if data.canonical else face
+    part = lambda face: to_canonical(_part(face), data.face_type, data.size) if data.canonical else _part(face)
 
     streams = {}
     for side, name in _names(data, 'a', 'b').items():
@@ -101,6 +100,16 @@ def _voices(data: ConfigDict) -> Streams:
     return {WHOLE: Voices(parse(_names(data, 'source')['source']), data.seconds)}
 
 
+def _masked(data: ConfigDict) -> Streams:
+    names = _names(data, 'source', 'things')
+    faces = open_dataset(names['source'], data.size, data.face_type)
+    if not hasattr(faces, 'face_type'):
+        raise InputError(
+            f'{names["source"]}: pictures, where faces are needed; `dfjax extract` makes a face set of them'
+        )
+    return {'face': Mapped(Bare(faces), _part), 'thing': Things(parse(names['things']), data.size)}
+
+
 def _names(data: ConfigDict, *keys: str) -> dict[str, str]:
     """The names under these keys; an empty one would be the folder that the program was started in."""
     for key in keys:
@@ -113,8 +122,27 @@ def _open(name, data: ConfigDict) -> Dataset:
     return open_dataset(name, data.size, data.get('face_type'), data.get('crop', 0))
 
 
+def _part(face: dict) -> dict:
+    return {k: face[k] for k in FACE_KEYS}
+
+
 def _image(item: dict) -> dict:
     return {'image': item['image']}
+
+
+class Bare(Dataset):
+    """The faces of a set without glasses, where it is known who wears some: their masks go on under them."""
+
+    def __init__(self, faces: Dataset):
+        self.name, self.faces = faces.name, faces
+        self.index = np.flatnonzero(~np.asarray(faces.labels.get('glasses', np.zeros(len(faces), bool)), bool))
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def read(self, index: int, seed: int) -> dict[str, np.ndarray]:
+        """The n-th of those."""
+        return self.faces.read(int(self.index[index]), seed)
 
 
 class Labelled(Joined):
@@ -198,4 +226,5 @@ KINDS: dict[str, Callable[[ConfigDict], Streams]] = {
     'clips': _clips,
     'speech': _speech,
     'voices': _voices,
+    'masked': _masked,
 }

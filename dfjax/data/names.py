@@ -8,6 +8,7 @@
     render:talk:SEED:COUNT:FRAMES       clips of people who talk, with sound: for 'clips' and 'speech' alone
     render:figure:SEED:COUNT:FRAMES     clips of flat figures that walk and wave: for 'clips' alone
     render:voices:SEED:COUNT:FRAMES     synthesised voices whose mouths are known: for 'voices' alone
+    render:things:SEED:COUNT            things that get in front of faces: for 'masked' alone
     render:...:CONDITION                rendered pictures as a condition of `sets.conditions` shows them
     pair:CONDITION:NAME                 pairs: what a condition makes of a picture, and the picture
     NAME+NAME+...                       several sets as one
@@ -31,6 +32,7 @@ FORMS = {  # rendered names by their form: the numbers, and an example
     'talk': ('SEED:COUNT:FRAMES', '1:16:50'),
     'figure': ('SEED:COUNT:FRAMES', '1:16:50'),
     'voices': ('SEED:COUNT:FRAMES', '1:16:250'),
+    'things': ('SEED:COUNT', '1:1000'),
 }
 
 

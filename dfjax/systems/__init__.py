@@ -9,6 +9,7 @@ from dfjax.foreign import shown
 
 SYSTEMS = ('faceswap', 'saehd', 'faceswap_gan', 'landmark_swap', 'amp')
 SYSTEMS += ('vae', 'gan', 'diffusion', 'pix2pix', 'cyclegan', 'stargan', 'style', 'fomm', 'syncnet', 'lips', 'wav2lip')
+SYSTEMS += ('segment',)
 
 
 def systems_with(functions: Sequence[str]) -> list[str]:
@@ -21,10 +22,3 @@ def load_system(name: str) -> ModuleType:
     if name not in SYSTEMS:
         raise InputError(f'system {shown(name)} does not exist; there are: {", ".join(SYSTEMS)}')
     return importlib.import_module(f'dfjax.systems.{name}')
-
-
-def __getattr__(name: str) -> ModuleType:
-    """`dfjax.systems.vae` without an import of its own."""
-    if name in SYSTEMS:
-        return load_system(name)
-    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -9,6 +9,7 @@ The folder is made for hand work:
 - A picture's name may start with a rank, `00012@`, which `dfjax sort` writes so that any file browser shows the order.
   It says nothing else: the line keeps the plain name, so sorting touches no data, can be stopped at any moment, and
   leaves the order in which a run reads the faces (that of the lines) as it was.
+- A JSON of labelme beside a picture, under its name, is its outline: see `polygons`; `dfjax mask` writes some.
 - `contact_sheet.jpg` shows them all at a glance and is not a face.
 """
 
@@ -26,6 +27,8 @@ import numpy as np
 from dfjax import foreign
 from dfjax.data.faces.face import Face, numbers
 from dfjax.data.faces.mask import rasterise
+from dfjax.data.faces.polygons import outlined, outlines_path, read_outlines
+from dfjax.data.faces.sheet import contact_sheet
 from dfjax.data.media.image import encode_image, read_image, write_image
 from dfjax.data.media.inputs import ROWS, SHEET, picture_files
 from dfjax.data.media.output import atomic_folder, fitting
@@ -211,12 +214,19 @@ def read_face(row: FaceRow, stored: int, size: int) -> dict[str, np.ndarray]:
     """A face at the side wanted: 'image' uint8 [S, S, 3], 'mask' uint8 [S, S], 'landmarks' float32 [68, 2] in unit
     coordinates, 'descriptor' float32 [128] (NaN where there is none).
 
+    The mask is that of outlines drawn by hand, where there are any, see `polygons`.
+
     Raises:
-        InputError: if the picture cannot be read or has not the side `stored` that its face set says.
+        InputError: if the picture cannot be read or has not the side `stored` that its face set says; outlines that
+            cannot be read.
     """
     picture = read_image(row.path)
     check_size(row.path, picture, stored)
-    return example(picture, row.landmarks, row.polygon, _descriptor(row.face), size)
+    found = example(picture, row.landmarks, row.polygon, _descriptor(row.face), size)
+    drawn = outlines_path(row.path, row.file)
+    if drawn.is_file():
+        found['mask'] = outlined(read_outlines(drawn), row.polygon, size, _scaling(stored, size))
+    return found
 
 
 def _descriptor(face: Face) -> np.ndarray:
@@ -233,16 +243,21 @@ def check_size(name: Path | str, picture: np.ndarray, stored: int) -> None:
 def example(picture: np.ndarray, landmarks: np.ndarray, polygon: np.ndarray, descriptor, size: int) -> dict:
     """What `read_face` returns, from a picture [T, T, 3] and coordinates in its pixels."""
     stored = picture.shape[0]
-    scale = size / stored
-    shift = (scale - 1) / 2  # pixel centres at integers: the corner is at -0.5
-    if scale != 1:
-        picture = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    if size != stored:
+        picture = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA if size < stored else cv2.INTER_CUBIC)
     return {
         'image': picture,
-        'mask': rasterise(polygon, size, np.array([[scale, 0, shift], [0, scale, shift]])),
+        'mask': rasterise(polygon, size, _scaling(stored, size)),
         'landmarks': ((landmarks + 0.5) / stored).astype(np.float32),  # to_unit of ops.geometry, without JAX
         'descriptor': descriptor,
     }
+
+
+def _scaling(stored: int, size: int) -> np.ndarray:
+    """The matrix [2, 3] from pixels of a picture to those at another side. Centres are at integers: corners at -0.5."""
+    scale = size / stored
+    shift = (scale - 1) / 2
+    return np.array([[scale, 0, shift], [0, scale, shift]])
 
 
 def gather(read: Callable[[int], dict[str, np.ndarray]], count: int) -> dict[str, np.ndarray]:
@@ -258,25 +273,3 @@ def gather(read: Callable[[int], dict[str, np.ndarray]], count: int) -> dict[str
         for _ in pool.map(put, range(count)):  # passes on what a reader raises
             pass
     return arrays
-
-
-def contact_sheet(pictures: Sequence[tuple[Path, str]], side: int = 96, most: int = 240) -> np.ndarray:
-    """Thumbnails in rows, left to right: uint8 RGB [H, W, 3].
-
-    Args:
-        pictures: files, each with a short text to write below it.
-        side: of a thumbnail, pixels.
-        most: of more pictures this many are shown, evenly chosen.
-    """
-    evenly = np.linspace(0, len(pictures) - 1, min(most, len(pictures))).round().astype(int)
-    shown = [pictures[n] for n in evenly]
-    columns = min(len(shown), 20, int(np.ceil(np.sqrt(1.5 * len(shown)))))
-    width, height, gap = side, side + 15, 4
-    lines = -(-len(shown) // columns)
-    sheet = np.full((gap + lines * (height + gap), gap + columns * (width + gap), 3), 245, np.uint8)
-    for place, (path, text) in enumerate(shown):
-        y, x = gap + place // columns * (height + gap), gap + place % columns * (width + gap)
-        picture = cv2.resize(read_image(path), (side, side), interpolation=cv2.INTER_AREA)
-        sheet[y : y + side, x : x + side] = picture
-        cv2.putText(sheet, text, (x + 1, y + side + 11), cv2.FONT_HERSHEY_SIMPLEX, 0.36, (40, 40, 40), 1, cv2.LINE_AA)
-    return sheet

@@ -62,8 +62,8 @@ def _moments(name: Rendered) -> tuple[dict, dict, dict[str, np.ndarray]]:
     from dfjax.data import render
 
     seed, count = name.drawn, name.count
-    if name.frames:
-        what = 'sounds' if name.form == 'voices' else 'clips'
+    if name.frames or name.form == 'things':
+        what = {'voices': 'sounds', 'things': 'things without faces'}.get(name.form, 'clips')
         raise InputError(f'{name}: {what}, where pictures are needed; write render:people:SEED:COUNT')
     if name.form == 'people':
         return render.random_people(seed, count)
