@@ -314,7 +314,8 @@ def test_settings_hold_for_moments_and_for_people():
         ranges=(Part((('mode', 'original'),), 0.1, 0.2),),
         people=(Part(()), Part((('scale', 0.5), ('mask', 'hull')))),
     )
-    swapper = Swapper(stub(half=False), settings, batch_size=4, owner={0: 0, 1: 1})
+    swapper = Swapper(stub(half=False), settings, batch_size=4)
+    swapper.owner = {0: 0, 1: 1}
     frames = [FRAME] * 4
     faces = [[face_at(n, 10, 40, 90, track=0), face_at(n, 130, 40, 90, track=1)] for n in range(4)]  # 25 a second
     done = swapper(frames, faces)

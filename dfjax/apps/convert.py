@@ -93,6 +93,8 @@ def convert(
         InputError: as `Settings.check`, `load_run`, `analyse`, Swapper and the readers and writers do; `out` of another
             kind.
     """
+    from concurrent.futures import ThreadPoolExecutor
+
     from dfjax.data.faces.table import as_faces
     from dfjax.data.media.inputs import name_in
     from dfjax.data.media.progress import bar
@@ -105,22 +107,31 @@ def convert(
 
     enable_compilation_cache()
     plan = plan_settings(video, out, settings.check(), force, recursive)
-    run = load_run(run, can='swap') if isinstance(run, str | Path) else run
-    whole, run = run, run if morph is None else with_morph(run, morph)
-    mask_net = load_run(settings.mask_net, can='mask') if settings.mask_net else None
-    gains = run_gains(whole, side) if settings.detail else None
+
+    def opened() -> tuple[Swapper, tuple | None]:
+        whole = load_run(run, can='swap') if isinstance(run, str | Path) else run
+        model = whole if morph is None else with_morph(whole, morph)
+        mask_net = load_run(settings.mask_net, can='mask') if settings.mask_net else None
+        gains = run_gains(whole, side) if settings.detail else None
+        return Swapper(model, settings, side, batch_size, gains, mask_net), gains
+
+    swapper, gains = opened() if settings.preview is None else (None, None)
     start = time.monotonic()
-    if analysis is None:
-        with bar(f'faces of {Path(video).name}', progress) as tick:
-            analysis = _search(video, plan, settings, recursive, tick, found)
-    faces, owner = as_faces(analysis.faces), {}
+    with ThreadPoolExecutor(1) as aside:  # a preview is there sooner if its net is read while its face is searched for
+        if swapper is None:
+            ready = aside.submit(lambda: _warm(opened(), settings.preview))
+        if analysis is None:
+            with bar(f'faces of {Path(video).name}', progress) as tick:
+                analysis = _search(video, plan, settings, recursive, tick, found)
+        if swapper is None:
+            swapper, gains = ready.result()
+    faces = as_faces(analysis.faces)
     if strange := set(faces.sources) - {name_in(video, file) for file in plan.files}:
         raise InputError(f'{video}: the analysis given is of another source ({min(strange)})')
     if settings.people:
-        faces, owner = _of_people(faces, settings, video)
+        faces, swapper.owner = _of_people(faces, settings, video)
     searched = round(time.monotonic() - start, 2)
-    swapper = Swapper(run, settings, side, batch_size, gains, mask_net, owner)
-    job = SwapJob(DESCRIPTION, run.cfg.system, swapper, faces, plan.source if plan.many else None)
+    job = SwapJob(DESCRIPTION, swapper.run.cfg.system, swapper, faces, plan.source if plan.many else None)
     job.total = None if plan.span else analysis.frames
     with bar(f'writing {Path(out).name}', progress) as tick:
         report = run_job(job, plan, tick)
@@ -129,6 +140,11 @@ def convert(
     if job.passed:
         report |= {'passed_at': stretches(job.passed, plan.many)}
     return report | {'detail': gains, 'analysis_seconds': searched}
+
+
+def _warm(opened: tuple, moment: float) -> tuple:
+    opened[0].warm(moment)
+    return opened
 
 
 def _search(video: Path | str, plan, settings: Settings, recursive: bool, tick, found: dict):

@@ -151,7 +151,8 @@ def swap(
             with good_enough(workdir, into, out):
                 step = train_for(cfg, workdir, steps, deadline, start_from=start_from, progress=progress)
         trained = time.monotonic()
-        report = convert(workdir, into, out, settings=settings, analysis=analysis, force=force, progress=progress)
+        known = None if settings.people else analysis  # which is of one person
+        report = convert(workdir, into, out, settings=settings, analysis=known, force=force, progress=progress)
     ends = {'extract': (began, extracted), 'train': (extracted, trained), 'convert': (trained, time.monotonic())}
     seconds = {part: round(end - start, 1) for part, (start, end) in ends.items()}
     seconds |= {'total': round(sum(seconds.values()), 1)}

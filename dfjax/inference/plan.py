@@ -14,7 +14,9 @@ from dfjax.data.media.output import check_output, fitting
 from dfjax.data.media.span import Span
 from dfjax.data.media.video import VIDEO_SUFFIXES, probe
 from dfjax.errors import ReadError, WriteError
+from dfjax.inference.run import check_can
 from dfjax.inference.settings import Settings
+from dfjax.training.workdir import read_config
 
 KINDS = ('image', 'images', 'video')  # 'images' is a folder of numbered ones
 NAMES = {'image': 'picture', 'video': 'video'}
@@ -105,7 +107,8 @@ def plan_settings(
     """`plan_outputs` of what `settings` say of spans, previews and codecs.
 
     Raises:
-        InputError: as `plan_outputs`; a time beyond the end; what pictures have not; a codec that cannot be written.
+        InputError: as `plan_outputs`; a time beyond the end; what pictures have not; a codec that cannot be written; a
+            picture of a person, or a mask net, that is none.
     """
     kind = 'image' if settings.preview is not None else 'images' if settings.codec == 'png16' else None
     what, span, codec = kind_of(source), settings.span, settings.codec
@@ -115,6 +118,11 @@ def plan_settings(
         raise ReadError(source, f'--{given[0]} is of one video; give one, or leave it out')
     if span and span[0] >= (length := probe(source).duration or math.inf):
         raise ReadError(source, f'lasts {length:.1f} s: give --{given[0]} a time before its end')
+    for part in settings.people:
+        if kind_of(part.picture) != 'image':
+            raise ReadError(part.picture, 'give one picture of the person')
+    if settings.mask_net:
+        check_can(settings.mask_net, read_config(Path(settings.mask_net)).system, 'mask', '--mask-net')
     if kind == 'images' and what == 'image':
         kind, codec = 'image', 'png16'
         if Path(out).suffix.lower() != '.png':

@@ -44,7 +44,9 @@ class Swapper:
         batch_size: faces at hand at once; None: as many as suit the device.
         gains: of detail bands, see `sharpen.measure_gains`; None leaves the net's picture as it is.
         mask_net: the run of a mask net, for the mask by one.
-        owner: which of `settings.people` each track is of; None: none.
+
+    Attributes:
+        owner: which of `settings.people` each track is of.
     """
 
     def __init__(
@@ -55,11 +57,11 @@ class Swapper:
         batch_size: int | None = None,
         gains: Sequence[float] | None = None,
         mask_net: Run | None = None,
-        owner: dict[int, int] | None = None,
     ):
         if batch_size is not None and batch_size < 1:
             raise InputError(f'batch size {batch_size}: give 1 or more')
-        self.settings, self.owner = settings.check(), owner or {}
+        self.run, self.settings = run, settings.check()
+        self.owner: dict[int, int] = {}
         self.size, self.face_type = run.cfg.data.size, run.cfg.data.face_type
         group = backend.group_size(self.size**2)
         self.batch_size = batch_size or max(LEAST, group)
@@ -96,10 +98,7 @@ class Swapper:
     def _dispatch(self, look: Settings, frames: list, where: list, matrices: np.ndarray) -> Callable:
         """Begins a group of faces; returns a function of a row that gives its face [T, T, 3] in 0..255 and its mask
         [S, S]."""
-        size, room = self.size, self.group  # what is left over stays black
-        x = {'crops': np.zeros((room, size, size, 3), np.uint8), 'hulls': np.zeros((room, size, size, 1), np.uint8)}
-        x |= {'points': np.zeros((room, 68, 2), np.float32), 'moves': np.zeros((room, 2), np.float32)}
-        x |= {'slots': np.full(room, SLOTS, np.int32), 'fresh': np.ones(room, bool)}
+        size, x = self.size, self._nothing()
         for n, ((i, face), matrix) in enumerate(zip(where, matrices)):
             inside = apply(matrix, face.landmarks)
             x['crops'][n] = crop(frames[i], matrix, size)
@@ -116,6 +115,19 @@ class Swapper:
                 return np.asarray(faces), np.asarray(masks)
 
         return lambda row: tuple(array[row] for array in fetched())
+
+    def _nothing(self) -> dict[str, np.ndarray]:
+        """A group without faces, to be filled: what is left over stays black."""
+        size, room = self.size, self.group
+        x = {'crops': np.zeros((room, size, size, 3), np.uint8), 'hulls': np.zeros((room, size, size, 1), np.uint8)}
+        x |= {'points': np.zeros((room, 68, 2), np.float32), 'moves': np.zeros((room, 2), np.float32)}
+        return x | {'slots': np.full(room, SLOTS, np.int32), 'fresh': np.ones(room, bool)}
+
+    def warm(self, time: float) -> None:
+        """Compiles what a face at a time takes: in a thread, while faces are searched for."""
+        look = _look(self.settings, time, None)
+        if look.mode != 'original':
+            jax.block_until_ready(self._merge(look)(self._nets, self._state, self._nothing()))
 
     def _follow(self, look: Settings, face: Face) -> tuple[int, bool, np.ndarray]:
         """The slot of a face, whether it is new there, and how far [2] it moved since the last frame, in pixels."""
