@@ -149,8 +149,8 @@ def test_an_original_is_the_frame_itself():
 def test_seamless_is_opencvs_clone():
     frame, face = smooth_frame(5) // 4 + 120, face_at(x=40, y=20, side=150)
     run = stub(lambda x, points: x - 0.3, half=False)
-    plain, _ = with_parts(run, frame, face)
-    out, (part,) = with_parts(run, frame, face, mode='seamless')
+    plain, (part,) = with_parts(run, frame, face)
+    out, _ = with_parts(run, frame, face, mode='seamless')
     source, inside = np.zeros_like(frame), np.zeros(frame.shape[:2], np.uint8)
     source[part.rows, part.columns] = np.rint(np.clip(part.face, 0, 255))
     inside[part.rows, part.columns] = 255 * (part.mask[..., 0] > 0.05)
@@ -165,7 +165,7 @@ def test_seamless_is_opencvs_clone():
 def with_parts(run, frame, face, **settings):
     """A swap, and the faces that are laid into it."""
     swapper, seen = Swapper(run, made(settings), batch_size=1), []
-    swapper._written = lambda frame, parts, looks: seen.extend(parts) or Swapper._written(swapper, frame, parts, looks)
+    swapper._written = lambda frame, parts: seen.extend(parts) or Swapper._written(swapper, frame, parts)
     return swapper([frame], [[face]])[0], seen
 
 

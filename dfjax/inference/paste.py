@@ -4,7 +4,7 @@
 the CPU, where the frame is.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import jax
@@ -88,14 +88,18 @@ def paste(frame: np.ndarray, face: np.ndarray, mask: np.ndarray, matrix: np.ndar
     """
     part = placed(frame.shape, face, mask, matrix)
     if part is not None:
-        lay(frame, part, seamless)
+        lay(frame, adapted(frame, part) if seamless else part)
 
 
-def lay(frame: np.ndarray, part: Placed, seamless: bool = False) -> None:
+def lay(frame: np.ndarray, part: Placed) -> None:
     """`paste` of a face that is placed already."""
     under = frame[part.rows, part.columns]
-    face = clone(under, part.face, part.mask[..., 0]) if seamless else part.face
-    under[...] = np.clip(np.rint(under + part.mask * (face - under)), 0, 255).astype(np.uint8)
+    under[...] = np.clip(np.rint(under + part.mask * (part.face - under)), 0, 255).astype(np.uint8)
+
+
+def adapted(frame: np.ndarray, part: Placed) -> Placed:
+    """A placed face whose gradients are kept, in the colours of the frame round it, see `paste`."""
+    return replace(part, face=clone(frame[part.rows, part.columns], part.face, part.mask[..., 0]))
 
 
 def grainy(frame: np.ndarray, part: Placed, share: float, seed: tuple[int, ...]) -> Placed:
@@ -109,7 +113,7 @@ def grainy(frame: np.ndarray, part: Placed, share: float, seed: tuple[int, ...])
     have, wanted = (noise_level(x, sure) for x in (part.face, frame[part.rows, part.columns]))
     missing = share * np.sqrt(np.maximum(wanted**2 - have**2, 0))
     noise = np.random.default_rng(seed).standard_normal(part.face.shape, np.float32)
-    return Placed(part.rows, part.columns, part.face + missing.astype(np.float32) * noise, part.mask)
+    return replace(part, face=part.face + missing.astype(np.float32) * noise)
 
 
 def noise_level(picture: np.ndarray, where: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from dfjax.errors import InputError
 from dfjax.inference.follow import SLOTS, fresh_state
 from dfjax.inference.frames import FaceJob, Output
 from dfjax.inference.merge import STATS, merge
-from dfjax.inference.paste import Placed, enlarged, grainy, lay, placed
+from dfjax.inference.paste import Placed, adapted, enlarged, grainy, lay, placed
 from dfjax.inference.run import Run
 from dfjax.inference.settings import DEFAULTS, Settings
 from dfjax.inference.views import layer, masked
@@ -146,24 +146,24 @@ class Swapper:
         rows = iter([*rows, (len(frames), None, None, None, None)])
         of, face, look, matrix, made = next(rows)
         for i, frame in enumerate(frames):
-            parts, looks = [], []
+            parts = []
             while of == i:
                 laid, mask = made()
                 part = placed(frame.shape, laid, mask, enlarged(matrix, look.scale, self.size))
                 if part is not None:
+                    part = adapted(frame, part) if look.mode == 'seamless' else part
                     seed = (face.frame, face.track % 2**31)
                     parts.append(grainy(frame, part, look.degrade, seed) if look.degrade else part)
-                    looks.append(look)
                 of, face, look, matrix, made = next(rows)
-            yield self._written(frame, parts, looks)
+            yield self._written(frame, parts)
 
-    def _written(self, frame: np.ndarray, parts: list[Placed], looks: list[Settings]) -> np.ndarray:
+    def _written(self, frame: np.ndarray, parts: list[Placed]) -> np.ndarray:
         """What is written of a frame."""
         if self.settings.codec == 'png16':
             return layer(frame.shape, parts)
         done = frame.copy() if parts else frame
-        for part, look in zip(parts, looks):
-            lay(done, part, look.mode == 'seamless')
+        for part in parts:
+            lay(done, part)
         panes = [frame] if self.settings.compare else []
         panes += [masked(frame, parts)] if self.settings.mask_view else []
         return np.concatenate([*panes, done], 1) if panes else done
