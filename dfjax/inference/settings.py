@@ -37,7 +37,14 @@ OTHER_NAMES = {'rct': 'reinhard'}  # what DeepFaceLab calls it
 def _setting(
     default: Any, says: str, *, of: tuple[str, ...] = (), within: tuple = (), job: bool = False, name: str = ''
 ):
-    """A field: its meaning, its names or range; `job`: it holds for all that is written; `name` where Python has it."""
+    """A field.
+
+    Args:
+        says: its meaning; of what is on by default, that of its --no-NAME.
+        of, within: its names, or its range.
+        job: it holds for all that is written, not for a part or a person.
+        name: as it is typed, where Python has taken that word.
+    """
     return field(default=default, metadata={'says': says, 'of': of, 'within': within, 'job': job, 'name': name})
 
 
