@@ -89,7 +89,8 @@ class VideoWriter:
         with contextlib.ExitStack() as stack:
             temporary = stack.enter_context(atomic_path(self.path, self._force))
             container = CONTAINERS[self.path.suffix.lower()]
-            self._output = av.open(str(temporary.absolute()), 'w', container, {'movflags': 'faststart'})
+            options = {} if container == 'avi' else {'movflags': 'faststart'}
+            self._output = av.open(str(temporary.absolute()), 'w', container, options)
             stack.callback(self._output.close)
             self._stream = self._add_stream()
             self._sound = iter(()) if self._from is None else stack.enter_context(open_sound(self._from, self._output))
