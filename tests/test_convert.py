@@ -61,7 +61,7 @@ def tiny() -> Run:
 
 @pytest.mark.parametrize(
     'settings',
-    [Settings(), Settings('hist-match', 'union', blur=0.02, sharpen=0.5, motion_blur=0.5, degrade=1.0)],
+    [Settings(), Settings('hist-match', 'hull', blur=0.02, sharpen=0.5, motion_blur=0.5, degrade=1.0)],
     ids=lambda settings: settings.mode,
 )
 def test_results_do_not_depend_on_the_batch_size(tiny, settings):

@@ -15,6 +15,7 @@ from test_paste import smooth_frame
 from configs.faceswap import get_config
 from dfjax.data.faces.align import align_matrices
 from dfjax.data.faces.face import Face
+from dfjax.errors import InputError
 from dfjax.inference import follow as following
 from dfjax.inference import paste
 from dfjax.inference.merge import SHARP, STATS, merge, motion_blurred
@@ -31,7 +32,7 @@ HALF = (np.arange(SIDE) < SIDE // 2).astype(np.float32)  # learned by b, as a ma
 FRAME = np.full((200, 240, 3), 60, np.uint8)
 
 
-def stub(paint=lambda x, points: -x, half=True) -> Run:
+def stub(paint=lambda x, points: -x, half=True, canonical=False) -> Run:
     """A run that paints by a function, and whose masks are known: halves, or everywhere."""
 
     def swap(cfg, params, frozen, x, points, side):
@@ -40,7 +41,7 @@ def stub(paint=lambda x, points: -x, half=True) -> Run:
 
     cfg = get_config('smoke')
     with cfg.unlocked():
-        cfg.data.update(size=SIDE, face_type='full')
+        cfg.data.update(size=SIDE, face_type='full', canonical=canonical)
     return Run(Path('none'), cfg, SimpleNamespace(swap=swap), {}, 0)
 
 
@@ -98,6 +99,12 @@ def test_masks_are_what_they_are_called():
     for both, one, other in ((auto, hull, left), (product, left, upper), (segment, auto, upper)):
         assert not (both & ~(one & other)).any()
         assert both.sum() > 0.8 * (one & other).sum()  # less the soft edge
+
+
+def test_masks_that_a_run_has_not_learnt_are_refused():
+    with pytest.raises(InputError, match=r"mask 'union': this run's faces have no outline .* choose auto, hull"):
+        Swapper(stub(canonical=True), Settings(mask='union'))
+    Swapper(stub(canonical=True), Settings(mask='hull'))
 
 
 @pytest.mark.parametrize(('erode', 'blur'), [(0.05, 0.0), (-0.04, 0.0), (0.03, 0.04)])

@@ -126,6 +126,7 @@ def swap(
     from dfjax.apps.train import train_for
     from dfjax.data.media.output import fitting
     from dfjax.inference.plan import plan_settings
+    from dfjax.inference.swap import check_masks
     from dfjax.training.workdir import last_step, read_config
 
     began, out = time.monotonic(), Path(out)
@@ -138,6 +139,7 @@ def swap(
     cfg = read_config(workdir) if done else _config(config, overrides, workdir, face)
     if done and (config is not None or overrides):
         _check_same(cfg, suited(_config(config, overrides, workdir, face), overrides), workdir)
+    check_masks(settings, cfg)
     if steps == 0 and not cfg.get('references', {}).get('count'):
         raise InputError('--instant: a run without references knows nobody before it is trained; give --steps')
     with claimed(workdir, face, into, person):

@@ -28,7 +28,8 @@ from dfjax.errors import InputError, ReadError
 
 MODES = ('overlay', 'hist-match', 'seamless', 'raw', 'original')
 SEGMENT = 'segment'  # mask by a net of its own
-MASKS = ('auto', 'hull', 'learned-source', 'learned-destination', 'product', 'union', SEGMENT)
+LEARNED = ('learned-source', 'learned-destination', 'product', 'union')  # masks that a swap's own net gives
+MASKS = ('auto', 'hull', *LEARNED, SEGMENT)
 COLOURS = ('none', 'reinhard', 'lct', 'mkl', 'idt', 'sot', 'hist')  # `ops.colour.match_colour`
 CODECS = ('h264', 'hevc', 'prores', 'ffv1', 'png16')
 OTHER_NAMES = {'rct': 'reinhard'}  # what DeepFaceLab calls it
@@ -113,12 +114,17 @@ class Settings:
             for name, value in part.changes:
                 _check_value(BY_FIELD[name], value)
             _check_together(dict(part.changes))
-        masks = {self.mask, *(value for part in (*self.ranges, *self.people) for _, value in part.changes)}
+        masks = self.masks()
         if SEGMENT in masks and not self.mask_net:
             raise InputError(f'mask {SEGMENT!r} needs the run of a mask net: --mask-net W')
         if self.mask_net and SEGMENT not in masks:
             raise InputError(f'mask-net {self.mask_net}: is used by mask {SEGMENT!r} alone; add --mask {SEGMENT}')
         return self
+
+    def masks(self) -> set[str]:
+        """The kinds of mask that hold at some time, for somebody."""
+        parts = (*self.ranges, *self.people)
+        return {self.mask, *(value for part in parts for name, value in part.changes if name == 'mask')}
 
     def look(self, time: float, person: int | None = None) -> 'Settings':
         """What holds for a face: those of its person, and over them those of the moment; without what is of the job."""

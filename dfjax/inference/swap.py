@@ -7,6 +7,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from dfjax.data.faces.align import align_matrices, crop
 from dfjax.data.faces.face import Face
@@ -19,7 +20,7 @@ from dfjax.inference.frames import FaceJob, Output
 from dfjax.inference.merge import STATS, merge
 from dfjax.inference.paste import Placed, adapted, enlarged, grainy, lay, placed
 from dfjax.inference.run import Run
-from dfjax.inference.settings import DEFAULTS, Settings
+from dfjax.inference.settings import DEFAULTS, LEARNED, Settings
 from dfjax.inference.views import layer, masked
 from dfjax.ops import backend
 from dfjax.ops.geometry import to_unit
@@ -29,6 +30,16 @@ from dfjax.ops.geometry import to_unit
 ENDS = 0.1
 
 LEAST = 8  # faces at hand at once, at least: work for the device while frames are pasted
+
+
+def check_masks(settings: Settings, cfg: ConfigDict) -> None:
+    """Raises InputError where a mask is to be the net's and runs of that config learn none."""
+    asked = [mask for mask in LEARNED if mask in settings.masks()]
+    if asked and cfg.data.canonical:
+        raise InputError(
+            f"mask {asked[0]!r}: this run's faces have no outline of their own (config key data.canonical); "
+            'choose auto, hull or a mask net'
+        )
 
 
 class Swapper:
@@ -61,6 +72,7 @@ class Swapper:
         if batch_size is not None and batch_size < 1:
             raise InputError(f'batch size {batch_size}: give 1 or more')
         self.run, self.settings = run, settings.check()
+        check_masks(settings, run.cfg)
         self.owner: dict[int, int] = {}
         self.size, self.face_type = run.cfg.data.size, run.cfg.data.face_type
         group = backend.group_size(self.size**2)
