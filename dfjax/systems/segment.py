@@ -23,7 +23,7 @@ from dfjax.ops.optimize import apply_grads, ema_update, learning_rate, optimizer
 from dfjax.systems.state import Net, State, arrays, common_config, compute_dtype, init_nets, optimizer_config
 
 BATCH = 'masked'
-SECOND = 0.3  # share of pictures with a second thing, of those with a first
+SECOND = 0.3  # share of pictures with a second thing, of what `covered` is
 NOISE = 0.04  # greatest noise of a picture, of [0, 1]
 BLURRED = 0.5  # share of pictures that are out of focus
 
@@ -98,7 +98,8 @@ def covered_faces(cfg: ConfigDict, batch: dict) -> tuple[jax.Array, jax.Array]:
         chance, place, light = keys[:, 4 + 3 * n : 7 + 3 * n].T
         there = jax.vmap(lambda key, share=share: jax.random.bernoulli(key, share))(chance)[:, None, None, None]
         moved = augment.random_similarity(cfg.augment, place, cfg.data.size)
-        laid = grid_sample(jnp.roll(things, n, 0), affine_grid(moved, cfg.data.size), outside='zeros')
+        own = things[:, :, ::-1] if n else things  # the second is the first, mirrored and elsewhere
+        laid = grid_sample(own, affine_grid(moved, cfg.data.size), outside='zeros')
         alpha = laid[..., 3:] * there
         colour = augment.jitter_colour(cfg.augment, light, laid[..., :3] / jnp.maximum(laid[..., 3:], 1e-3))
         picture, seen = picture + alpha * (colour - picture), seen * (1 - alpha)
