@@ -23,6 +23,7 @@ from dfjax.ops.optimize import apply_grads, ema_update, learning_rate, optimizer
 from dfjax.systems.state import Net, State, arrays, common_config, compute_dtype, init_nets, optimizer_config
 
 BATCH = 'masked'
+COLUMNS = ('covered', 'what it sees', 'what is seen')  # names of those of a preview
 SECOND = 0.3  # share of pictures with a second thing, of what `covered` is
 NOISE = 0.04  # greatest noise of a picture, of [0, 1]
 BLURRED = 0.5  # share of pictures that are out of focus
