@@ -98,7 +98,7 @@ def convert(
     from dfjax.data.faces.table import as_faces
     from dfjax.data.media.inputs import name_in
     from dfjax.data.media.progress import bar
-    from dfjax.inference.frames import run_job, stretches
+    from dfjax.inference.frames import run_job
     from dfjax.inference.plan import plan_settings
     from dfjax.inference.run import load_run, with_morph
     from dfjax.inference.sharpen import run_gains
@@ -135,11 +135,16 @@ def convert(
     job.total = None if plan.span else analysis.frames
     with bar(f'writing {Path(out).name}', progress) as tick:
         report = run_job(job, plan, tick)
+    return report | _counted(job, report['frames'], plan.many) | {'detail': gains, 'analysis_seconds': searched}
+
+
+def _counted(job, frames: int, many: bool) -> dict:
+    """What the report says of frames with a face and without."""
+    from dfjax.inference.frames import stretches
+
     swapped = job.counts['changed']
-    report |= {'swapped': swapped, 'passed_through': report['frames'] - swapped}
-    if job.passed:
-        report |= {'passed_at': stretches(job.passed, plan.many)}
-    return report | {'detail': gains, 'analysis_seconds': searched}
+    report = {'swapped': swapped, 'passed_through': frames - swapped}
+    return report | ({'passed_at': stretches(job.passed, many)} if job.passed else {})
 
 
 def _warm(opened: tuple, moment: float) -> tuple:
