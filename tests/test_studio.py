@@ -573,6 +573,28 @@ def test_cancelling_is_ctrl_c_and_use_it_now_goes_on_at_once(jobs):
     assert json.loads((jobs.place / which / 'status').read_text()) == {'status': 0}
 
 
+def test_a_training_that_is_good_enough_is_told_so_by_its_file(jobs):
+    """It saves and goes on to write its video, in the same process, see `training.stop`."""
+    folder = jobs.folder
+    run = a_run(folder)
+    body = f"""
+import os, sys, time
+print('toy 3/10 ##   00:01, 00:02 left, 3 steps/s', file=sys.stderr, flush=True)
+open("{folder}/mark", "w").close()
+while not os.path.exists("{run}/stop"):
+    time.sleep(0.02)
+print('{{"steps": 3}}')
+"""
+    which = jobs.add(job_of(folder, body, run=str(run), minutes=10))['id']
+    until(jobs, which, 'running')
+    ready(folder / 'mark')
+    assert 'left' in jobs.shown(jobs.get(which))['progress'] and jobs.get(which)['budget'] == 10
+    jobs.enough(which, [['x', 'status = 1']])
+    assert jobs.get(which)['state'] == 'running' and jobs.get(which)['budget'] is None
+    until(jobs, which, 'done')
+    assert jobs.shown(jobs.get(which))['report'] == {'steps': 3}
+
+
 def test_what_does_not_stop_is_ended_by_force_when_it_is_asked_again(jobs):
     folder = jobs.folder
     body = 'import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n' + WAITS.format(mark=folder / 'mark')
