@@ -77,6 +77,10 @@ def test_every_setting_is_an_option_and_goes_over_the_file(tmp_path, verb):
         ('steady = 1', 'steady 1: give true or false'),
         ('from = "1:99"', "from '1:99': give seconds, or a time"),
         ('mode = ', 'no TOML'),
+        ('mask_net = 5', 'mask-net 5: give a name'),
+        ('colour = ["mkl"]', r"colour \['mkl'\] is unknown"),
+        ('erode = {a = 1}', 'erode .*: give a number'),
+        ('[[range]]\nfrom = 00:10:00\nto = [1]', r'to \[1\]: give seconds'),
         (
             '[[range]]\nto = 3\nmode = "raw"\nblur = 0.1',
             "--mode raw shows the net's picture as it is: leave out --blur",

@@ -101,7 +101,7 @@ class Settings:
     people: tuple[Part, ...] = ()
 
     def __post_init__(self):
-        object.__setattr__(self, 'colour', OTHER_NAMES.get(self.colour, self.colour))
+        object.__setattr__(self, 'colour', OTHER_NAMES.get(str(self.colour), self.colour))
 
     def check(self) -> 'Settings':
         """Itself. Raises InputError as the class says."""
@@ -232,7 +232,8 @@ def read_settings(path: Path | str) -> Settings:
         found += [_part(path, kind, row) for row in rows]
     try:
         made = Settings(**_read(path, table, OWN), ranges=tuple(parts['range']), people=tuple(parts['person']))
-        return replace(made, mask_net=str(path.parent / made.mask_net) if made.mask_net else '').check()
+        made.check()
+        return replace(made, mask_net=str(path.parent / made.mask_net) if made.mask_net else '')
     except InputError as error:
         raise error if isinstance(error, ReadError) else ReadError(path, str(error)) from None
 
