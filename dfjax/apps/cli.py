@@ -54,7 +54,7 @@ GROUPS = {
     },
     'measure and check': {
         'evaluate': 'measure a swapped video against its input, or what a run has learnt',
-        'verify': 'read the content credentials of a picture or video',
+        'verify': 'read the content credentials and the invisible mark of a picture or video',
         'doctor': 'say what this machine has: device, versions, memory, codecs, folders; and what is missing',
         'bench': 'measure speed, against PyTorch where there is an equivalent',
     },
