@@ -15,7 +15,6 @@ RUNS = ('pix2pix', 'style', 'vae', 'gan', 'faceswap')
 CHANGES = {'steps': 6, 'checkpoint_every': 2, 'preview_every': 3, 'log_every': 1}
 VERBS = {
     'extract': 'extract {i}/face.mp4 -o {o}/faces --size 64 --force',
-    'clips': 'extract {i}/face.mp4 -o {o}/clips --clips --any --size 64 --force',
     'pack': 'pack {i}/pictures -o {o}/set --force',
     'convert': 'convert --run {i}/faceswap --into {i}/face.mp4 -o {o}/out.mp4 --force',
     'swap': 'swap --face {i}/other.mp4 --into {i}/face.mp4 -o {o}/out.mp4 --instant --force --config faceswap:smoke',
@@ -124,7 +123,7 @@ def made(name: str, folder: Path) -> None:
     from dfjax.data.media.credentials import read_credentials
 
     there = {path.name for path in folder.iterdir() if path.name[0] != '.'}
-    assert there <= {'faces', 'clips', 'set', 'out.mp4', 'out.mp4.run', 'out.gif', 'out.png', 'out.npz', 'g.jaxexport'}
+    assert there <= {'faces', 'set', 'out.mp4', 'out.mp4.run', 'out.gif', 'out.png', 'out.npz', 'g.jaxexport'}
     for out in there & {'out.mp4', 'out.gif', 'out.png'}:
         assert read_credentials(folder / out)['intact']
         assert contents(folder)[out].size

@@ -21,6 +21,7 @@ WORDS, CHIPS = 6, 128  # a word is a byte, coded as so many chips
 STRENGTH = 1.75  # grey levels, RMS of a mark at most: PSNR is 43.3 dB or more
 LEAST, MOST, SHARE = 0.8, 6.0, 0.3  # grey levels in flat parts and at edges; between, a share of the detail there
 SPAN = 9  # units over which detail is averaged
+COARSE = 16  # cells a side, and grey levels of a step, of what a number is a hash of
 WEIGHTS = np.float32([0.299, 0.587, 0.114])  # luma of RGB (BT.601)
 
 
@@ -65,8 +66,9 @@ class Mark:
 
     def change(self, luma: np.ndarray) -> np.ndarray:
         """What is added to luma float32 [H, W] in [0, 255]; its RMS is STRENGTH at most."""
-        if self.bits is None:
-            hashed = hashlib.sha256(self._owner + np.ascontiguousarray(luma).tobytes()).digest()
+        if self.bits is None:  # coarsely, so that pictures which differ by rounding have one number
+            seen = cv2.resize(luma, (COARSE, COARSE), interpolation=cv2.INTER_AREA) / COARSE
+            hashed = hashlib.sha256(self._owner + seen.astype(np.uint8).tobytes()).digest()
             self.bits = int.from_bytes(hashed[:WORDS], 'big')
         if self._pattern.shape != luma.shape:
             self._pattern = pattern(self.bits, luma.shape)

@@ -1,6 +1,7 @@
 """Outputs that are whole, marked and signed, or absent."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def signed_path(
         FileError: as `atomic_path` and `sign`.
     """
     path = Path(path)
-    mark = Mark(owner=identity(signer_file())[0])
+    mark = Mark(owner=identity(signer_file())[0] + os.fsencode(path.name) + description.encode())
     with atomic_path(path, force) as part:
         yield part, mark
         sign(part, description, title=path.name, mark=mark.bits, **credentials)
