@@ -1,7 +1,6 @@
 """The shape of the repository: what imports what, how long files are, and whether the documents tell the truth."""
 
 import ast
-import importlib
 import re
 import shlex
 import subprocess
@@ -307,23 +306,6 @@ def test_files_named_in_documents_exist():
                 assert (path.parent / target).exists(), f'{relative(path)} points to {target}'
         for name in re.findall(r'`((?:dfjax|configs|train|tests|notebooks|docs)/[\w./-]+)`', text):
             assert (ROOT / name).exists(), f'{relative(path)} names {name}'
-
-
-def test_readme_lists_the_systems():
-    """The rows of README's table under the heading that says systems are SYSTEMS, in order."""
-    text = (ROOT / 'README.md').read_text()
-    section = re.search(r'^#+ [^\n]*systems[^\n]*\n(.*?)(?=^#|\Z)', text, re.S | re.M | re.I)
-    assert section, 'README.md has no heading about systems'
-    rows = re.findall(r'^\| *`([\w-]+)`', section[1], re.M)
-    assert tuple(rows) == SYSTEMS
-
-
-def test_readme_lists_the_variants():
-    text = (ROOT / 'README.md').read_text()
-    for system in SYSTEMS:
-        variants = importlib.import_module(f'configs.{system}').VARIANTS
-        named = re.search(rf'`configs/{system}\.py:([^|]+)\|', text)[1]
-        assert set(re.findall(r'\w+', named)) == set(variants), system
 
 
 def test_every_requirement_has_a_lower_bound():
