@@ -24,7 +24,7 @@ VERBS = {
     'stylize': 'stylize {i}/face.mp4 --run {i}/style -o {o}/out.mp4 --force',
     'morph': 'morph {i}/pictures/a.png {i}/pictures/b.png --run {i}/vae -o {o}/out.gif --frames 4 --whole --force',
     'sample': 'sample --run {i}/gan -n 4 -o {o}/out.png --force',
-    'export': 'export --run {i}/gan --net g -o {o}/g.jaxexport --force',
+    'export': 'export --run {i}/gan --net generator -o {o}/g.jaxexport --force',
     'apply': 'apply --run {i}/pix2pix --net g --input {i}/in.npz --output {o}/out.npz --force',
 }
 

@@ -87,7 +87,7 @@ def pattern(bits: int, shape: tuple[int, int]) -> np.ndarray:
     Tiles begin at a place that follows from the number, so that marks laid over each other can be told apart.
     """
     unit = unit_of(shape)
-    begin = np.frombuffer(hashlib.sha256(bits.to_bytes(WORDS, 'big')).digest()[:2], np.uint8) % TILE
+    begin = tuple(n % TILE for n in hashlib.sha256(bits.to_bytes(WORDS, 'big')).digest()[:2])
     counts = [int(np.ceil(side / unit / TILE)) + 1 for side in shape]
     whole = np.tile(np.roll(tile(bits), begin, (0, 1)), counts)
     to = np.float32([[1 / unit, 0, 0], [0, 1 / unit, 0]])
