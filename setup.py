@@ -30,7 +30,7 @@ setup(
         'argcomplete>=3.2',
         "array-record>=0.8.1; sys_platform != 'win32'",  # packed data sets, which Windows thus has none of
         'av>=18.1',
-        'c2pa-python>=0.29',
+        'c2pa-python>=0.38',
         'cryptography>=42',
         'dlib-bin>=20.0.1',
         'dm-pix>=0.4.3',
