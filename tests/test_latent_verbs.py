@@ -136,7 +136,7 @@ def test_a_video_keeps_its_frames_and_the_same_picture_is_edited_the_same(runs, 
     report = edit(runs['vae'], {'beard': 1.0}, tmp_path / 'in.mp4', tmp_path / 'out.mp4', whole=True, progress=False)
     made = np.stack(frames_of(tmp_path / 'out.mp4')[0]).astype(int)
     assert report['frames'] == len(made) == 5
-    assert np.abs(made - made[0]).max() <= 6  # what H.264 leaves of one picture five times
+    assert np.abs(made - made[0]).max() <= 12  # what H.264 leaves of one picture with all its detail five times
     assert read_credentials(tmp_path / 'out.mp4')['ai_generated']
 
 
