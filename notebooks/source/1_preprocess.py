@@ -70,11 +70,7 @@ reports
 from IPython.display import Image, display
 
 from dfjax.apps.check import check_faces
-from dfjax.data.faces.faceset import contact_sheet, load_faceset
-from dfjax.data.media.image import write_image
 
 for side in 'ab':
-    sheet = work / f'sheet_{side}.jpg'
-    write_image(sheet, contact_sheet(load_faceset(work / f'faces_{side}'), most=60))
-    display(Image(str(sheet)))
+    display(Image(str(work / f'faces_{side}' / 'contact_sheet.jpg')))
     print(side, check_faces(work / f'faces_{side}'))

@@ -27,7 +27,7 @@ import jax
 
 from dfjax.config import build, load_config
 from dfjax.data.batches import make_data
-from dfjax.training.loop import steps_for
+from dfjax.training.timed import steps_for
 from dfjax.training.workdir import read_config
 
 work = Path(WORK)
