@@ -110,7 +110,8 @@ def test_a_picture_of_512_px(attack):
 
 @needs_data
 @pytest.mark.parametrize(
-    ('attack', 'crf'), [('nothing', 28), ('cut to 75 %', 28), ('a screenshot', 28), ('half size', 20)]
+    ('attack', 'crf'),
+    [('nothing', 28), ('other colours', 28), ('cut to 75 %', 20), ('a screenshot', 18), ('half size', 20)],
 )
 def test_a_second_of_video(attack, crf, tmp_path):
     mark = Mark()
