@@ -21,6 +21,7 @@ BAD = {  # verb: arguments of an input that is not there
     'extract': ['{none}', '-o', '{out}'],
     'sort': ['{none}', '--by', 'blur'],
     'check': ['{none}'],
+    'mask': ['--run', '{none}', '{none}', '-o', '{out}.png'],
     'pack': ['{none}', '-o', '{out}'],
     'train': ['vae:smoke', '-o', '{out}', '--data', '{none}'],
     'config': ['{none}'],
