@@ -22,3 +22,10 @@ def load_system(name: str) -> ModuleType:
     if name not in SYSTEMS:
         raise InputError(f'system {shown(name)} does not exist; there are: {", ".join(SYSTEMS)}')
     return importlib.import_module(f'dfjax.systems.{name}')
+
+
+def __getattr__(name: str) -> ModuleType:
+    """`dfjax.systems.vae` without an import of its own."""
+    if name in SYSTEMS:
+        return load_system(name)
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

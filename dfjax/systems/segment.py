@@ -37,7 +37,7 @@ def default_config() -> ConfigDict:
     cfg.batch_size = 16
     cfg.data = dict(
         source='render:people:1:1500',
-        things='render:things:1:1200',
+        things='render:things:1:1200',  # what is laid in front of faces
         size=r.size(128),
         face_type=r.choice('whole_face', FACE_TYPES),
         resident_bytes=2**30,
@@ -46,7 +46,7 @@ def default_config() -> ConfigDict:
     cfg.augment = augment.default_config()
     cfg.augment.update(scale=0.3, rotate=25.0, shift=0.08, brightness=0.15, contrast=0.3, saturation=0.4, hue=0.04)
     cfg.covered = r.share(0.8)  # share of the faces that something is in front of
-    cfg.loss = dict(iou=1.0)
+    cfg.loss = dict(iou=1.0)  # weight of 1 - intersection over union, beside the cross entropy
     cfg.optimizer = optimizer_config(kind='adamw', lr=2e-3, schedule='cosine', warmup=100, weight_decay=1e-4)
     cfg.ema = r.decay(0.998)
     return cfg

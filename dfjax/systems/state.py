@@ -10,6 +10,7 @@ A system is a plain module:
     begin(cfg, state, data) -> State            optional: a fresh state with what depends on the data, host arrays
     step(cfg, state, batch) -> (State, dict)    pure: every update of one step, augmentation included
     preview(cfg, state, batch) -> [N, H, W, 3]  pictures in [-1, 1] for a person to look at
+    COLUMNS = ('picture', 'again')              optional: names of a preview's columns; further ones are the labels'
     check(cfg)                                  optional: InputError where a file that training needs cannot be read
 
 All randomness comes from streams of keys that never coincide (`ops.keys`). `init` draws from `rng`; `step` from its
@@ -121,13 +122,13 @@ def common_config() -> ConfigDict:
     """The keys that the loop reads, present in every system's config."""
     return ConfigDict(
         dict(
-            system='',
-            seed=r.between(0, 2**31 - 1, 0),
-            steps=r.steps(10_000, least=1),
+            system='',  # what is trained, a module of dfjax.systems
+            seed=r.between(0, 2**31 - 1, 0),  # all random numbers of a run follow from it
+            steps=r.steps(10_000, least=1),  # updates; learning rates are scheduled over them
             batch_size=r.size(16),
-            checkpoint_every=r.steps(1000),
-            preview_every=r.steps(500),
-            log_every=r.steps(50),
+            checkpoint_every=r.steps(1000),  # steps; 0: at the end alone
+            preview_every=r.steps(500),  # steps, besides the first ones and the clock's; 0: no previews
+            log_every=r.steps(50),  # steps that a row of metrics.jsonl is the mean of
             # 'jit' over a mesh, or 'pmap': each device its own part of the batch, by `jax.shard_map`
             parallel=r.choice('jit', PARALLEL),
             # computed in: 'auto' is bfloat16 on accelerators, float32 on a CPU
@@ -147,18 +148,17 @@ def optimizer_config(**changes: Any) -> ConfigDict:
     """A section for `ops.optimize`: its defaults, but for `changes`."""
     o = ConfigDict(
         dict(
-            kind=r.choice('adam', KINDS),
-            lr=1e-3,
-            schedule=r.choice('constant', SCHEDULES),
-            warmup=r.steps(0),
+            kind=r.choice('adam', KINDS),  # the rule of the update
+            lr=1e-3,  # greatest learning rate
+            schedule=r.choice('constant', SCHEDULES),  # how the rate changes over the steps
+            warmup=r.steps(0),  # steps over which the rate rises from 0
             constant=r.share(0.5),  # share of the steps before the rate of 'linear' falls
-            milestones=r.share(
-                [0.6, 0.9]
-            ),  # shares of the steps, after each of which the rate of 'milestones' is times gamma
-            gamma=0.1,
-            b1=r.decay(0.9),
-            b2=r.decay(0.999),
-            eps=1e-8,
+            # shares of the steps, after each of which the rate of 'milestones' is times gamma
+            milestones=r.share([0.6, 0.9]),
+            gamma=0.1,  # see milestones
+            b1=r.decay(0.9),  # decay of the mean gradient
+            b2=r.decay(0.999),  # decay of the mean squared gradient
+            eps=1e-8,  # added to what the update is divided by
             clip=0.0,  # greatest norm of a gradient; 0 for any
             weight_decay=0.0,  # for 'adamw' alone
         )
