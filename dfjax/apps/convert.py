@@ -2,6 +2,7 @@
 
 import argparse
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from dfjax.apps.consent import add_consent
@@ -115,16 +116,16 @@ def convert(
         gains = run_gains(whole, side) if settings.detail else None
         return Swapper(model, settings, side, batch_size, gains, mask_net), gains
 
-    swapper, gains = opened() if settings.preview is None else (None, None)
-    start = time.monotonic()
+    moment = settings.preview
     with ThreadPoolExecutor(1) as aside:  # a preview is there sooner if its net is read while its face is searched for
-        if swapper is None:
-            ready = aside.submit(lambda: _warm(opened(), settings.preview))
+        ready = aside.submit(opened) if moment is None else aside.submit(_warm, opened, moment)
+        if moment is None:
+            ready.result()  # what is wrong with a run is said before a search
+        start = time.monotonic()
         if analysis is None:
             with bar(f'faces of {Path(video).name}', progress) as tick:
                 analysis = _search(video, plan, settings, recursive, tick, found)
-        if swapper is None:
-            swapper, gains = ready.result()
+        swapper, gains = ready.result()
     faces = as_faces(analysis.faces)
     if strange := set(faces.sources) - {name_in(video, file) for file in plan.files}:
         raise InputError(f'{video}: the analysis given is of another source ({min(strange)})')
@@ -147,9 +148,10 @@ def _counted(job, frames: int, many: bool) -> dict:
     return report | ({'passed_at': stretches(job.passed, many)} if job.passed else {})
 
 
-def _warm(opened: tuple, moment: float) -> tuple:
-    opened[0].warm(moment)
-    return opened
+def _warm(opened: Callable[[], tuple], moment: float) -> tuple:
+    swapper, gains = opened()
+    swapper.warm(moment)
+    return swapper, gains
 
 
 def _search(video: Path | str, plan, settings: Settings, recursive: bool, tick, found: dict):
