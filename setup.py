@@ -62,6 +62,7 @@ setup(
             'mypy>=1.13',
             'nbclient>=0.10',
             'nbformat>=5.10',
+            'playwright>=1.45',  # tests in Chromium, where Debian's package `chromium` has brought it
             'pytest-xdist>=3.6',
             'pytest>=8',
             'ruff>=0.8',
@@ -72,7 +73,6 @@ setup(
         ],
         'docs': ['mkdocs-material>=9.5', 'mkdocstrings-python>=1.12'],
         'studio': ['starlette>=1.0', 'uvicorn>=0.30'],
-        'browser': ['playwright>=1.45'],  # tests in Chromium, which Debian's package `chromium` brings
         'bench': ['torch>=2.5'],
         'heic': ['pillow-heif>=0.18'],  # pictures of phones
         'cuda': ['jax[cuda12]'],

@@ -107,6 +107,7 @@ def test_the_cost_of_a_group_that_excludes_beside_one_that_does_not():
     np.testing.assert_array_equal(turned, label * [1, 0, 1, 1, 1] + (1 - label) * [0, 1, 0, 0, 0])
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize('groups, exclusive', [([], True), ([2, 3], [1])])
 def test_a_whole_step(groups, exclusive):
     cfg = config(5, groups=groups, **{'loss.exclusive': exclusive})

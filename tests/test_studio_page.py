@@ -16,7 +16,7 @@ import pytest
 
 CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
 playwright = pytest.importorskip(
-    'playwright.sync_api', reason="no playwright to drive a browser: pip install -e '.[browser]'"
+    'playwright.sync_api', reason="no playwright to drive a browser: pip install -e '.[test]'"
 )
 pytest.importorskip('starlette', reason="the studio's extra is not installed: pip install -e '.[studio]'")
 pytestmark = [
