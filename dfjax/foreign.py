@@ -10,6 +10,7 @@ bytes is a ValueError here, or a ReadError where the file is known.
 import json
 import math
 import os
+import tomllib
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -45,6 +46,20 @@ def parse(text: str | bytes) -> Any:
 
 def _containers(values: Iterable[Any]) -> list[dict | list]:
     return [value for value in values if isinstance(value, dict | list)]
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The table in a TOML file.
+
+    Raises:
+        ReadError: if it cannot be read, or is no TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding='utf-8'))
+    except FileNotFoundError:
+        raise ReadError(path, 'no such file') from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise ReadError(path, f'not TOML ({" ".join(str(error).split())[:SAID]})') from None
 
 
 def read_json(path: Path, remedy: str) -> dict[str, Any]:

@@ -216,11 +216,13 @@ def test_the_verb(media, tmp_path):
 
 
 def test_people_are_numbered_and_taken_by_number(media, tmp_path, capsys):
-    found = people(media / 'two.mp4', tmp_path / 'who.png')
+    found = people(media / 'two.mp4', tmp_path / 'who.jpg')
     assert [person['frames'] for person in found['people']] == [14, 14] and found['people'][0]['share'] == 1.0
-    assert read_image(tmp_path / 'who.png').shape[1] == 2 * 192
+    assert read_image(tmp_path / 'who.jpg').shape[1] == 2 * 192
     for place, left in ((1, True), (2, False)):  # the larger face comes first; it is at the left
         faces = analyse(media / 'two.mp4', person=str(place)).faces
         assert len(faces) == 14 and all((face.box[0] < 512) == left for face in faces)
+    with pytest.raises(InputError, match=r'who.txt: name a picture'):
+        people(media / 'two.mp4', tmp_path / 'who.txt')
     with pytest.raises(InputError, match=r'no --person 3: there are 2 people in it, as `dfjax people'):
         analyse(media / 'two.mp4', person='3')

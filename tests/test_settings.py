@@ -76,7 +76,7 @@ def test_every_setting_is_an_option_and_goes_over_the_file(tmp_path, verb):
         ('erode = nan', 'erode nan: give a number'),
         ('steady = 1', 'steady 1: give true or false'),
         ('from = "1:99"', "from '1:99': give seconds, or a time"),
-        ('mode = ', 'no TOML'),
+        ('mode = ', 'not TOML'),
         ('mask_net = 5', 'mask-net 5: give a name'),
         ('colour = ["mkl"]', r"colour \['mkl'\] is unknown"),
         ('erode = {a = 1}', 'erode .*: give a number'),

@@ -6,10 +6,10 @@ import shlex
 import subprocess
 import sys
 import time
-import tomllib
 from pathlib import Path
 
 from dfjax.errors import InputError
+from dfjax.foreign import read_toml
 
 EXAMPLE = 'dfjax batch jobs.toml'
 FORMAT = """jobs.toml:
@@ -77,12 +77,7 @@ def read_jobs(path: Path) -> dict[str, list[str]]:
     """
     from dfjax.apps.cli import VERBS, no_verb
 
-    try:
-        rows = tomllib.loads(path.read_text(encoding='utf-8')).get('job', [])
-    except OSError as error:
-        raise InputError(f'{path}: {error.strerror}; give a list of jobs, see dfjax batch --help') from None
-    except (ValueError, RecursionError) as error:
-        raise InputError(f'{path}: not TOML ({str(error).splitlines()[0]})') from None
+    rows = read_toml(path).get('job', [])
     jobs: dict[str, list[str]] = {}
     for number, row in enumerate(rows if isinstance(rows, list) else [rows], 1):
         words = row.get('run') if isinstance(row, dict) else None

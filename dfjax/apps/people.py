@@ -48,13 +48,14 @@ def people(src: Path | str, out: Path | str | None = None, *, force: bool = Fals
     """
     from dfjax.data.faces.analyse import analyse
     from dfjax.data.faces.identity import clusters
-    from dfjax.data.media.image import write_image
+    from dfjax.data.media.image import check_suffix, write_image
     from dfjax.data.media.inputs import kind
     from dfjax.data.media.output import check_output
     from dfjax.data.media.progress import bar
 
     kind(src)  # says what is missing
     if out is not None:
+        check_suffix(out)
         check_output(out, force)
     with bar(f'faces of {Path(src).name}', progress) as tick:
         found = analyse(src, every_face=True, progress=tick)
@@ -67,7 +68,7 @@ def people(src: Path | str, out: Path | str | None = None, *, force: bool = Fals
         report.append({'frames': frames, 'share': round(frames / found.frames, 3)} | spans)
         best.append(max(own, key=lambda face: (face.sharpness or 0) * (face.box[2] - face.box[0])))
     if out is not None:
-        write_image(out, sheet(src, best, [f'{n}: {100 * p["share"]:.0f} %' for n, p in enumerate(report, 1)]), force)
+        write_image(out, sheet(src, best, [f'{n}: {100 * p["share"]:.0f} %' for n, p in enumerate(report, 1)]))
     return {'people': report, 'out': str(out) if out else None}
 
 

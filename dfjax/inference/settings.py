@@ -18,13 +18,13 @@ No import of this module is heavy.
 """
 
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from dfjax.errors import InputError, ReadError
+from dfjax.foreign import read_toml
 
 MODES = ('overlay', 'hist-match', 'seamless', 'raw', 'original')
 SEGMENT = 'segment'  # mask by a net of its own
@@ -218,12 +218,7 @@ def read_settings(path: Path | str) -> Settings:
         InputError: missing, no TOML, a key that is unknown, a value out of its range, contradictions.
     """
     path = Path(path)
-    try:
-        table = tomllib.loads(path.read_text(encoding='utf-8'))
-    except FileNotFoundError:
-        raise ReadError(path, 'no such file') from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise ReadError(path, f'no TOML ({" ".join(str(error).split())[:100]})') from None
+    table = read_toml(path)
     parts = {'range': [], 'person': []}
     for kind, found in parts.items():
         rows = table.pop(kind, [])

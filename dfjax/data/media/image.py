@@ -102,23 +102,28 @@ def check_header(path: Path) -> None:
         raise ReadError(path, f'cannot be read ({error.strerror})') from error
 
 
-def write_image(path, rgb: np.ndarray, quality: int = 95) -> None:
+def write_image(path, rgb: np.ndarray, *, quality: int = 95) -> None:
     """Writes uint8 RGB [H, W, 3], RGBA, or grey [H, W], by the suffix; the file is replaced whole or not at all.
 
     `quality` 0..100 is for JPEG and WebP. Apps ask check_output first, so that nobody's file is overwritten unasked.
     """
-    data = encode_image(path, rgb, quality)
+    data = encode_image(path, rgb, quality=quality)
     with atomic_path(path, force=True) as temporary:
         temporary.write_bytes(data)
 
 
-def encode_image(path, rgb: np.ndarray, quality: int = 95) -> np.ndarray:
+def check_suffix(path) -> None:
+    """Raises InputError unless pictures are written under such a name."""
+    if Path(path).suffix.lower() not in IMAGE_SUFFIXES:
+        raise InputError(f'{path}: name a picture with one of {", ".join(IMAGE_SUFFIXES)}')
+
+
+def encode_image(path, rgb: np.ndarray, *, quality: int = 95) -> np.ndarray:
     """The bytes, uint8 [N], that `write_image` writes."""
     import cv2
 
     path = Path(path)
-    if path.suffix.lower() not in IMAGE_SUFFIXES:
-        raise InputError(f'{path}: name a picture with one of {", ".join(IMAGE_SUFFIXES)}')
+    check_suffix(path)
     turn = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
     bgr = cv2.cvtColor(rgb, turn[rgb.shape[-1]]) if rgb.ndim == 3 else rgb
     jpeg = [cv2.IMWRITE_JPEG_QUALITY, quality]
