@@ -147,6 +147,8 @@ def test_the_newest_preview_is_copied(tmp_path, capsys):
     assert abs(cv2.imread(str(out)).mean() - 200) < 3
     assert main(['preview', '--run', str(run), '-o', str(out)]) == 2
     assert '--force' in capsys.readouterr().err
+    assert main(['preview', '--run', str(run), '-o', str(out.with_suffix('.png'))]) == 2
+    assert 'name the copy *.jpg' in capsys.readouterr().err and not out.with_suffix('.png').exists()
 
 
 def test_doctor_says_what_is_there_and_how_to_mend_what_is_not(monkeypatch, capsys):

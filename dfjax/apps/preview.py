@@ -28,6 +28,8 @@ def run(args: argparse.Namespace) -> dict:
     shown = one.preview
     if args.out:
         shown = Path(args.out)
+        if shown.suffix.lower() not in ('.jpg', '.jpeg'):
+            raise InputError(f'{shown}: a preview is a JPEG; name the copy *.jpg')
         with atomic_path(shown, args.force) as part:
             shutil.copyfile(one.preview, part)
     elif not args.json:
