@@ -1,5 +1,7 @@
 """`dfjax animate`: the bent picture, the mouth, clicked points, drivers, and the whole verb on small pictures."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -380,6 +382,17 @@ def test_bad_input_is_one_line(files, options, said):
     with pytest.raises(InputError, match=said) as error:
         verb.animate(**words)
     assert '\n' not in str(error.value)
+    assert not (folder / 'bad.mp4').exists()
+
+
+def test_a_driver_that_does_not_move_is_refused(files):
+    folder, seven, analysis = files
+    rng = np.random.default_rng(0)  # what coding leaves of a face that keeps still
+    faces = [replace(f, landmarks=analysis.faces[0].landmarks + rng.normal(0, 0.05, (68, 2))) for f in analysis.faces]
+    still = replace(analysis, faces=faces)
+    words = folder / 'head.png', folder / 'talker.mp4', folder / 'bad.mp4'
+    with pytest.raises(InputError, match=r'talker.mp4: the face in it does not move'):
+        verb.animate(*words, points=seven, analysis=still, progress=False)
     assert not (folder / 'bad.mp4').exists()
 
 

@@ -1,11 +1,14 @@
 """Clips and speech: which frames and which sound are drawn, from videos, folders and rendered people."""
 
+import json
+
 import av
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
+from scipy.io import wavfile
 
 from dfjax.data.batches import make_data
 from dfjax.data.kinds import open_streams
@@ -230,7 +233,7 @@ def test_sound_of_any_rate_comes_at_16_khz_on_the_clock_of_the_pictures(tmp_path
         read_sound(tmp_path / 'silent.mp4')
 
 
-def test_bad_clips_get_one_line(tmp_path):
+def test_bad_clips_get_one_line(tmp_path, capsys):
     for n in range(3):
         write_image(tmp_path / 'short' / f'{n}.png', np.zeros((9, 9, 3), np.uint8))
         write_image(tmp_path / 'single' / f'{n}' / '0.png', np.zeros((9, 9, 3), np.uint8))
@@ -248,5 +251,23 @@ def test_bad_clips_get_one_line(tmp_path):
         with pytest.raises(InputError, match=message) as caught:
             open_streams(kind, section(source, **keys))
         assert '\n' not in str(caught.value)
+    facts = [{'clip': f'{n}', 'in_sync': n == 1} for n in range(2)]
+    for n in range(2):
+        for frame in range(12):
+            write_image(tmp_path / 'late' / f'{n}' / f'{frame:02}.png', np.zeros((9, 9, 3), np.uint8))
+        wavfile.write(tmp_path / 'late' / f'{n}' / 'sound.wav', RATE, np.zeros(RATE // 2, np.int16))
+    late = section(tmp_path / 'late', frames=5, windows=1)
+    (tmp_path / 'late' / 'clips.json').write_text(json.dumps(facts))
+    assert len(open_streams('speech', late)['']) == 1 and len(open_streams('clips', late)['']) == 2
+    assert '1 of 2 clips are left out' in capsys.readouterr().err
+    (tmp_path / 'late' / 'clips.json').write_text(json.dumps(facts[:1]))  # nobody looked at the other
+    assert len(open_streams('speech', late)['']) == 1
+    for text, said in (
+        (json.dumps([f | {'in_sync': False} for f in facts]), 'in none of its 2'),
+        ('{', 'extract them'),
+    ):
+        (tmp_path / 'late' / 'clips.json').write_text(text)
+        with pytest.raises(InputError, match=said):
+            open_streams('speech', late)
     with pytest.raises(InputError, match='clips of 4 frames at most; at least 7 are needed'):
         Windows(parse('x'), [numbered(4)], 5, 1)

@@ -73,7 +73,7 @@ def test_a_face_stays_in_one_square(tmp_path):
     faces = [face(n, 0) for n in range(30)] + [face(n, 1) for n in range(30, 40)]
     plans = plan_faces(path, Analysis(str(path), 128, 96, count, faces), 64)
     assert len(plans) == 1 and len(plans[0].frames) == 30  # the other is shorter than a second
-    assert plans[0].facts == {'delay': 0.0, 'in_sync': False}  # it has no sound
+    assert plans[0].facts == {'delay': 0.0, 'in_sync': None}  # it has no sound
     object.__setattr__(plans[0], 'name', 'm-000')
     _write(path, plans, tmp_path, 64, 'png', lambda *_: None)
     (clip,) = open_clips(parse(str(tmp_path / 'm-000')), 64)

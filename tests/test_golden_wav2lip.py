@@ -96,10 +96,11 @@ def test_syncnet():
         golden.check(name, output, value)
 
 
-def test_syncnet_through_import_and_apply(tmp_path):
+def test_syncnet_through_import_and_apply(tmp_path, capsys):
     name = GOLDEN['sync']
     path = tf.write_zip(tmp_path / 'lipsync_expert.pth', golden.weights(name), 'state_dict')
     assert main(['import', 'syncnet', f'sync={path}', '-o', str(tmp_path / 'run')]) == 0
+    assert capsys.readouterr().err.count('non-commercial') == 1
     np.savez(tmp_path / 'in.npz', **read(name))
     words = ['--run', str(tmp_path / 'run'), '--input', str(tmp_path / 'in.npz')]
     assert main(['apply', *words, '--output', str(tmp_path / 'out.npz')]) == 0
@@ -156,7 +157,7 @@ def test_losses():
         golden.check(name, output, value)
 
 
-def test_generator_and_discriminator_through_import_and_apply(tmp_path):
+def test_generator_and_discriminator_through_import_and_apply(tmp_path, capsys):
     """One run of all three; a file of each, with a wrapper and the prefix of several devices."""
     words = []
     for net, name in GOLDEN.items():
@@ -164,6 +165,7 @@ def test_generator_and_discriminator_through_import_and_apply(tmp_path):
         words.append(f'{net}={tf.write_zip(tmp_path / f"{net}.pth", weights, "state_dict")}')
     run = str(tmp_path / 'run')
     assert main(['import', 'wav2lip', *words, '-o', run]) == 0
+    assert capsys.readouterr().err.count('non-commercial') == 1  # of three files
     inputs = {net: read(name) for net, name in GOLDEN.items()} | {'d': {'face': faces(read(GOLDEN['d'])['face'])}}
     for net, outputs in {'g': ['y'], 'sync': ['audio_embedding', 'face_embedding'], 'd': ['probability']}.items():
         np.savez(tmp_path / 'in.npz', **inputs[net])

@@ -138,8 +138,17 @@ def test_the_verb(run, tmp_path, capsys):
     picture = ['--driving', str(tmp_path / 'a.png')]
     assert main([*words, *picture, '--any', '-o', str(tmp_path / 'out.png'), '--size', '64']) == 0
     assert read_image(tmp_path / 'out.png').shape == (50, 64, 3)
+    with VideoWriter(tmp_path / 'still.mp4', 25, (64, 48)) as writer:
+        for _ in range(5):
+            writer.write(smooth_picture(48, 64))
+    still = ['--driving', str(tmp_path / 'still.mp4')]
+    assert main([*words, *still, '--any', '--absolute', '-o', str(tmp_path / 'still-out.mp4')]) == 0
     capsys.readouterr()
-    bad = {('--mouth', 'drawn'): '--mouth', ('--frame', '7'): '5 frames', ('--driving', 'talk:3'): 'no pictures'}
+    bad = {tuple(still): 'nothing moves in it'} | {
+        ('--mouth', 'drawn'): '--mouth',
+        ('--frame', '7'): '5 frames',
+        ('--driving', 'talk:3'): 'no pictures',
+    }
     for wrong, said in bad.items():
         assert main([*words, '--any', '-o', str(tmp_path / 'no.mp4'), *wrong]) == 2
         assert said in capsys.readouterr().err

@@ -103,7 +103,8 @@ def animate(
         neighbours in time), 'held_back' (turned further than a picture can be bent) and 'unfolded'.
 
     Raises:
-        InputError: no face in either, a face too small, points that are none, an output of another kind.
+        InputError: no face in either, a face too small, points that are none, a driver that does not move, an output of
+            another kind.
     """
     from dfjax.data.media.progress import bar, say
     from dfjax.inference.frames import run_job
@@ -117,6 +118,8 @@ def animate(
     searched = round(time.monotonic() - start, 2)
     if options['frame'] is not None and options['frame'] >= len(driver):
         raise InputError(f'--frame {frame}: {driving} has {len(driver)} frames, from 0')
+    if what in ('video', 'motion') and driver.still and not absolute:
+        raise InputError(f'{driving}: the face in it does not move, and no more would the picture; give another driver')
     if save_motion:
         from dfjax.inference.driving import save_motion as save
 

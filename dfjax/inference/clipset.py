@@ -28,15 +28,14 @@ from dfjax.data.media.inputs import iter_frames, kind, media_files
 from dfjax.data.media.output import atomic_folder, fitting
 from dfjax.data.media.progress import bar
 from dfjax.data.media.threads import Behind
-from dfjax.data.sets.clip import FPS, LANDMARKS, SOUND
+from dfjax.data.sets.clip import FACTS, FPS, LANDMARKS, SOUND
 from dfjax.errors import InputError, ReadError
 from dfjax.inference.driving import driver_of
 from dfjax.inference.mouthshape import shape_of
-from dfjax.inference.sync import RATE, find_delay
+from dfjax.inference.sync import FURTHEST, LEAST, RATE, find_delay
 from dfjax.interrupts import deferred
 from dfjax.ops.geometry import to_unit
 
-MARKER = 'clips.json'
 SHORTEST = 1.0  # seconds
 THUMB = 32  # pixels a side that cuts are looked for at
 
@@ -51,7 +50,7 @@ class Planned:
         start: seconds on the video's clock.
         matrix: [2, 3], the video's pixels to the clip's.
         landmarks: [T, 68, 2] in the video's pixels, or None.
-        facts: for MARKER.
+        facts: for FACTS.
     """
 
     name: str
@@ -98,7 +97,7 @@ def extract_clips(
     if other := [str(file) for file in videos if kind(file) != 'video']:
         raise ReadError(other[0], 'is no video; clips are cut out of videos')
     rows, taken = [], set()
-    with deferred(), atomic_folder(out, force, marker=MARKER) as folder:
+    with deferred(), atomic_folder(out, force, marker=FACTS) as folder:
         for video in videos:
             with bar(f'clips of {video.name}', progress) as tick:
                 if whole:
@@ -116,10 +115,13 @@ def extract_clips(
         if not rows:
             what = 'shot' if whole else 'face'
             raise InputError(f'{srcs[0]}: no {what} in it lasts {SHORTEST:g} s; nothing is written')
-        (folder / MARKER).write_text(json.dumps(rows, indent=1))
+        (folder / FACTS).write_text(json.dumps(rows, indent=1))
     seconds = sum(row['frames'] for row in rows) / FPS
     report = {'out': str(out), 'clips': len(rows), 'seconds': round(seconds, 2)}
-    return report | {'with_sound': sum(row['sound'] for row in rows), 'in_sync': sum(row['in_sync'] for row in rows)}
+    return report | {
+        'with_sound': sum(row['sound'] for row in rows),
+        'in_sync': sum(row['in_sync'] is True for row in rows),
+    }
 
 
 def _named(plan: Planned, name: str) -> Planned:
@@ -144,17 +146,21 @@ def plan_faces(video: Path, found: Analysis, size: int) -> list[Planned]:
 
 
 def _sync(video: Path, found: Analysis) -> dict:
-    """'delay', by how many seconds the sound is later than the lips, and whether they go together: 'in_sync'."""
+    """'delay', by how many seconds the sound is later than the lips, and whether they go together: 'in_sync', None
+    where that cannot be known."""
     try:
         sound = read_sound(video, RATE, mono=True)[0][:, 0]
         driver = driver_of(found)
     except InputError:
-        return {'delay': 0.0, 'in_sync': False}
+        return {'delay': 0.0, 'in_sync': None}
     shape = shape_of(driver.motion[driver.known])
     seen = np.where(driver.known[:, None], shape.seen(driver.motion), np.nan)
     inside = np.isin(np.arange(len(driver)), [face.frame for face in found.faces])
-    delay = find_delay(sound, seen[inside], driver.times[inside])
-    return {'delay': round(delay.seconds, 3) if delay.found else 0.0, 'in_sync': bool(delay.found)}
+    times = driver.times[inside]
+    delay = find_delay(sound, seen[inside], times)
+    if not delay.found:
+        return {'delay': 0.0, 'in_sync': False if np.ptp(times) > LEAST + FURTHEST else None}
+    return {'delay': round(delay.seconds, 3), 'in_sync': True}
 
 
 def plan_shots(video: Path, size: int) -> list[Planned]:
@@ -172,7 +178,7 @@ def plan_shots(video: Path, size: int) -> list[Planned]:
         numbers, times = np.array([n for n, _ in shot]), np.array([t for _, t in shot])
         nearest = ticks(times)
         if len(nearest) >= SHORTEST * FPS:
-            facts = {'delay': 0.0, 'in_sync': False}
+            facts = {'delay': 0.0, 'in_sync': None}
             plans.append(Planned('', numbers[nearest], float(times[0]), matrix, None, facts))
     return plans
 
@@ -207,7 +213,7 @@ def _write(
 
 
 def _add_sound(video: Path, plans: list[Planned], folder: Path) -> list[dict]:
-    """Writes the sound of each clip, in sync; what MARKER says of them."""
+    """Writes the sound of each clip, in sync; what FACTS says of them."""
     try:
         sound = read_sound(video, RATE, mono=True)[0][:, 0]
     except InputError:

@@ -15,6 +15,7 @@ from dfjax.inference.head import LANDMARKS, Motion
 
 SIGMA = 0.65 / 30  # seconds, of the gaussian over time: halves the jitter and leaves blinks
 COVERED = 0.15  # distances between the eyes: landmarks further from any head's are wrong, as under a hand
+STILL = 0.02  # distances between the eyes that a landmark moves at most where nothing does: what coding leaves
 LOST = 2  # frames in which a face may be missing without a new shot
 TALK_SECONDS, TALK_FPS, LONGEST_TALK = 10, 25, 600
 TALK_SIZE = 256  # pixels a side of the picture that a talking head is drawn in
@@ -44,6 +45,13 @@ class Driver:
 
     def __len__(self) -> int:
         return len(self.times)
+
+    @property
+    def still(self) -> bool:
+        """Whether nothing moves in the frames where the face is seen."""
+        points = self.landmarks[self.known]
+        eyes = np.linalg.norm(points[:, 36:42].mean(1) - points[:, 42:48].mean(1), axis=-1).mean()
+        return bool(np.abs(points - points[:1]).max() < STILL * eyes)
 
     @property
     def fps(self) -> float:

@@ -41,7 +41,7 @@ def import_run(
 
     Returns:
         {'out', 'system', 'nets': {name: parameters}, 'model': the sizes found}, whatever else the files say of the
-        config, and 'notes', a list, of what was chosen or assumed.
+        config, and 'notes', a list, of what was chosen or assumed, and of what whoever uses the files has to know.
 
     Raises:
         InputError: an unknown system, net or option, a file that cannot be read or does not fit, nets that disagree.
@@ -51,7 +51,8 @@ def import_run(
     read = getattr(weights_of(system), 'read', read_checkpoint)
     sections = {path: read(path) for path in dict.fromkeys(path for path, _ in places.values())}
     found: dict[str, Any] = {}
-    variables, owner, notes = {}, {}, []
+    module = weights_of(system)
+    variables, owner, notes = {}, {}, [module.NOTICE] if hasattr(module, 'NOTICE') else []
     for net, (path, section) in places.items():
         known = partial(_known, system, net, path, options)
         weights, said = choose(sections[path], section, known, net, path)
@@ -63,7 +64,6 @@ def import_run(
                     f'{path}: {net} has {key} {value}, and {owner[key]} has {found[key]}; give nets of one training'
                 )
             owner.setdefault(key, net)
-    module = weights_of(system)
     changes = _changes(system, found, ' and '.join(sections), **options)
     notes += getattr(module, 'assumed', lambda found, options: [])(found, options)
     cfg = build(load_system(system).default_config(), changes)

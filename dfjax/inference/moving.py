@@ -33,6 +33,7 @@ from dfjax.ops.image import to_float, to_uint8
 from dfjax.ops.motion import movement_scale, relative_motion
 
 LONGEST = 1920  # pixels of an output's longer side, where nothing else is asked for
+THUMB, STILL = 16, 6  # pixels a side of the pictures that tell whether a driver moves; levels that coding leaves
 RIM = 0.06  # share of the square's side within which it fades into the picture
 Keypoints = tuple[np.ndarray, np.ndarray]  # value [T, K, 2], jacobian [T, K, 2, 2]
 
@@ -192,7 +193,8 @@ def open_animator(
         size: pixels of the longer side of what is made; by default the picture's, LONGEST at most.
 
     Raises:
-        InputError: a run without the nets; a driver that has not so many frames; what cannot be read.
+        InputError: a run without the nets; a driver that has not so many frames, or in which nothing moves; what cannot
+            be read.
     """
     if lacking := [name for name in run.system.nets(run.cfg) if name not in run.params and name in run.system.ANIMATES]:
         there = ', '.join(name for name in run.params if name != 'batch_stats')
@@ -214,11 +216,31 @@ def open_animator(
         squares = [whole_square(*x.shape[1::-1], side) for x in (picture, first)]
     else:
         squares = [face_square(own, side), face_square(np.stack([face.landmarks for face in theirs.faces]), side)]
+    moves = Moves()
     with contextlib.closing(iter_frames(driving)) as frames:
-        found = drive(run, (crop(rgb, squares[1], side) for _, _, rgb, _ in frames))
+        found = drive(run, (moves.seen(crop(rgb, squares[1], side)) for _, _, rgb, _ in frames))
+    if not moves.any and not absolute:
+        raise InputError(f'{driving}: nothing moves in it, and no more would the picture; give another driver')
     if frame is not None and frame >= len(found[0]):
         raise InputError(f'--frame {frame}: {driving} has {len(found[0])} frames, from 0')
     return NetAnimator(run, picture, squares[0], found, absolute=absolute, frame=frame)
+
+
+class Moves:
+    """Whether anything moves in pictures that are handed through `seen`: `any`, by more than coding changes."""
+
+    def __init__(self):
+        self._low, self._high = np.inf, -np.inf
+
+    def seen(self, picture: np.ndarray) -> np.ndarray:
+        """A picture uint8 [S, S, 3], as it is."""
+        thumb = cv2.resize(picture, (THUMB, THUMB), interpolation=cv2.INTER_AREA).astype(np.int16)
+        self._low, self._high = np.minimum(self._low, thumb), np.maximum(self._high, thumb)
+        return picture
+
+    @property
+    def any(self) -> bool:
+        return bool(np.max(self._high - self._low) > STILL)
 
 
 def _faces(picture: np.ndarray) -> np.ndarray | None:

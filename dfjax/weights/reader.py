@@ -7,6 +7,7 @@ A system whose original has checkpoints has a module of its name here, with
                                             after the * are options of `dfjax import`, which has its help from the
                                             docstring and reads bool, int, float, str and Sequence[int]
     assumed(found, options) -> list[str]    optional: what the files do not say and the user did not, a line each
+    NOTICE: str                             optional: what whoever uses published files has to know, said at import
     read(path) -> {section: arrays by name} optional: where files are not PyTorch's or safetensors
     files(folder) -> {net: path}            optional: the nets in a folder as the original leaves it
 """

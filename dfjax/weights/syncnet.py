@@ -7,7 +7,7 @@ from dfjax.weights import wav2lip
 from dfjax.weights.layers import Layer
 from dfjax.weights.reader import Reader, Weights
 
-NET = 'sync'
+NET, NOTICE = 'sync', wav2lip.NOTICE
 
 
 def _sizes(weights: Weights) -> dict[str, Any]:

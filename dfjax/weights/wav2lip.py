@@ -6,6 +6,7 @@ from typing import Any
 from dfjax.weights.layers import Layer, conv, norm, up
 from dfjax.weights.reader import Reader, Weights, consecutive, side
 
+NOTICE = "the weights that Wav2Lip's authors publish are for non-commercial use"
 CONV = '.conv_block.0'
 NORM = '.conv_block.1'
 

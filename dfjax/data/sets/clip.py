@@ -31,10 +31,11 @@ from dfjax.data.render.speech import RATE, speak
 from dfjax.data.sets.cache import cached
 from dfjax.data.sets.images import KEPT_BYTES, check_header, media_paths
 from dfjax.errors import InputError, ReadError
-from dfjax.foreign import floats, read_npz
+from dfjax.foreign import floats, parse, read_npz
 
 FPS = 25  # frames a second of every clip
 LANDMARKS, SOUND = 'landmarks.npz', 'sound.wav'  # beside the pictures of a clip that was extracted
+FACTS = 'clips.json'  # beside the folders of such clips: a row each, 'clip' and 'in_sync' among it
 SOUNDS = ('.wav', '.flac', '.mp3', '.m4a', '.ogg')
 FIGURES = 1_000_000  # seeds of figures that a set has
 DRAWN = 64  # pixels a side that the renderer draws at least
@@ -52,6 +53,7 @@ class Clip:
         motion: parameters of the renderer by frame, name to [T], and 'voice_open' and 'voice_width', what the voice
             does with the lips (see `render.speech`); None of what is not rendered.
         joints: float32 [T, 12, 2] of a figure, see `render.figure`; None of everything else.
+        in_sync: whether its sound was found to go with its lips; None where nobody looked.
     """
 
     def __init__(self, name: str, frame: Callable[[int], np.ndarray], count: int, **known):
@@ -60,6 +62,7 @@ class Clip:
         self.sound = known.get('sound')
         self.motion = known.get('motion')
         self.joints = known.get('joints')
+        self.in_sync = known.get('in_sync')
 
 
 def open_clips(name: Name, size: int, crop: int = 0) -> list[Clip]:
@@ -114,7 +117,24 @@ def _folder_clip(folder: Path, pictures: list[Path], size: int, crop: int) -> Cl
     sounds = sorted(path for path in folder.iterdir() if path.suffix.lower() in SOUNDS)
     sound = read_sound(sounds[0], RATE, mono=True)[0][:, 0] if sounds else None
     read = lambda n: squared(read_image(pictures[n]), size, crop)
-    return Clip(str(folder), read, len(pictures), sound=sound, landmarks=_landmarks(folder / LANDMARKS, len(pictures)))
+    known = {'landmarks': _landmarks(folder / LANDMARKS, len(pictures)), 'in_sync': _in_sync(folder)}
+    return Clip(str(folder), read, len(pictures), sound=sound, **known)
+
+
+def _in_sync(folder: Path) -> bool | None:
+    """What FACTS beside a folder says of it; None where there is none, or nothing of this folder.
+
+    Raises:
+        ReadError: if it is damaged.
+    """
+    path = folder.parent / FACTS
+    if not path.is_file():
+        return None
+    try:
+        found = {row['clip']: row['in_sync'] for row in parse(path.read_bytes())}
+        return bool(found[folder.name]) if folder.name in found else None
+    except (OSError, ValueError, TypeError, KeyError):
+        raise ReadError(path, 'does not say which clips are in sync; extract them again, or delete it') from None
 
 
 def _landmarks(path: Path, count: int) -> np.ndarray | None:

@@ -11,9 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dfjax.data.media.progress import say
 from dfjax.data.names import Name
 from dfjax.data.render.speech import RATE
-from dfjax.data.sets.clip import FPS, Clip
+from dfjax.data.sets.clip import FACTS, FPS, Clip
 from dfjax.data.sets.dataset import Dataset
 from dfjax.data.shuffle import below
 from dfjax.errors import InputError
@@ -94,15 +95,25 @@ class Windows(_FromClips):
     after its last one's end, silent where the clip has none; 'apart' float32 [W], the seconds to the reference: one or
     more, or as many as the clip allows.
 
+    Clips whose sound is known not to go with their lips are left out, and it is said.
+
     Raises:
-        InputError: if no clip has sound, or none enough frames.
+        InputError: if no clip has sound, or none that goes with its lips, or none enough frames.
     """
 
     def __init__(self, name: Name, clips: Sequence[Clip], frames: int, windows: int):
         with_sound = [clip for clip in clips if clip.sound is not None]
         if not with_sound:
             raise InputError(f'{name}: none of its {len(clips)} clips has sound')
-        super().__init__(name, with_sound, frames + max(1, APART * windows - 1))
+        fitting = [clip for clip in with_sound if clip.in_sync is not False]
+        if not fitting:
+            raise InputError(
+                f'{name}: in none of its {len(with_sound)} clips sound and lips go together; give other videos to '
+                f'`dfjax extract --clips`, or delete {FACTS} to take them as they are'
+            )
+        if left := len(with_sound) - len(fitting):
+            say(f'{name}: {left} of {len(with_sound)} clips are left out, whose sound and lips do not go together')
+        super().__init__(name, fitting, frames + max(1, APART * windows - 1))
         self.frames, self.windows = frames, windows
 
     def read(self, index: int, seed: int) -> dict:
