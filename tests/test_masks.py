@@ -17,7 +17,7 @@ from configs.segment import get_config
 from dfjax.apps.mask import mask
 from dfjax.data.batches import make_data
 from dfjax.data.faces.faceset import load_faceset, read_face
-from dfjax.data.faces.polygons import outlined, outlines_path, read_outlines, write_outlines
+from dfjax.data.faces.polygons import outlined, outlines_path, read_outlines, traced, write_outlines
 from dfjax.data.names import parse
 from dfjax.data.render.things import KINDS, thing
 from dfjax.data.sets.things import Things
@@ -79,12 +79,12 @@ def test_outlines_that_are_none(tmp_path, shapes, said):
 def test_a_mask_comes_back_from_its_outlines(tmp_path):
     y, x = np.mgrid[:96, :96]
     truth = (np.hypot(x - 48, 1.2 * (y - 50)) < 36) & ~(np.hypot(x - 60, y - 40) < 9) & ~(np.abs(x - y - 10) < 3)
-    write_outlines(tmp_path / 'a.json', np.uint8(255 * truth), tmp_path / 'a.png')
+    write_outlines(tmp_path / 'a.json', traced(np.uint8(255 * truth)), 96, tmp_path / 'a.png')
     found = read_outlines(tmp_path / 'a.json')
     assert found.ours and found.face
     back = outlined(found, np.zeros((3, 2)), 96, np.eye(2, 3)) > 127
     assert (back & truth).sum() / (back | truth).sum() > 0.96
-    write_outlines(tmp_path / 'b.json', np.zeros((96, 96), np.uint8), tmp_path / 'b.png')
+    write_outlines(tmp_path / 'b.json', traced(np.zeros((96, 96), np.uint8)), 96, tmp_path / 'b.png')
     hull = np.float32([[10, 10], [80, 10], [40, 90]])
     assert not outlined(read_outlines(tmp_path / 'b.json'), hull, 96, np.eye(2, 3)).any()
 

@@ -59,7 +59,7 @@ GROUPS = {
         'bench': 'measure speed, against PyTorch where there is an equivalent',
     },
     'nets from and for elsewhere': {
-        'import': 'turn the checkpoints of an original project into a run',
+        'import': 'turn the checkpoints of an original project into a run, or its face set into one of ours',
         'apply': 'run one net of a run on raw arrays',
         'export': 'write one net of a run as a file that runs without this program',
     },

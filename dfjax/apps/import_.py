@@ -1,4 +1,4 @@
-"""`dfjax import`: checkpoints of the original projects, as a run."""
+"""`dfjax import`: checkpoints of the original projects, as a run; and face sets of others, as one of ours."""
 
 import argparse
 import inspect
@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+FACES = 'faceset'  # a face set, in place of a system
 EXAMPLE = 'dfjax import stargan g=200000-G.ckpt d=200000-D.ckpt -o runs/celeba'
 
 
@@ -19,18 +20,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'A StarGAN of several data sets, as CelebA and RaFD: --groups 5,8 --exclusive 1.\n'
         "Of saehd and amp, DeepFaceLab's folder: dfjax import saehd workspace/model -o RUN; of saehd with --cosine\n"
         'for a c in the name of the architecture and --no-normalised where there is no u.\n'
+        "A face set of DeepFaceLab, or faceswap's alignments with the video or pictures that they are of:\n"
+        'dfjax import faceset data_src/aligned -o FACES, dfjax import faceset anna_alignments.fsa -o FACES\n'
         '`dfjax import SYSTEM --help` has the options of a system. Nothing in a file is run; PyTorch is not needed.'
     )
-    parser.add_argument('system', metavar='SYSTEM', help='one of those below')
+    parser.add_argument('system', metavar='SYSTEM', help=f'one of those below, or {FACES}')
     parser.add_argument(
         'files',
         nargs='+',
         metavar='NET=FILE',
         help='a net, and its .pth, .ckpt, .pt or .safetensors file; NET=FILE:SECTION where it has several; of saehd '
-        "and amp the model's folder instead",
+        f"and amp the model's folder instead; of {FACES} a folder of aligned pictures, or alignments (.fsa, .json)",
     )
     parser.add_argument('-o', '--out', required=True, metavar='RUN', help='the folder to write')
-    parser.add_argument('--force', action='store_true', help='replace a run that exists')
+    parser.add_argument('--force', action='store_true', help='replace a run or a face set that exists')
 
 
 def add_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
@@ -40,6 +43,11 @@ def add_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
     """
     from dfjax.systems import SYSTEMS
 
+    if FACES in words:
+        how = {'metavar': 'SRC', 'help': 'what alignments are of: a video or a folder; default: what lies beside them'}
+        parser.add_argument('--frames', **how)
+        parser.add_argument('--face-type', metavar='TYPE', help='as of `dfjax extract`; default: that of the pictures')
+        parser.add_argument('--size', type=int, metavar='PX', help='side of the pictures; default: theirs, or 256')
     named = [word for word in dict.fromkeys(words) if word in SYSTEMS]
     if not named:
         return
@@ -51,8 +59,16 @@ def add_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
 
 
 def run(args: argparse.Namespace) -> dict:
-    """Imports as the arguments say; see `dfjax.inference.importing.import_run`."""
+    """Imports as the arguments say; see `dfjax.inference.importing.import_run`, and `facesets.import_faces`."""
     from dfjax.errors import InputError
+
+    if args.system == FACES:
+        from dfjax.inference.facesets import import_faces
+
+        if len(args.files) > 1:
+            raise InputError(f'{args.files[1]}: give one folder or file; what alignments are of is --frames')
+        how = {name: getattr(args, name) for name in ('frames', 'face_type', 'size', 'force')}
+        return import_faces(args.files[0], args.out, **how)
     from dfjax.inference.importing import import_run, nets_in
     from dfjax.systems import SYSTEMS
 

@@ -79,7 +79,7 @@ def mask(source: Path | str, run, out: Path | str | None = None, *, force: bool 
 
 def _into_faceset(path: Path, masker, force: bool, progress: bool) -> dict:
     from dfjax.data.faces.faceset import load_faceset
-    from dfjax.data.faces.polygons import outlines_path, read_outlines, write_outlines
+    from dfjax.data.faces.polygons import outlines_path, read_outlines, traced, write_outlines
     from dfjax.data.media.image import read_image
     from dfjax.data.media.progress import bar
 
@@ -92,7 +92,7 @@ def _into_faceset(path: Path, masker, force: bool, progress: bool) -> dict:
             if file.is_file() and not force and not read_outlines(file).ours:
                 counts['kept'] += 1
             else:
-                write_outlines(file, masker.of_picture(read_image(row.path)), row.path)
+                write_outlines(file, traced(masker.of_picture(read_image(row.path))), faces.size, row.path)
                 counts['written'] += 1
             tick(n, len(faces))
     return {'faces': len(faces)} | counts

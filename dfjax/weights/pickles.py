@@ -52,6 +52,7 @@ class Machine:
             refused where it is named, so that nothing of it can be hidden in what is not looked at.
         constants: by full name, values that are never called.
         persistent: what an id that points outside the pickle stands for.
+        most: operations that it may have; by default OPERATIONS.
     """
 
     def __init__(
@@ -59,8 +60,9 @@ class Machine:
         calls: Mapping[str, Callable[..., Any]],
         constants: Mapping[str, Any],
         persistent: Callable[[Any], Any],
+        most: int | None = None,
     ):
-        self.calls, self.constants, self.persistent = calls, constants, persistent
+        self.calls, self.constants, self.persistent, self.most = calls, constants, persistent, most or OPERATIONS
 
     def run(self, file: BinaryIO) -> Any:
         """The value of the pickle at the file's position, which is left behind it.
@@ -75,8 +77,8 @@ class Machine:
         for op, argument, _ in pickletools.genops(file):
             name = op.name
             self.done += 1
-            if self.done > OPERATIONS:
-                raise Refused(f'more than {OPERATIONS} operations')
+            if self.done > self.most:
+                raise Refused(f'more than {self.most} operations')
             if name in CONSTANTS:
                 self.stack.append(argument)
             elif name in FRESH:

@@ -117,6 +117,26 @@ def named_arrays(folder: Path) -> list[Path]:
     return made
 
 
+def others_faces(folder: Path) -> list[Path]:
+    """A picture with facts of its face, as DeepFaceLab writes them, and a list as faceswap writes it, not packed."""
+    from PIL import Image
+
+    points = RNG.uniform(2, 22, (68, 2))
+    facts = pickle.dumps({'face_type': 'full_face', 'landmarks': points.tolist(), 'source_rect': np.arange(4)}, 4)
+    Image.fromarray(PICTURE[..., :3]).save(folder / 'a.jpg')
+    data = (folder / 'a.jpg').read_bytes()
+    (folder / 'a.jpg').write_bytes(data[:2] + b'\xff\xef' + struct.pack('>H', len(facts) + 2) + facts + data[2:])
+    face = dict.fromkeys('xywh', 3) | {'landmarks_xy': points.tolist()}
+    (folder / 'b.json').write_text(json.dumps({'__data__': {'a_000001.mp4': {'faces': [face]}}}))
+    return [folder / 'a.jpg', folder / 'b.json']
+
+
+def others_face(path: Path) -> object:
+    from dfjax.inference import alignments, embedded
+
+    return embedded.read_face(path) if path.suffix == '.jpg' else alignments.read_alignments(path)
+
+
 def imported(path: Path) -> object:
     """As `dfjax import`, without writing the run."""
     from dfjax.inference.importing import read_net
@@ -325,6 +345,7 @@ TARGETS = {
     'arrays': Target(arrays, reader('foreign:read_npz')),
     'motion': Target(motions, reader('inference.driving:load_motion')),
     'faces': Target(face_rows, face_set),
+    'faces of others': Target(others_faces, others_face),
     'analysis': Target(analyses, reader('data.faces.analyse:load_analysis')),
     'config': Target(configs, config),
     'metrics': Target(metrics, report),

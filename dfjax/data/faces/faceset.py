@@ -27,7 +27,7 @@ import numpy as np
 from dfjax import foreign
 from dfjax.data.faces.face import Face, numbers
 from dfjax.data.faces.mask import rasterise
-from dfjax.data.faces.polygons import outlined, outlines_path, read_outlines
+from dfjax.data.faces.polygons import Outlines, outlined, outlines_path, read_outlines, write_outlines
 from dfjax.data.faces.sheet import contact_sheet
 from dfjax.data.media.image import encode_image, read_image, write_image
 from dfjax.data.media.inputs import ROWS, SHEET, picture_files
@@ -115,7 +115,14 @@ class FaceSetWriter:
             pictures = [(self._folder / name, str(frame)) for name, frame in self.names.items()]
             write_image(self._folder / SHEET, contact_sheet(pictures))
 
-    def add(self, picture: np.ndarray, face: Face, matrix: np.ndarray, polygon: np.ndarray) -> str:
+    def add(
+        self,
+        picture: np.ndarray,
+        face: Face,
+        matrix: np.ndarray,
+        polygon: np.ndarray,
+        outlines: Outlines | None = None,
+    ) -> str:
         """Adds a face and returns its file name.
 
         Args:
@@ -123,6 +130,7 @@ class FaceSetWriter:
             face: where it came from.
             matrix: [2, 3], source pixels to picture pixels.
             polygon: [K, 2], the outline of the face in picture pixels.
+            outlines: what is put beside the picture, see `polygons`.
         """
         source = fitting(Path(face.source).stem, LONGEST_STEM)
         stem = f'{source}_{face.frame:06d}'.replace('@', '_')
@@ -136,6 +144,9 @@ class FaceSetWriter:
         row |= {'landmarks_aligned': numbers(np.round(aligned, 3)), 'polygon': numbers(np.round(polygon, 3))}
         (self._folder / name).write_bytes(encode_image(name, picture))  # the folder as a whole is atomic
         self._lines.write(json.dumps(row) + '\n')
+        if outlines is not None:
+            path = self._folder / name
+            write_outlines(outlines_path(path, name), outlines, self.size, path)
         return name
 
 

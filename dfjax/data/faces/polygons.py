@@ -14,6 +14,7 @@ import numpy as np
 
 from dfjax import foreign
 from dfjax.data.faces.mask import rasterise
+from dfjax.data.faces.warp import apply
 from dfjax.data.media.output import atomic_path
 from dfjax.errors import ReadError
 
@@ -78,23 +79,34 @@ def outlined(outlines: Outlines, hull: np.ndarray, size: int, matrix: np.ndarray
     return mask
 
 
-def write_outlines(path: Path, mask: np.ndarray, picture: Path) -> None:
-    """Writes a mask uint8 [S, S] of a picture as polygons that labelme opens, holes as what is no face."""
+def moved(outlines: Outlines, matrix: np.ndarray) -> Outlines:
+    """Outlines under a matrix [2, 3]."""
+    face, not_face = (tuple(apply(matrix, p) for p in some) for some in (outlines.face, outlines.not_face))
+    return Outlines(face, not_face, outlines.ours)
+
+
+def traced(mask: np.ndarray) -> Outlines:
+    """A mask uint8 [S, S] as polygons, holes as what is no face."""
     size = mask.shape[0]
     large = cv2.resize(mask, (4 * size, 4 * size), interpolation=cv2.INTER_LINEAR)
     found, tree = cv2.findContours((large > 127).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    shapes = []
+    polygons: tuple[list, list] = ([], [])  # parts of the face, and holes in it
     for n, line in enumerate(found):
         line = cv2.approxPolyDP(line, 4 * ROUGH, True)[:, 0]
         if len(line) > 2 and cv2.contourArea(line) >= 16 * SMALLEST:
-            hole = tree[0, n, 3] >= 0
-            points = (line + 0.5) / 4
-            shape = {'label': NOT_FACE if hole else FACE, 'points': points.round(2).tolist(), 'group_id': None}
-            shapes.append(shape | {'shape_type': 'polygon', 'flags': {}})
-    shapes.sort(key=lambda shape: shape['label'])
-    if not any(shape['label'] == FACE for shape in shapes):  # nothing is seen of it
-        corners = [[0, 0], [size, 0], [size, size], [0, size]]
-        shapes = [{'label': NOT_FACE, 'points': corners, 'group_id': None, 'shape_type': 'polygon', 'flags': {}}]
-    row = {'version': '5.5.0', 'flags': {OURS: True}, 'shapes': shapes, 'imagePath': picture.name, 'imageData': None}
+            polygons[int(tree[0, n, 3] >= 0)].append((line + 0.5) / 4 - 0.5)
+    if not polygons[0]:  # nothing is seen of it
+        corners = np.array([[0, 0], [size, 0], [size, size], [0, size]]) - 0.5
+        return Outlines((), (corners,), True)
+    return Outlines(tuple(polygons[0]), tuple(polygons[1]), True)
+
+
+def write_outlines(path: Path, outlines: Outlines, size: int, picture: Path) -> None:
+    """Writes outlines of a picture of a side as polygons that labelme opens."""
+    labelled = [(FACE, p) for p in outlines.face] + [(NOT_FACE, p) for p in outlines.not_face]
+    more = {'group_id': None, 'shape_type': 'polygon', 'flags': {}}
+    shapes = [{'label': label, 'points': (points + 0.5).round(2).tolist()} | more for label, points in labelled]
+    flags = {OURS: True} if outlines.ours else {}
+    row = {'version': '5.5.0', 'flags': flags, 'shapes': shapes, 'imagePath': picture.name, 'imageData': None}
     with atomic_path(path, force=True) as part:
         part.write_text(json.dumps(row | {'imageHeight': size, 'imageWidth': size}))

@@ -53,3 +53,14 @@ def apply(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
 def apply_inverse(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Points [..., 2] under the inverse of a matrix [2, 3]."""
     return (points - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
+
+
+def compose(outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
+    """The matrix [2, 3] that does `inner` and then `outer`."""
+    return np.column_stack([outer[:, :2] @ inner[:, :2], apply(outer, inner[:, 2])])
+
+
+def fitted(source: np.ndarray, goal: np.ndarray) -> np.ndarray:
+    """The matrix [2, 3] that brings points [N, 2] nearest to others, in the least squares."""
+    full = np.column_stack([source, np.ones(len(source))]).astype(np.float64)
+    return np.linalg.lstsq(full, np.asarray(goal, np.float64), rcond=None)[0].T
