@@ -1,6 +1,7 @@
 """Names of data: one grammar for configs, verbs and held-out sets.
 
-    NAME          a folder of pictures and videos, a video, a face set, or a tfds dataset that somebody has prepared
+    NAME          a folder of pictures and videos, a video, a face set, or a tfds dataset that somebody has prepared,
+                  which its own name is enough for where tfds keeps it, as celeb_a
     NAME:SPLIT                          a split of a tfds dataset, as cycle_gan's trainA
     render:SEED:COUNT                   rendered: the person SEED talks, see `sets.rendered`
     render:person:WHO:SEED:COUNT        the person WHO, moments drawn by SEED
@@ -16,6 +17,7 @@
 A path that exists is that path, whatever its name holds. `str` of what `parse` gives is the name again.
 """
 
+import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -192,6 +194,11 @@ def _rendered(name: str) -> Rendered:
     return Rendered(form, values['COUNT'], values['SEED'], values.get('WHO', 0), values.get('FRAMES', 0), condition)
 
 
+def kept_by_tfds() -> Path:
+    """The folder that tfds prepares datasets in, where nobody says another."""
+    return Path(os.environ.get('TFDS_DATA_DIR') or Path.home() / 'tensorflow_datasets').expanduser()
+
+
 def holds_faces(folder: Path) -> bool:
     """Whether a tfds dataset is a face set, as `sets.pack` writes them."""
     try:
@@ -207,6 +214,8 @@ def prepared_in(folder: Path) -> Path:
     Raises:
         InputError: if there are several.
     """
+    if not folder.exists() and len(folder.parts) <= 2 and (kept := kept_by_tfds() / folder).is_dir():
+        folder = kept  # NAME or NAME/CONFIG
     if (folder / INFO).is_file():
         return folder
     versions = ('/'.join(['*'] * deep + ['[0-9]*.[0-9]*.[0-9]*', INFO]) for deep in range(3))

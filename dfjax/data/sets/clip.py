@@ -5,6 +5,7 @@ A name of clips is
     a folder                    each video in it is a clip, and each folder in it that holds pictures: its pictures, in
                                 order of name, 25 a second, with the sound file beside them if there is one, and
                                 landmarks if they are LANDMARKS; `dfjax extract --clips` writes such folders
+    a tfds dataset              each record is a clip, see `sets.tfds_clips`
     render:talk:SEED:COUNT:FRAMES   people who talk, with landmarks, and what moves them as truth
     render:figure:SEED:COUNT:FRAMES flat figures that walk and wave, with joints as truth, see `render.figure`
 
@@ -84,7 +85,12 @@ def open_clips(name: Name, size: int, crop: int = 0) -> list[Clip]:
         if name.form != 'talk' or name.condition:
             raise InputError(f'{name}: pictures, where clips are needed; write render:talk:SEED:COUNT:FRAMES')
         return rendered_clips(name, size)
-    if not isinstance(name, Stored) or name.kind() not in ('video', 'images'):
+    kind = name.kind() if isinstance(name, Stored) else ''
+    if kind == 'tfds':
+        from dfjax.data.sets.tfds_clips import open_recorded
+
+        return open_recorded(name, size, crop)
+    if kind not in ('video', 'images'):
         raise InputError(f'{name}: no clips; name a video, a folder of videos, or one of folders of pictures')
     paths = media_paths(str(name))
     videos = [path for path in paths if file_kind(path) == 'video']

@@ -41,8 +41,7 @@ def convert_dataset(source: Path | str, out: Path | str, force: bool = False) ->
         total = 0
         for split in info['splits']:
             counts = [int(n) for n in split['shardLengths']]
-            for n, count in enumerate(counts):
-                name = _file_name(info, split, n, len(counts))
+            for name, count in zip(file_names(info, split, 'tfrecord'), counts):
                 written = _convert_file(source / name, folder / name.replace('.tfrecord', '.array_record'))
                 if written != count:
                     raise InputError(f'{source / name}: {written} records, but {INFO} says {count}; prepare it again')
@@ -82,13 +81,19 @@ def _plain(name: Any, *others: Any) -> str:
     return name
 
 
-def _file_name(info: dict, split: dict, shard: int, shards: int) -> str:
-    """As tfds names a file."""
+def file_names(info: dict, split: dict, kind: str) -> list[str]:
+    """As tfds names the files of a split, in a format, of what `dataset_info.json` says.
+
+    Raises:
+        ValueError, KeyError, TypeError: if it does not say what it should.
+    """
+    shards = len(split['shardLengths'])
     template = split.get('filepathTemplate') or '{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}'
-    values = {'DATASET': info['name'], 'SPLIT': split['name'], 'FILEFORMAT': 'tfrecord'}
-    for key, value in (values | {'SHARD_X_OF_Y': f'{shard:05d}-of-{shards:05d}'}).items():
-        template = template.replace(f'{{{key}}}', value)  # not str.format, whose widths and attributes are a language
-    return template
+    values = {'DATASET': info['name'], 'SPLIT': split['name'], 'FILEFORMAT': kind}
+    for key, value in values.items():
+        template = template.replace(f'{{{key}}}', _plain(value))  # not str.format, whose words are a language
+    _plain(template)
+    return [template.replace('{SHARD_X_OF_Y}', f'{n:05d}-of-{shards:05d}') for n in range(shards)]
 
 
 def check_array_record() -> None:
