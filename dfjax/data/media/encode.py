@@ -4,6 +4,7 @@ import contextlib
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from dfjax.data.media.audio import open_sound
@@ -37,6 +38,9 @@ ENCODERS = {
     'ffv1': ('ffv1', {'level': '3', 'slicecrc': '1'}, ('.avi',)),
 }
 BY_QUALITY = ('h264', 'hevc')  # codecs that take a crf
+# On a processor with AVX-512, x264's lookahead weighs B-frames by memory that nobody has written, so that no two runs
+# make the same file; it is kept to the instructions before those, of which all that have AVX-512 have all.
+AVX512, STEADY = 256, 'asm=AVX2'  # OpenCV's number for AVX512-SKX
 CRF = 18
 NEW = MediaInfo(Path(), 'video', 0, 0, colour=(BT601, UNSPECIFIED, UNSPECIFIED))  # what a careless reader takes any for
 
@@ -175,8 +179,9 @@ class VideoWriter:
         if self._codec == 'hevc':
             codec.codec_tag = 'hvc1'  # what Apple's players know
             options['x265-params'] = ':'.join([options['x265-params'], *like.mastering])
-        if like.interlaced and self._same and self._codec == 'h264':
-            options['x264-params'] = f'{"t" if like.interlaced == "tt" else "b"}ff=1'
+        if self._codec == 'h264':
+            fields = [f'{like.interlaced[0]}ff=1'] if like.interlaced and self._same else []
+            options['x264-params'] = ':'.join(fields + [STEADY] * cv2.checkHardwareSupport(AVX512))
         stream.options = options
         codec.time_base = like.time_base if self._timed else 1 / self.rate
         codec.color_range = FULL if like.full_range else LIMITED
