@@ -1,6 +1,7 @@
 """The verbs on a face set: sort, check and pack."""
 
 import itertools
+import json
 import logging
 import shutil
 import subprocess
@@ -165,6 +166,28 @@ def test_packed_set_reads_as_the_folder_does(faces, tmp_path):
     with pytest.raises(InputError, match='--force'):
         pack.pack(faces, packed, force=False)
     pack.pack(faces, packed, force=True)
+
+
+def test_packed_outlines_are_the_masks(faces, tmp_path):
+    """A square with a hole, a hole in what the landmarks say, and a face without; as other readers of tfds have it."""
+    import tensorflow_datasets as tfds
+
+    square = lambda label, low, high: {'label': label, 'points': [[low, low], [high, low], [high, high], [low, high]]}
+    drawn = [[square('face', 8, 40), square('not face', 16, 24)], [square('not face', 16, 32)]]
+    for n, shapes in enumerate(drawn):
+        (faces / f'one_{3 * n:06d}.json').write_text(json.dumps({'shapes': shapes}))
+    pack.pack(faces, tmp_path / 'packed', force=False)
+    masks = open_dataset(str(tmp_path / 'packed'), SIZE, 'full').arrays()['mask'] > 127
+    truth = np.zeros((SIZE, SIZE), bool)
+    truth[8:40, 8:40] = True
+    truth[16:24, 16:24] = False
+    assert (masks[0] == truth).all() and not masks[1, 17:31, 17:31].any() and masks[2, 17:31, 17:31].all()
+    for size in (SIZE, 20):
+        both = (open_dataset(str(p), size, 'full').arrays()['mask'] for p in (faces, tmp_path / 'packed'))
+        np.testing.assert_array_equal(*both)
+    row = tfds.builder_from_directory(tmp_path / 'packed').as_data_source()['train'][0]
+    assert row['drawn_points'].tolist() == [4, 4] and row['drawn_face'].tolist() == [True, False]
+    assert row['drawn'][:2].tolist() == [[7.5, 7.5], [39.5, 7.5]]
 
 
 def test_a_full_disk_while_packing_is_one_line_and_nothing_stays(faces, tmp_path, monkeypatch):

@@ -76,6 +76,7 @@ def look_at(faces) -> list[dict]:
 
     from dfjax.data.faces import quality
     from dfjax.data.faces.faceset import example
+    from dfjax.data.faces.polygons import Outlines
     from dfjax.data.media.image import read_image
     from dfjax.errors import InputError
 
@@ -87,7 +88,7 @@ def look_at(faces) -> list[dict]:
         height, width = picture.shape[:2]
         if (height, width) != (faces.size, faces.size):
             return {'error': f'wrong size ({width}x{height}, the face set has {faces.size}x{faces.size})'}
-        mask = example(picture, row.landmarks, row.polygon, None, faces.size)['mask']
+        mask = example(picture, row.landmarks, row.polygon, None, faces.size, Outlines((), ()))['mask']
         return {'sharpness': quality.sharpness(picture, mask), 'brightness': quality.brightness(picture, mask)}
 
     with ThreadPoolExecutor() as pool:

@@ -26,7 +26,6 @@ import numpy as np
 
 from dfjax import foreign
 from dfjax.data.faces.face import Face, numbers
-from dfjax.data.faces.mask import rasterise
 from dfjax.data.faces.polygons import Outlines, outlined, outlines_path, read_outlines, write_outlines
 from dfjax.data.faces.sheet import contact_sheet
 from dfjax.data.media.image import encode_image, read_image, write_image
@@ -233,11 +232,13 @@ def read_face(row: FaceRow, stored: int, size: int) -> dict[str, np.ndarray]:
     """
     picture = read_image(row.path)
     check_size(row.path, picture, stored)
-    found = example(picture, row.landmarks, row.polygon, _descriptor(row.face), size)
+    return example(picture, row.landmarks, row.polygon, _descriptor(row.face), size, outlines_of(row))
+
+
+def outlines_of(row: FaceRow) -> Outlines:
+    """What was drawn beside a picture, none where there is no such file; InputError where it cannot be read."""
     drawn = outlines_path(row.path, row.file)
-    if drawn.is_file():
-        found['mask'] = outlined(read_outlines(drawn), row.polygon, size, _scaling(stored, size))
-    return found
+    return read_outlines(drawn) if drawn.is_file() else Outlines((), ())
 
 
 def _descriptor(face: Face) -> np.ndarray:
@@ -251,14 +252,16 @@ def check_size(name: Path | str, picture: np.ndarray, stored: int) -> None:
         raise InputError(f'{name}: {width}x{height} pixels, but its face set has {stored}x{stored}; delete it')
 
 
-def example(picture: np.ndarray, landmarks: np.ndarray, polygon: np.ndarray, descriptor, size: int) -> dict:
+def example(
+    picture: np.ndarray, landmarks: np.ndarray, polygon: np.ndarray, descriptor, size: int, outlines: Outlines
+) -> dict:
     """What `read_face` returns, from a picture [T, T, 3] and coordinates in its pixels."""
     stored = picture.shape[0]
     if size != stored:
         picture = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA if size < stored else cv2.INTER_CUBIC)
     return {
         'image': picture,
-        'mask': rasterise(polygon, size, _scaling(stored, size)),
+        'mask': outlined(outlines, polygon, size, _scaling(stored, size)),
         'landmarks': ((landmarks + 0.5) / stored).astype(np.float32),  # to_unit of ops.geometry, without JAX
         'descriptor': descriptor,
     }

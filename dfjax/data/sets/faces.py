@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dfjax.data.faces.faceset import check_size, example, load_faceset, read_face
+from dfjax.data.faces.polygons import Outlines
 from dfjax.data.media.image import decode_image
 from dfjax.data.names import prepared_in
 from dfjax.data.sets.dataset import Dataset
@@ -72,4 +73,14 @@ class TfdsFaces(Dataset):
         where = f'{self.name}: picture {row["file"].decode(errors="replace")}'
         picture = decode_image(row['image'], where)
         check_size(where, picture, self.stored)
-        return example(picture, row['landmarks_aligned'], row['polygon'], row['descriptor'], self.size)
+        facts = row['landmarks_aligned'], row['polygon'], row['descriptor']
+        return example(picture, *facts, self.size, _outlines(row))
+
+
+def _outlines(row: dict[str, np.ndarray]) -> Outlines:
+    """What was drawn of a packed face; nothing in sets that were packed before that was kept."""
+    if 'drawn' not in row:
+        return Outlines((), ())
+    polygons = np.split(row['drawn'], np.cumsum(row['drawn_points'])[:-1]) if len(row['drawn_points']) else []
+    face, not_face = (tuple(p for p, of in zip(polygons, row['drawn_face']) if of == which) for which in (True, False))
+    return Outlines(face, not_face)

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 import tensorflow_datasets as tfds
 
-from dfjax.data.faces.faceset import FaceSet, check_size
+from dfjax.data.faces.faceset import FaceSet, check_size, outlines_of
+from dfjax.data.faces.polygons import Outlines
 from dfjax.data.media.image import read_image
 from dfjax.data.media.output import atomic_folder
 from dfjax.data.names import INFO
@@ -22,7 +23,9 @@ from dfjax.data.sets.tfrecord import check_array_record
 class FaceSetBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """The face set as a tfds builder: split `train`, one example a face, in the order of lines.
 
-    Pictures keep their bytes. A face without a descriptor has one of NaN, without a sharpness NaN.
+    Pictures keep their bytes. A face without a descriptor has one of NaN, without a sharpness NaN. Outlines drawn by
+    hand are one after another in `drawn` [K, 2], in picture pixels: the n-th has `drawn_points`[n] of them, and is
+    where the face is, or, where `drawn_face`[n] is false, where it is not.
     """
 
     VERSION = tfds.core.Version('1.0.0')
@@ -38,6 +41,9 @@ class FaceSetBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             'image': tfds.features.Image(shape=(side, side, 3)),
             'landmarks_aligned': tensor(shape=(68, 2), dtype=np.float32),
             'polygon': tensor(shape=(None, 2), dtype=np.float32),
+            'drawn': tensor(shape=(None, 2), dtype=np.float32),
+            'drawn_points': tensor(shape=(None,), dtype=np.int32),
+            'drawn_face': tensor(shape=(None,), dtype=np.bool_),
             'descriptor': tensor(shape=(128,), dtype=np.float32),
             'matrix': tensor(shape=(2, 3), dtype=np.float64),
             'landmarks': tensor(shape=(68, 2), dtype=np.float32),
@@ -69,6 +75,7 @@ class FaceSetBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                     'image': _picture_bytes(row.path, self.faceset.size),
                     'landmarks_aligned': row.landmarks,
                     'polygon': row.polygon,
+                    **_flat(outlines_of(row)),
                     'descriptor': descriptor,
                     'matrix': row.matrix,
                     'landmarks': np.asarray(face.landmarks, np.float32),
@@ -82,6 +89,16 @@ class FaceSetBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                     'file': row.file,
                 },
             )
+
+
+def _flat(outlines: Outlines) -> dict[str, np.ndarray]:
+    """Outlines as arrays of one length each, which any reader of tfds takes."""
+    polygons = (*outlines.face, *outlines.not_face)
+    return {
+        'drawn': np.concatenate([np.zeros((0, 2), np.float32), *polygons]).astype(np.float32),
+        'drawn_points': np.array([len(polygon) for polygon in polygons], np.int32),
+        'drawn_face': np.arange(len(polygons)) < len(outlines.face),
+    }
 
 
 class PicturesBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
