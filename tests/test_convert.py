@@ -26,7 +26,7 @@ from dfjax.errors import InputError, WriteError
 from dfjax.inference import sharpen as detail
 from dfjax.inference.frames import Job
 from dfjax.inference.run import Run, load_run
-from dfjax.inference.settings import Settings
+from dfjax.inference.settings import Part, Settings
 from dfjax.inference.swap import Swapper
 from dfjax.systems import faceswap
 from dfjax.training.checkpoint import Checkpoints
@@ -165,6 +165,24 @@ def analysed(faces, frames=6, source='in.mp4') -> Analysis:
 
 def leftovers(folder, *expected) -> bool:
     return sorted(p.name for p in folder.iterdir()) != sorted(expected)
+
+
+@pytest.mark.parametrize(
+    ('settings', 'passed', 'at'),
+    [
+        (Settings('original'), 6, ['0:00.00-0:00.20']),
+        (dataclasses.replace(PLAIN, ranges=(Part((('mode', 'original'),), 0.04, 0.12),)), 3, ['0:00.04-0:00.12']),
+    ],
+    ids=('all', 'a range'),
+)
+def test_frames_that_settings_leave_as_they_are_are_no_swaps(tmp_path, settings, passed, at):
+    """The fourth of 6 frames has no face; the two before it lie within the range."""
+    video = write_video(tmp_path / 'in.mp4')
+    some = analysed([face_at(n) for n in (0, 1, 2, 4, 5)])
+    how = {'analysis': some, 'settings': settings, 'progress': False}
+    report = convert(stub(INVERTED, tmp_path / 'run'), video, tmp_path / 'out.mp4', **how)
+    assert (report['frames'], report['swapped'], report['passed_through']) == (6, 6 - passed, passed)
+    assert report['passed_at'] == at
 
 
 def test_a_video_is_converted_and_signed(tmp_path):

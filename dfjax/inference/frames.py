@@ -108,7 +108,7 @@ class FaceJob(Job):
         root: the source, where it is a folder.
 
     Attributes:
-        counts: 'changed': frames with a face.
+        counts: 'changed': frames with a face that is changed.
         passed: of videos, the stretches without one: [file, seconds of the first such frame and of the last].
     """
 
@@ -129,12 +129,16 @@ class FaceJob(Job):
     def process(self, info: MediaInfo, group: list[Frame]) -> Iterable[np.ndarray]:
         name = info.path.name if self._root is None else name_in(self._root, info.path)
         where = [self._faces.at(name, frame.index) for frame in group]
-        faces = [[self._faces[n] for n in numbers] for numbers in where]
+        faces = [[face for n in numbers if self.changes(face := self._faces[n])] for numbers in where]
         self.counts['changed'] += sum(map(bool, faces))
         if info.kind == 'video':
             for frame in itertools.compress(group, (not found for found in faces)):
                 self._note(name, frame)
         return self.change([frame.rgb for frame in group], faces)
+
+    def changes(self, face: Face) -> bool:
+        """Whether a face is changed; the others pass through."""
+        return True
 
     def forget(self, name: str) -> None:
         self.passed = [stretch for stretch in self.passed if stretch[0] != name]

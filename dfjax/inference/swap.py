@@ -91,7 +91,7 @@ class Swapper:
 
     def begin(self, frames: list[np.ndarray], faces: list[list[Face]]) -> Iterator[np.ndarray]:
         """The same: the device is at work when this returns, and faces are pasted as the frames are asked for."""
-        where = [(i, face, self._look(face)) for i, found in enumerate(faces) for face in found]
+        where = [(i, face, self.look(face)) for i, found in enumerate(faces) for face in found]
         where = [(i, face, look) for i, face, look in where if look.mode != 'original']
         made = {}  # by number in `where`: row of a group's results
         if where:
@@ -104,7 +104,8 @@ class Swapper:
                     made |= {n: functools.partial(results, row) for row, n in enumerate(part)}
         return self._finished(frames, [(*row, matrices[n], made[n]) for n, row in enumerate(where)])
 
-    def _look(self, face: Face) -> Settings:
+    def look(self, face: Face) -> Settings:
+        """What holds for a face."""
         return _look(self.settings, face.time if self.settings.ranges else 0.0, self.owner.get(face.track))
 
     def _dispatch(self, look: Settings, frames: list, where: list, matrices: np.ndarray) -> Callable:
@@ -203,6 +204,11 @@ class SwapJob(FaceJob):
     def __init__(self, description: str, system: str, swapper: Swapper, faces, root: Path | None = None):
         super().__init__(description, system, swapper.begin, faces, swapper.batch_size, root)
         self._panes = 1 + swapper.settings.compare + swapper.settings.mask_view
+        self._look = swapper.look
+
+    def changes(self, face: Face) -> bool:
+        """Whether its settings have it swapped."""
+        return self._look(face).mode != 'original'
 
     def output(self, info: MediaInfo) -> Output:
         """As wide as all panes."""
