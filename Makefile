@@ -11,6 +11,6 @@ slow:
 bounds:  ## the quick tests with the oldest libraries that setup.py allows, and with the newest
 	python tests/bounds.py oldest newest
 audit:  ## known vulnerabilities of what is installed (pip install pip-audit; it asks pypi.org)
-	pip-audit --local --skip-editable
+	pip freeze --local --exclude-editable | pip-audit --strict --no-deps --disable-pip -r /dev/stdin
 fuzz:  ## wrong bytes for every reader, for an hour; what is found is kept in found/
 	python -m tests.fuzz.run --seconds 3600 --seed $$(date +%s) --keep found
