@@ -19,6 +19,7 @@ from dfjax.apps.studio.progress import progress_of
 from dfjax.apps.studio.store import Locked, free_name, is_locked, write_json
 from dfjax.apps.studio.uploads import Refused, Uploads, shown
 from dfjax.errors import InputError
+from dfjax.inference.settings import Settings
 
 pytest.importorskip('starlette', reason="the studio's extra is not installed: pip install -e '.[studio]'")
 pytest.importorskip('httpx', reason='httpx is not installed: pip install httpx')
@@ -345,9 +346,13 @@ def form(tmp_path):
     return made
 
 
+LAID = {'mode': 'seamless', 'mask': 'segment', 'mask_net': 'vae', 'colour': 'mkl', 'scale': 1.1}
+LAID |= {'erode': -0.02, 'blur': 0.05, 'sharpen': 0.5}
 FORMS = [
     {'verb': 'swap', 'face': ['film'], 'into': 'film', 'minutes': 10, 'whom': 1, 'person': 1, 'config': 'toy:smoke'},
     {'verb': 'swap', 'face': ['face', 'film'], 'into': 'film', 'minutes': 0, 'start_from': 'vae'},
+    {'verb': 'convert', 'run': 'vae', 'into': 'film', 'person': 1, **LAID},
+    {'verb': 'convert', 'run': 'vae', 'into': 'face', 'mode': 'overlay', 'erode': 0, 'mask_net': None},
     {'verb': 'animate', 'image': 'face', 'driving': 'film', 'person': 0, 'pose': False, 'absolute': True},
     {'verb': 'animate', 'image': 'face', 'seconds': 3, 'seed': 5, 'gain': 0.5},
     {'verb': 'lipsync', 'face': 'film', 'audio': 'sound', 'loop': True, 'keep': True},
@@ -419,6 +424,17 @@ def test_a_swap_is_used_and_gone_on_with_by_the_same_command(form):
         {'verb': 'swap', 'face': ['film'], 'into': 'film', 'colour': '--force'},
         {'verb': 'swap', 'face': ['film'], 'into': 'film', 'person': 7},
         {'verb': 'swap', 'face': ['film'], 'into': 'film', 'start_from': '/'},
+        {'verb': 'convert', 'run': 'vae'},
+        {'verb': 'convert', 'run': '../vae', 'into': 'film'},
+        {'verb': 'convert', 'run': 'vae', 'into': 'film', 'mode': '--force'},
+        {'verb': 'convert', 'run': 'vae', 'into': 'film', 'mode': ['raw']},
+        {'verb': 'convert', 'run': 'vae', 'into': 'film', 'mode': 'raw', 'erode': 0.1},
+        {'verb': 'convert', 'run': 'vae', 'into': 'film', 'mask': 'segment'},
+        {'verb': 'convert', 'run': 'vae', 'into': 'film', 'mask': 'segment', 'mask_net': '/tmp'},
+        {'verb': 'convert', 'run': 'vae', 'into': 'film', 'erode': 0.3},
+        {'verb': 'convert', 'run': 'vae', 'into': 'film', 'blur': True},
+        {'verb': 'convert', 'run': 'vae', 'into': 'film', 'sharpen': '1'},
+        {'verb': 'convert', 'run': 'vae', 'into': 'film', 'scale': float('nan')},
         {'verb': 'edit', 'input': 'face', 'run': 'vae', 'amounts': {'--out': 1}},
         {'verb': 'edit', 'input': 'face', 'run': 'vae', 'amounts': {'a=b': 1}},
         {'verb': 'edit', 'input': 'face', 'run': 'vae', 'amounts': {'smile': 1e9}},
@@ -438,6 +454,33 @@ def test_a_swap_is_used_and_gone_on_with_by_the_same_command(form):
 def test_forms_that_no_page_of_ours_sends_are_refused(form, said):
     with pytest.raises(InputError):
         form(**said)
+
+
+def test_what_the_page_says_of_laying_in_is_what_the_command_does(form):
+    """The command's own reader gives the settings back; what is as always is not said."""
+    from dfjax.apps.cli import build_parser
+    from dfjax.apps.merging import settings_of
+
+    (words,) = form(verb='convert', run='vae', into='film', **LAID)['commands']
+    settings = settings_of(build_parser(words[0]).parse_args(words[1:]))
+    assert settings.mask_net.endswith('/vae') and {**vars(settings), 'mask_net': 'vae'}.items() >= LAID.items()
+    (plain,) = form(verb='convert', run='vae', into='film', mode='overlay', mask='auto', erode=0, scale=1)['commands']
+    assert [word.split('=')[0] for word in plain] == ['convert', '--run', '--into', '--out']
+
+
+def test_a_frame_is_shown_as_the_page_says(studio, tmp_path, monkeypatch):
+    client, folder = studio
+    a_run(folder, 'vae')
+    which, asked = sent(client).json()['id'], []
+    monkeypatch.setattr(Blind, 'ask', lambda self, do, **what: asked.append((do, what)) or {'faces': 1})
+    said = {'run': 'vae', 'upload': which, 'seconds': 1.5, 'mode': 'hist-match', 'blur': 0.1}
+    assert posted(client, '/api/frame', said).json() == {'faces': 1}
+    ((do, what),) = asked
+    assert do == 'frame' and what['seconds'] == 1.5 and Settings(**what['look']) == Settings('hist-match', blur=0.1)
+    assert json.loads(json.dumps(what))['look']['mode'] == 'hist-match'
+    for wrong in ({'mode': 'x'}, {'blur': 9}, {'mode': 'raw', 'blur': 0.1}, {'mask_net': 'none'}, {'upload': 'x'}):
+        assert posted(client, '/api/frame', said | wrong).status_code in (400, 404)
+    assert len(asked) == 1
 
 
 def test_consent_is_asked_before_the_first_face_and_kept(studio):

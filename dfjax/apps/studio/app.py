@@ -177,4 +177,4 @@ def _frame(studio: Studio, said: dict) -> dict:
     seconds = said.get('seconds', 0)
     if type(seconds) not in (int, float) or not 0 <= seconds < 1e6:
         raise InputError('seconds: give a number from 0.')
-    return studio.frame(said.get('run'), said.get('upload'), seconds)
+    return studio.frame(said, seconds)

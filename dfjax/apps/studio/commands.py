@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from dfjax.apps.studio.laying import laid, words_of
 from dfjax.apps.studio.store import free_name
 from dfjax.apps.studio.uploads import Uploads
 from dfjax.errors import InputError
@@ -20,7 +21,7 @@ COLOURS = ('reinhard', 'none', 'lct', 'mkl', 'idt', 'sot')
 PATTERNS = ('strokes', 'mosaic', 'hatching')
 PARTS = ('pose', 'eyes', 'brows', 'mouth')
 LONGEST = 7 * 24 * 60  # minutes of a training
-CONSENTING = ('swap', 'animate', 'lipsync', 'edit', 'translate')
+CONSENTING = ('swap', 'convert', 'animate', 'lipsync', 'edit', 'translate')
 WORDS = {'image': 'picture'}
 MANY = 50  # uploads of a job
 
@@ -159,6 +160,14 @@ def _swap(form: Form) -> dict:
     return job | {'commands': lines, 'line': line, 'can': ['train', *(['now'] if minutes else [])]}
 
 
+def _convert(form: Form) -> dict:
+    into, laying = form.upload('into', ('video', 'image')), laid(form.said, form.run('mask_net', needed=False))
+    words = [f'--run={form.run()}', f'--into={into["path"]}', *words_of(laying)]
+    if (person := form.person('person', into)) is not None:
+        words.append(f'--person={person}')
+    return form.job('convert', f'{form.said["run"]} into {into["name"]}', words, suffix_of(into))
+
+
 def _animate(form: Form) -> dict:
     image = form.upload('image', ('image',))
     words, suffix = [f'--image={image["path"]}'], '.mp4'
@@ -261,6 +270,7 @@ def _train(form: Form) -> dict:
 
 VERBS: dict[str, Callable[[Form], dict]] = {
     'swap': _swap,
+    'convert': _convert,
     'animate': _animate,
     'lipsync': _lipsync,
     'edit': _edit,

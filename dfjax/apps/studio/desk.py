@@ -14,6 +14,7 @@ from dfjax.apps.studio.again import gone_on, used_now
 from dfjax.apps.studio.asking import LONG, Asking
 from dfjax.apps.studio.commands import Form, build
 from dfjax.apps.studio.jobs import BUSY, Jobs, devices
+from dfjax.apps.studio.laying import laid
 from dfjax.apps.studio.store import HIDDEN, Consent
 from dfjax.apps.studio.uploads import Refused, Uploads
 from dfjax.errors import InputError
@@ -126,11 +127,13 @@ class Studio:
         """What of a run can be chosen, see `looker`."""
         return self.asking.ask('details', LONG, run=str(self.run(name)))
 
-    def frame(self, name: str, upload: str, seconds: float) -> dict:
-        """Has a run's swap of one frame written, for `shot`."""
-        path, about = self.run(name), self.uploads.about(upload)
-        shot = self.shots / f'{upload}.jpg'
-        return self.asking.ask('frame', run=str(path), path=about['path'], seconds=seconds, out=str(shot))
+    def frame(self, said: dict, seconds: float) -> dict:
+        """Has a run's swap of one frame written, laid in as the page says, for `shot`."""
+        form = Form(said, self.uploads, self.runs(), self.folder, set())
+        path, about = self.run(said.get('run')), self.uploads.about(said.get('upload'))
+        shot, look = self.shots / f'{about["id"]}.jpg', laid(said, form.run('mask_net', needed=False))
+        what = {'run': str(path), 'path': about['path'], 'seconds': seconds, 'out': str(shot)}
+        return self.asking.ask('frame', **what, look=vars(look) | {'ranges': (), 'people': ()})
 
     def edited(self, said: dict) -> dict:
         """Has an edited picture written, for `shot`."""

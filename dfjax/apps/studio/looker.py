@@ -52,8 +52,11 @@ class Looker:
 
     # Runs
 
-    def frame(self, run: str, path: str, seconds: float, out: str) -> dict:
+    def frame(self, run: str, path: str, seconds: float, out: str, look: dict) -> dict:
         """Writes one frame, and what a swap's run makes of it beside, to `out` and `out` with `-before`.
+
+        Args:
+            look: fields of `Settings` that say how the face is laid in.
 
         Returns:
             {'seconds' of the frame, 'step' of the run, 'faces' in it}.
@@ -70,27 +73,29 @@ class Looker:
 
             time, rgb = frame_at(path, seconds)
         faces = self._faces(run, path, time, rgb)
-        opened, swapper = self._opened(run, 'swap')
+        opened, swapper = self._opened(run, 'swap', look)
         made = swapper([rgb], [faces])[0]
         write_image(Path(out), bounded(made, SHOWN)[0])
         write_image(Path(out).with_stem(f'{Path(out).stem}-before'), bounded(rgb, SHOWN)[0])
         return {'seconds': round(time, 3), 'step': opened.step, 'faces': len(faces)}
 
-    def _opened(self, run: str, use: str) -> tuple:
-        """The run at its newest checkpoint, and what uses it."""
+    def _opened(self, run: str, use: str, look: dict | None = None) -> tuple:
+        """The run at its newest checkpoint, and what uses it, by fields of `Settings` where it swaps."""
         from dfjax.inference.run import load_run
         from dfjax.training.parallel import enable_compilation_cache
         from dfjax.training.workdir import last_step
 
-        key = run, last_step(run), use
+        key = run, last_step(run), use, look
         if self.kept is None or self.kept[0] != key:
             enable_compilation_cache()
             if use == 'swap':
+                from dfjax.inference.settings import Settings
                 from dfjax.inference.sharpen import run_gains
                 from dfjax.inference.swap import Swapper
 
-                opened = load_run(run, can='swap')
-                made = Swapper(opened, batch_size=1, gains=run_gains(opened))
+                opened, settings = load_run(run, can='swap'), Settings(**look or {})
+                net = load_run(settings.mask_net, can='mask') if settings.mask_net else None
+                made = Swapper(opened, settings, batch_size=1, gains=run_gains(opened), mask_net=net)
             else:
                 from dfjax.apps.edit import vectors_of
                 from dfjax.inference.latents import Latents

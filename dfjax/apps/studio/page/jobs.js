@@ -119,7 +119,7 @@ class Card {
     const kind = /\.(mp4)$/.test(job.out) ? 'video' : /\.(png|gif|webp|jpg)$/.test(job.out) ? 'image' : null;
     const input = job.inputs.into || job.inputs.input || job.inputs.face || job.inputs.image;
     if (!kind) return;
-    const before = input && input.kind === kind && ['swap', 'edit', 'translate', 'stylize', 'lipsync'].includes(job.verb) ? `/api/uploads/${input.id}/file` : null;
+    const before = input && input.kind === kind && ['swap', 'convert', 'edit', 'translate', 'stylize', 'lipsync'].includes(job.verb) ? `/api/uploads/${input.id}/file` : null;
     this.result.append(before ? compare(made, before, kind) : single(made, kind));
     if (job.verb === 'swap' && job.run) this.result.append(h('details', {}, h('summary', {}, 'Another frame, by the newest training'), frames(job.run, job.inputs.into)));
   }
@@ -157,8 +157,8 @@ export function compare(after, before, kind) {
   return h('div', {}, box, h('div', { className: 'row playing' }, play, seek));
 }
 
-// Any frame of a video as a run swaps it now.
-export function frames(run, input) {
+// Any frame of a video as a run swaps it now; `laid` says how the face is laid in.
+export function frames(run, input, laid = () => ({})) {
   const shot = h('div', {});
   const text = h('p', { className: 'hint', role: 'status' });
   const at = h('input', { type: 'range', min: 0, max: 1000, value: 300, 'aria-label': 'which frame' });
@@ -172,7 +172,7 @@ export function frames(run, input) {
     const began = performance.now();
     try {
       const about = await get(`/api/uploads/${input.id}`);
-      const made = await post('/api/frame', { run, upload: input.id, seconds: (at.value / 1000) * (about.look.seconds || 0) * 0.98 });
+      const made = await post('/api/frame', { ...laid(), run, upload: input.id, seconds: (at.value / 1000) * (about.look.seconds || 0) * 0.98 });
       shot.replaceChildren(compare(`/api/shots/${input.id}?t=${Date.now()}`, `/api/shots/${input.id}?before&t=${Date.now()}`, 'image'));
       text.textContent = `${made.seconds.toFixed(2)} s, step ${made.step}${made.faces ? '' : ': no face to replace in it'} (shown in ${((performance.now() - began) / 1000).toFixed(1)} s)`;
     } catch (error) { text.textContent = error.message; }

@@ -3,6 +3,7 @@
 import { begin, facts, refresh } from '/app.js';
 import { address, get, h, post, time } from '/dom.js';
 import { curve, frames, sure } from '/jobs.js';
+import { laying } from '/laying.js';
 import { choices, drop, field, pick, starter } from '/parts.js';
 
 export function runsTab() {
@@ -63,23 +64,25 @@ class Run {
     }
     const curves = await get(`/api/curves/${path}`).catch(() => ({ step: [] }));
     if (curves.step.length > 1) parts.push(curve(curves));
-    const { functions } = (await facts().catch(() => ({ systems: {} }))).systems[run.system] || { functions: [] };
-    const usable = run.step > 0 || run.imported;
-    if (usable && functions.includes('swap')) {
-      const place = h('div', {});
-      if (this.job?.inputs.into) place.append(frames(run.name, this.job.inputs.into));
-      else {
-        const source = drop({ label: 'A video or picture', hint: 'to see a frame of it swapped', kinds: ['video', 'image'], onchange: ([about]) => { if (about) place.replaceChildren(frames(run.name, about)); } });
-        place.append(source.element);
-      }
-      parts.push(place);
-    }
     const button = (text, act, className = '') => h('button', { type: 'button', className, onclick: async (event) => {
       this.fault.hidden = true;
       event.target.disabled = true;
       try { await act(); } catch (error) { this.fault.textContent = error.message; this.fault.hidden = false; }
       event.target.disabled = false;
     } }, text);
+    const { functions } = (await facts().catch(() => ({ systems: {} }))).systems[run.system] || { functions: [] };
+    const usable = run.step > 0 || run.imported;
+    if (usable && functions.includes('swap')) {
+      const place = h('div', {});
+      const laid = laying();
+      const show = (about) => place.replaceChildren(
+        frames(run.name, about, laid.value),
+        h('details', {}, h('summary', {}, 'How the face is laid in'), laid.element),
+        h('div', { className: 'row' }, button('Swap all of it like this', () => begin({ ...laid.value(), verb: 'convert', run: run.name, into: about.id }))));
+      if (this.job?.inputs.into) show(this.job.inputs.into);
+      else place.append(drop({ label: 'A video or picture', hint: 'to see a frame of it swapped, and to swap all of it', kinds: ['video', 'image'], onchange: ([about]) => { if (about) show(about); } }).element);
+      parts.push(place);
+    }
     const buttons = [];
     if (!this.job && usable && !run.imported) buttons.push(button('Train 10 minutes more', () => begin({ verb: 'train', run: run.name, minutes: 10 })));
     if (this.job && ['stopped', 'done'].includes(this.job.state) && this.job.can?.includes('train')) buttons.push(button('Train 10 minutes more', async () => { await post(`/api/jobs/${this.job.id}/again`, { minutes: 10 }); await refresh(); }));

@@ -248,6 +248,6 @@ export const TABS = {
   lipsync: { build: lipsyncTab, verbs: ['lipsync'], nothing: 'Speaking faces will be here.' },
   edit: { build: editTab, verbs: ['edit', 'morph'], nothing: 'Edits and morphs will be here.' },
   translate: { build: translateTab, verbs: ['translate', 'stylize'], nothing: 'Repainted pictures will be here.' },
-  runs: { build: runsTab, verbs: ['train', 'export', 'sample'], nothing: 'Trainings, exports and samples will be here.' },
+  runs: { build: runsTab, verbs: ['train', 'convert', 'export', 'sample'], nothing: 'Trainings, swaps by a run, exports and samples will be here.' },
   about: { build: aboutTab },
 };
