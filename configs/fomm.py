@@ -53,12 +53,15 @@ VARIANTS = {
         | {'b1': 0.9, 'clip': 10.0, 'weight_decay': 1e-4},
         'ema': 0.999,
     },
-    # 256 px on one GPU.
+    # 256 px on one GPU, past the original.
     'gpu': {
         'steps': 60_000,
         'batch_size': 32,
         'data.source': 'render:talk:1:512:50',
         'data.resident_bytes': 2**33,
+        'model': {'keypoints': 50, 'kp.jacobian': False, 'background': True},
+        'model.g': {'skips': True, 'motion.points': 5},
+        'drop.motions': 0.3,
         'optimizer': {'kind': 'adamw', 'schedule': 'cosine', 'warmup': 500, 'clip': 10.0, 'weight_decay': 1e-4},
         'ema': 0.999,
     },

@@ -8,8 +8,9 @@ from test_golden_fomm import module_of
 
 from dfjax.errors import InputError
 from dfjax.losses import equivariance
-from dfjax.models.fomm import Generator, KeypointDetector, sparse_motions
+from dfjax.models.fomm import Generator, KeypointDetector
 from dfjax.models.fomm_discriminator import Discriminator, MultiScaleDiscriminator, SpectralConv
+from dfjax.models.fomm_motion import sparse_motions
 from dfjax.ops import motion
 from dfjax.weights.fomm import NETS
 from dfjax.weights.layers import compare, convert, expected

@@ -2,8 +2,6 @@
 
 Pictures are [B, H, W, C] in [0, 1]. Points [B, K, 2] and grids are (x, y) in [-1, 1], see `ops.motion`. A point's
 jacobian [B, K, 2, 2] says how its surroundings are bent, against a reference frame that the two pictures share.
-
-What the motion is computed with is float32 at full precision whatever `dtype` is: in bfloat16 a grid has 8 bits.
 """
 
 import flax.linen as nn
@@ -11,13 +9,52 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dfjax import ranges as r
 from dfjax.errors import InputError
 from dfjax.models.conv import Conv
+from dfjax.models.fomm_motion import DenseMotion
 from dfjax.models.hourglass import INIT, DownBlock, Hourglass, ResBlock, SameBlock, UpBlock
 from dfjax.ops.exact import einsum
-from dfjax.ops.motion import coordinate_grid, gaussians, inverse, product, sample, shrink, stretch
+from dfjax.ops.motion import coordinate_grid, sample, shrink, stretch
 
 IDENTITY = np.eye(2, dtype=np.float32)
+LEAST_SCALE = 1 / 64  # the smallest that a net may see a picture at, a share of its side
+
+
+def default_config() -> dict:
+    """A config's section: the original's for VoxCeleb with a discriminator.
+
+    What the original calls its keys: `keypoints` num_kp; `kp`, `g`, `g.motion`, `d` the nets, in which `width` is
+    block_expansion, `max_width` max_features, `blocks` num_blocks (of g num_bottleneck_blocks), `downs`
+    num_down_blocks, `scale` scale_factor, `occlusion` estimate_occlusion_map, `points` use_kp, `spectral` sn;
+    `jacobian` estimate_jacobian. `align_corners`: on which grid pictures are looked up, see `ops.motion`. `bias`:
+    whether convolutions have one before a norm, as the original's have.
+    """
+    hourglass = lambda width, blocks=5, most=1024: dict(
+        width=r.size(width),
+        max_width=r.size(most),
+        blocks=r.count(blocks),
+        scale=r.between(LEAST_SCALE, 1, 0.25),
+    )
+    g = dict(width=r.size(64), max_width=r.size(512), downs=r.count(2), blocks=r.count(6))
+    g['skips'] = False  # whether maps of every size go on to the decoder, moved and each under an occlusion map
+    g['motion'] = hourglass(64) | dict(occlusion=True)
+    g['motion']['points'] = r.count(0)  # keypoints of a thin-plate spline; 0: an affine map round every keypoint
+    d = dict(scales=r.between(LEAST_SCALE, 1, [1.0]), width=r.size(32), max_width=r.size(512), blocks=r.count(4))
+    d['points'] = True  # whether it sees the keypoints
+    d['spectral'] = False  # whether its convolutions are divided by their spectral norms
+    return dict(
+        keypoints=r.count(10, least=1),
+        channels=r.size(3),  # channels of pictures
+        align_corners=True,
+        bias=True,
+        kp=hourglass(32)
+        | dict(pad=r.size(0, least=0), temperature=r.positive(0.1), jacobian=True, single_jacobian_map=False),
+        g=g,
+        d=d,
+        background=False,  # whether the background moves too, by an affine map that a net finds
+        bg=hourglass(32, 4, 256),
+    )
 
 
 class KeypointDetector(nn.Module):
@@ -71,77 +108,6 @@ class KeypointDetector(nn.Module):
         return value, einsum('bpk,bpkj->bkj', heat, bent).reshape(b, k, 2, 2)
 
 
-class DenseMotion(nn.Module):
-    """A picture and two sets of keypoints -> where every pixel of the other picture lies in it.
-
-    Attributes:
-        width, max_width, blocks: of the hourglass.
-        scale: of the picture that it sees.
-        occlusion: whether it says what is hidden in the picture.
-        align_corners: see `ops.motion.sample`.
-        bias: see `hourglass.SameBlock`.
-    """
-
-    width: int = 64
-    max_width: int = 1024
-    blocks: int = 5
-    scale: float = 0.25
-    occlusion: bool = True
-    align_corners: bool = True
-    bias: bool = True
-    dtype: jnp.dtype = jnp.float32
-
-    @nn.compact
-    def __call__(
-        self,
-        source: jax.Array,
-        source_value: jax.Array,
-        source_jacobian: jax.Array,
-        driving_value: jax.Array,
-        driving_jacobian: jax.Array,
-        train: bool = False,
-    ) -> dict[str, jax.Array]:
-        """Arrays at the scale: 'deformation' [B, h, w, 2], 'mask' [B, h, w, K + 1], which motion counts where,
-        'occlusion_map' [B, h, w, 1], 0 where the source has nothing, and 'sparse_deformed' [B, K + 1, h, w, C]."""
-        source = shrink(source, self.scale)
-        b, h, w, c = source.shape
-        motions = sparse_motions(h, w, source_value, source_jacobian, driving_value, driving_jacobian)
-        k = motions.shape[1]
-        deformed = sample(source, motions.reshape(b, k * h, w, 2), self.align_corners).reshape(b, k, h, w, c)
-        heat = gaussians(driving_value, h, w) - gaussians(source_value, h, w)  # [B, h, w, K]
-        heat = jnp.pad(heat, ((0, 0), (0, 0), (0, 0), (1, 0)))  # the background has none
-        x = jnp.concatenate([heat[..., None], deformed.transpose(0, 2, 3, 1, 4)], -1).reshape(b, h, w, k * (c + 1))
-        x = Hourglass(self.width, self.max_width, self.blocks, self.bias, self.dtype, name='hourglass')(x, train)
-        last = lambda features, name: Conv(features, 7, dtype=self.dtype, kernel_init=INIT, name=name)(x)
-        mask = jax.nn.softmax(last(k, 'mask').astype(jnp.float32), -1)
-        if self.occlusion:
-            shown = nn.sigmoid(last(1, 'occlusion').astype(jnp.float32))
-        else:
-            shown = jnp.ones((b, h, w, 1))
-        deformation = (mask.transpose(0, 3, 1, 2)[..., None] * motions).sum(1)
-        return {'deformation': deformation, 'mask': mask, 'occlusion_map': shown, 'sparse_deformed': deformed}
-
-
-def sparse_motions(
-    h: int,
-    w: int,
-    source_value: jax.Array,
-    source_jacobian: jax.Array,
-    driving_value: jax.Array,
-    driving_jacobian: jax.Array,
-) -> jax.Array:
-    """Where each pixel of a driving picture lies in the source, by each keypoint alone: [B, K + 1, H, W, 2].
-
-    The first is the background, which stays. The others are first-order expansions around the keypoints (eq. 4).
-    """
-    grid = coordinate_grid(h, w)
-    away = grid - driving_value[:, :, None, None]  # [B, K, H, W, 2]
-    bend = product(source_jacobian, inverse(driving_jacobian))  # [B, K, 2, 2]
-    moved = (bend[:, :, None, None] * away[..., None, :]).sum(-1) + source_value[:, :, None, None]
-    background = jnp.broadcast_to(grid, (moved.shape[0], 1, h, w, 2))
-    return jnp.concatenate([background, moved], 1)
-
-
 class Generator(nn.Module):
     """The source as it is when its keypoints move to the driving ones: `OUTPUTS`, in that order.
 
@@ -151,6 +117,8 @@ class Generator(nn.Module):
         downs: halvings; sides are multiples of 2^downs.
         blocks: residual blocks.
         outputs: channels of the picture.
+        skips: whether the source's maps of every size go on to the decoder beside what comes up, moved and under an
+            occlusion map of that size, and the moved source itself under one into the picture.
         motion: `DenseMotion`'s attributes.
         align_corners: see `ops.motion.sample`.
         bias: see `hourglass.SameBlock`.
@@ -163,6 +131,7 @@ class Generator(nn.Module):
     downs: int = 2
     blocks: int = 6
     outputs: int = 3
+    skips: bool = False
     motion: dict | None = None
     align_corners: bool = True
     bias: bool = True
@@ -176,25 +145,39 @@ class Generator(nn.Module):
         source_jacobian: jax.Array,
         driving_value: jax.Array,
         driving_jacobian: jax.Array,
+        background: jax.Array | None = None,
+        kept: jax.Array | None = None,
         train: bool = False,
     ) -> tuple[jax.Array, ...]:
+        """See `DenseMotion`."""
         options = {'bias': self.bias, 'dtype': self.dtype}
         features = [min(self.max_width, self.width * 2**i) for i in range(self.downs + 1)]
-        x = SameBlock(self.width, 7, name='first', **options)(source, train)
+        levels = [SameBlock(self.width, 7, name='first', **options)(source, train)]
         for i in range(self.downs):
-            x = DownBlock(features[i + 1], name=f'down_{i}', **options)(x, train)
+            levels.append(DownBlock(features[i + 1], name=f'down_{i}', **options)(levels[-1], train))
 
-        motion = DenseMotion(**(self.motion or {}), align_corners=self.align_corners, name='motion', **options)
-        motion = motion(source, source_value, source_jacobian, driving_value, driving_jacobian, train)
+        motion = dict(self.motion or {}) | {'masks': self.downs + 2 if self.skips else 1}
+        motion = DenseMotion(**motion, align_corners=self.align_corners, name='motion', **options)
+        points = source_value, source_jacobian, driving_value, driving_jacobian
+        motion = motion(source, *points, background, kept, train)
         self.sow('intermediates', 'sparse_deformed', motion['sparse_deformed'])
-        deform = lambda x: sample(x, stretch(motion['deformation'], *x.shape[1:3]), self.align_corners)
-        x = deform(x.astype(jnp.float32)) * stretch(motion['occlusion_map'], *x.shape[1:3])
-        x = x.astype(self.dtype)
+        deform = lambda x: sample(
+            x.astype(jnp.float32), stretch(motion['deformation'], *x.shape[1:3]), self.align_corners
+        )
+        shown = lambda x, i: stretch(motion['occlusion_map'][..., i : i + 1], *x.shape[1:3])  # the coarsest first
+        x = levels.pop()
+        x = (deform(x) * shown(x, 0)).astype(self.dtype)
 
         for i in range(self.blocks):
             x = ResBlock(name=f'block_{i}', **options)(x, train)
         for i in range(self.downs):
             x = UpBlock(features[self.downs - 1 - i], name=f'up_{i}', **options)(x, train)
+            if self.skips:
+                beside = levels.pop()
+                x = jnp.concatenate([x, (deform(beside) * shown(beside, i + 1)).astype(self.dtype)], -1)
         x = Conv(self.outputs, 7, dtype=self.dtype, kernel_init=INIT, name='last')(x)
-        found = {'prediction': nn.sigmoid(x.astype(jnp.float32)), 'deformed': deform(source)} | motion
+        x, moved = nn.sigmoid(x.astype(jnp.float32)), deform(source)
+        if self.skips:
+            x += shown(source, self.downs + 1) * (moved - x)
+        found = {'prediction': x, 'deformed': moved} | motion
         return tuple(found[name] for name in self.OUTPUTS)

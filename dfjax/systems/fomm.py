@@ -3,13 +3,10 @@
     g/perceptual    distance of the driving frame from what is made of another frame of its clip, in features
     g/value, g/jacobian     how far keypoints are from moving with a picture that is bent (equivariance)
     g/adv, g/matching       the adversarial loss of the fake, and distance in the discriminator's features
+    g/background    how far the background's maps there and back are from undoing each other
     d/adv           the discriminator's own loss, least squares
 
-Keys of `model`, and what the original calls them: `keypoints` num_kp; `kp`, `g`, `g.motion`, `d` the nets, in which
-`width` is block_expansion, `max_width` max_features, `blocks` num_blocks (of g num_bottleneck_blocks), `downs`
-num_down_blocks, `scale` scale_factor, `occlusion` estimate_occlusion_map, `points` use_kp, `spectral` sn; `jacobian`
-estimate_jacobian. `align_corners`: on which grid pictures are looked up, see `ops.motion`. `bias`: whether convolutions
-have one before a norm, as the original's have.
+Past the original are `model.g.motion.points`, `model.g.skips`, `model.background` and `drop` (Zhao & Zhang 2022).
 
 Pictures are in [0, 1] inside. `keypoints` and `animate` are what inference uses.
 """
@@ -25,11 +22,11 @@ from dfjax.data.augment import jitter_colour
 from dfjax.errors import InputError
 from dfjax.losses import equivariance
 from dfjax.losses.adversarial import d_loss, g_loss
-from dfjax.losses.perceptual import feature_distance, pyramid_distance
-from dfjax.models import vgg
-from dfjax.models.features import bank, octaves
-from dfjax.models.fomm import Generator, KeypointDetector
+from dfjax.losses.perceptual import feature_distance, picture_distance
+from dfjax.models import fomm
+from dfjax.models.fomm import LEAST_SCALE, Generator, KeypointDetector
 from dfjax.models.fomm_discriminator import MultiScaleDiscriminator, least
+from dfjax.models.fomm_motion import STILL, Background, left_motions, round_trip
 from dfjax.ops.devices import mean_over_devices
 from dfjax.ops.image import to_float
 from dfjax.ops.jitter import jitter
@@ -41,7 +38,6 @@ from dfjax.weights.vgg import read_features
 BATCH = 'clips'
 COLUMNS = ('source', 'driving', 'moved')  # names of those of a preview
 ANIMATES = ('kp', 'g')  # the nets that inference uses
-LEAST_SCALE = 1 / 64  # the smallest that a net may see a picture at, a share of its side
 PAIR = ('kp_source_value', 'kp_source_jacobian', 'kp_driving_value', 'kp_driving_jacobian')
 
 
@@ -53,19 +49,7 @@ def default_config() -> ConfigDict:
     cfg.batch_size = 36
     cfg.features = ''  # VGG-19, torchvision's file, Keras's or `dfjax stylize --features`'s; none is the filter bank
     cfg.data = dict(source='', size=r.size(256), crop=r.size(0, least=0), resident_bytes=2**30)
-    cfg.model = dict(
-        keypoints=r.count(10, least=1),
-        channels=r.size(3),  # channels of pictures
-        align_corners=True,
-        bias=True,
-        kp=_hourglass(width=32) | dict(pad=r.size(0, least=0), temperature=r.positive(0.1), jacobian=True),
-        g=dict(width=r.size(64), max_width=r.size(512), downs=r.count(2), blocks=r.count(6)),
-        d=dict(scales=r.between(LEAST_SCALE, 1, [1.0]), width=r.size(32), max_width=r.size(512), blocks=r.count(4)),
-    )
-    cfg.model.kp.single_jacobian_map = False
-    cfg.model.g.motion = _hourglass(width=64) | dict(occlusion=True)
-    cfg.model.d.points = True  # whether it sees the keypoints
-    cfg.model.d.spectral = False  # whether its convolutions are divided by their spectral norms
+    cfg.model = fomm.default_config()
     cfg.augment = dict(flip=r.share(0.5), brightness=r.share(0.1), contrast=r.share(0.1), saturation=r.share(0.1))
     cfg.augment.update(hue=r.share(0.1), enlarge=r.between(1, 4, 1.0))
     cfg.bend = dict(affine=0.05, spline=0.005)  # standard deviations
@@ -79,20 +63,20 @@ def default_config() -> ConfigDict:
         jacobian=10.0,  # likewise of the affine maps round them
         gan=1.0,  # 0 leaves the discriminator out
         matching=[10.0] * 4,  # a block of the discriminator each
+        background=10.0,  # weight of how far its maps there and back are from undoing each other
     )
+    cfg.background_from = r.share(0.1)  # share of the steps before the background moves
+    # share of the motions that a picture is made without, but never the background's, and share of the steps with that
+    cfg.drop = dict(motions=r.share(0.0), until=r.share(0.35))
     cfg.optimizer = optimizer_config(lr=2e-4, b1=0.5)
     cfg.rate_kp = 1.0  # the detector's learning rate, in terms of the others'
     cfg.ema = r.decay(0.0)  # decay of the averages of detector and generator; 0 leaves them out
     return cfg
 
 
-def _hourglass(width: int) -> dict:
-    return dict(width=r.size(width), max_width=r.size(1024), blocks=r.count(5), scale=r.between(LEAST_SCALE, 1, 0.25))
-
-
 def nets(cfg: ConfigDict) -> dict[str, Net]:
-    """The keypoint detector kp, the generator g with its dense motion, and the discriminator d, unless `loss.gan` is
-    0."""
+    """The keypoint detector kp, the generator g with its dense motion, bg of a background that moves, and the
+    discriminator d, unless `loss.gan` is 0."""
     m, size, dtype = cfg.model, cfg.data.size, compute_dtype(cfg)
     k, picture = m.keypoints, arrays(1, size, size, m.channels)
     points = {name: arrays(1, k, 2, 2) if name.endswith('jacobian') else arrays(1, k, 2) for name in PAIR}
@@ -111,6 +95,9 @@ def nets(cfg: ConfigDict) -> dict[str, Net]:
             max(round(2**m.g.motion.blocks / m.g.motion.scale), 2**m.g.downs),
         ),
     }
+    if m.background:
+        bg, seen = Background(bias=m.bias, dtype=dtype, **m.bg), {'source': picture, 'driving': picture}
+        found['bg'] = Net(bg, seen, ('matrix',))
     if cfg.loss.gan:
         d = m.d.to_dict()
         levels = {f'prediction_{s:g}': arrays(1, round(size * s), round(size * s), m.channels) for s in d['scales']}
@@ -129,6 +116,8 @@ def check(cfg: ConfigDict) -> None:
     for name, net in nets(cfg).items():
         if net.multiple and size % net.multiple:
             raise InputError(f'config key data.size: {name} takes multiples of {net.multiple} pixels, not {size}')
+    if m.g.motion.points and m.keypoints % m.g.motion.points:
+        raise InputError(f'config key model.keypoints: {m.keypoints} are no whole splines of {m.g.motion.points}')
     if cfg.loss.gan and len(cfg.loss.matching) != m.d.blocks:
         raise InputError(f'config key loss.matching has {len(cfg.loss.matching)} weights for {m.d.blocks} blocks of d')
     if cfg.loss.gan and size * min(m.d.scales) < least(m.d.blocks):
@@ -181,7 +170,7 @@ def animate(
     if large is None:
         return 2 * made - 1
     side = large.shape[1]
-    made, moved, seen, grid = (stretch(x, side, side) for x in (made, moved, seen, grid))
+    made, moved, seen, grid = (stretch(x, side, side) for x in (made, moved, seen[..., -1:], grid))
     detail = sample(large / 2 + 0.5, grid, cfg.model.align_corners) - moved
     return 2 * jnp.clip(made + seen * detail, 0, 1) - 1
 
@@ -200,16 +189,24 @@ def drawn(cfg: ConfigDict, batch: dict) -> tuple[jax.Array, jax.Array, equivaria
     return *frames, equivariance.random_bends(keys[:, 2], cfg.bend.affine, cfg.bend.spline, cfg.bend.points)
 
 
-def perceptual(cfg: ConfigDict, fixed: dict, fake: jax.Array, real: jax.Array) -> jax.Array:
-    """Distance in VGG-19's features at several scales, or in the filter bank's, of pictures in [0, 1]."""
-    size, w = cfg.data.size, cfg.loss
-    if fixed:
-        scales = [scale for scale in w.scales if size * scale >= vgg.SMALLEST]
-        features = lambda x: vgg.features(fixed['vgg'], 2 * x - 1, vgg.STYLE)
-        return pyramid_distance(features, fake, real, scales, w.perceptual)
-    maps = bank(2 * jnp.concatenate([fake, real]) - 1, octaves(size))[0]
-    a, b = zip(*(jnp.split(x, 2) for x in maps))
-    return feature_distance(a, b, [w.bank] * len(a))
+def past(cfg: ConfigDict, state: State, net: dict, applied: Callable, batch: dict, pictures: tuple) -> tuple:
+    """Past the original: how the background moves, which motions are left, None each where they do not, and terms.
+
+    Args:
+        applied: (net, *inputs) -> what it gives.
+        pictures: source and driving, [B, S, S, 3] in [0, 1].
+    """
+    camera, left, terms, source, driving = None, None, {}, *pictures
+    if cfg.drop.motions:
+        count = cfg.model.keypoints // max(cfg.model.g.motion.points, 1)
+        share = jnp.where(state.step < cfg.drop.until * state.horizon, cfg.drop.motions, 0)
+        left = left_motions(batch['key'], share, count)
+    if 'bg' in net:
+        both = jnp.concatenate([source, driving]), jnp.concatenate([driving, source])
+        camera, back = jnp.split(applied('bg', *both), 2)
+        terms['g/background'] = cfg.loss.background * round_trip(camera, back)
+        camera = jnp.where(state.step < cfg.background_from * state.horizon, STILL, camera)
+    return camera, left, terms
 
 
 def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
@@ -217,7 +214,6 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     net, o = nets(cfg), cfg.optimizer
     params, opt, stats = dict(state.params), dict(state.opt), dict(state.ema['batch_stats'])
 
-    # The data of this step
     source, driving, bend = drawn(cfg, batch)
 
     # Detector and generator
@@ -236,9 +232,10 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
         bent = equivariance.bend_pictures(bend, driving, cfg.model.align_corners)
         found = applied('kp', jnp.concatenate([source, driving, bent]))  # its norms share their moments
         here, there, bent = zip(*(jnp.split(x, 3) for x in found))
-        made = applied('g', source, *here, *there)[0]
-        terms = {
-            'g/perceptual': perceptual(cfg, state.frozen, made, driving),
+        camera, left, terms = past(cfg, state, net, applied, batch, (source, driving))
+        made = applied('g', source, *here, *there, camera, left)[0]
+        terms |= {
+            'g/perceptual': picture_distance(state.frozen.get('vgg'), made, driving, cfg.loss),
             'g/value': cfg.loss.value * equivariance.value_loss(bend, there[0], bent[0]),
         }
         if cfg.model.kp.jacobian:
@@ -248,10 +245,11 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
             terms |= adversarial_terms(cfg, run(params, dict(stats)), made, driving, points)
         return sum(terms.values()), (terms, averages, made, points)
 
-    trained = {name: params[name] for name in ('kp', 'g')}
+    trained = {name: params[name] for name in net if name != 'd'}
     grads, (terms, averages, made, points) = jax.grad(cost, has_aux=True)(trained)
     rate = learning_rate(o, state.step, state.horizon)
-    for name, own in (('kp', cfg.rate_kp * rate), ('g', rate)):
+    for name in trained:
+        own = cfg.rate_kp * rate if name == 'kp' else rate
         params[name], opt[name] = apply_grads(o, own, params[name], grads[name], opt[name])
     metrics = terms | {'total': sum(terms.values()), 'rate': rate}
 
