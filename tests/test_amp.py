@@ -69,7 +69,7 @@ def test_a_share_of_the_channels_is_the_other_persons(start):
     of_a, of_b = (np.asarray(amp.applied(cfg, params, f'inter_{side}', codes)) for side in 'ab')
     assert np.abs(of_a - of_b).min((0, 1, 2)).min() >= 0 and np.abs(of_a - of_b).max() > 1e-3
     for share, first in ((0.0, 0), (0.3, 2), (0.5, 4), (1.0, 8)):  # of 8 channels, rounded down
-        maps = amp.morphed(cfg, params, codes, share)
+        maps = amp.morph(cfg, params, codes, share)
         np.testing.assert_allclose(maps, np.concatenate([of_b[..., :first], of_a[..., first:]], -1), atol=1e-6)
 
 
@@ -106,7 +106,7 @@ def test_a_run_is_told_how_far_to_go_if_it_can(start):
     with pytest.raises(InputError, match='from 0 to 1'):
         with_morph(run, 1.5)
     other = Run(Path('runs/y'), saehd.get_config('smoke'), load_system('saehd'), {}, 0)
-    with pytest.raises(InputError, match=r"--morph: runs/y is of system 'saehd', which cannot morph; can: amp"):
+    with pytest.raises(InputError, match=r"--morph: runs/y: a run of system 'saehd', which cannot morph; can: amp"):
         with_morph(other, 0.5)
 
 

@@ -99,7 +99,5 @@ def with_morph(run: Run, share: float) -> Run:
     Raises:
         InputError: a run whose system swaps all or nothing (names those that can), a share that is none.
     """
-    if 'morph' not in run.cfg:
-        able = ', '.join(name for name in systems_with(['swap']) if 'morph' in load_system(name).default_config())
-        raise InputError(f'--morph: {run.path} is of system {run.cfg.system!r}, which cannot morph; can: {able}')
+    check_can(run.path, run.cfg.system, 'morph', '--morph')
     return replace(run, cfg=build(run.cfg, {'morph': share}))

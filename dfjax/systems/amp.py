@@ -114,7 +114,7 @@ def applied(cfg: ConfigDict, params: dict, name: str, x: jax.Array) -> jax.Array
     return nets(cfg)[name].module.apply({'params': params[name]}, x)
 
 
-def morphed(cfg: ConfigDict, params: dict, codes: jax.Array, share: float | jax.Array) -> jax.Array:
+def morph(cfg: ConfigDict, params: dict, codes: jax.Array, share: float | jax.Array) -> jax.Array:
     """The maps of codes [B, N] whose first share of channels is of b's inter: [B, s, s, C]."""
     of_b = jnp.arange(cfg.model.inter) < jnp.floor(share * cfg.model.inter)
     return jnp.where(of_b, applied(cfg, params, 'inter_b', codes), applied(cfg, params, 'inter_a', codes))
@@ -134,7 +134,7 @@ def swap(
     Returns:
         Faces [B, S, S, 3] in [-1, 1] and where they may be pasted, [B, S, S, 1] in [0, 1].
     """
-    maps = morphed(cfg, params, applied(cfg, params, 'encoder', pictures), cfg.morph if side == 'b' else 0.0)
+    maps = morph(cfg, params, applied(cfg, params, 'encoder', pictures), cfg.morph if side == 'b' else 0.0)
     return applied(cfg, params, 'decoder', maps)
 
 
@@ -214,5 +214,5 @@ def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:
     size, ema = cfg.data.size, state.ema
     real = {side: resize(to_float(batch[side]['image']), size) for side in SIDES}
     codes = applied(cfg, ema, 'encoder', real['a'])
-    made = [applied(cfg, ema, 'decoder', morphed(cfg, ema, codes, share))[0] for share in (0.0, 0.5, 0.75, 1.0)]
+    made = [applied(cfg, ema, 'decoder', morph(cfg, ema, codes, share))[0] for share in (0.0, 0.5, 0.75, 1.0)]
     return jnp.clip(jnp.stack([real['b'], real['a'], *made], 1).reshape(-1, size, size, 3), -1, 1)

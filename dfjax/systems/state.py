@@ -25,6 +25,7 @@ What a trained system can do is a further function each; a verb asks for those t
 [B, S, S, 3] in [-1, 1]:
 
     swap(cfg, params, frozen, pictures, landmarks, side, person) -> (faces, masks)
+    morph(cfg, params, codes, share) -> maps                and `cfg.morph`, the share of the way that `swap` goes
     mask(cfg, params, pictures) -> masks [B, S, S, 1]       in [0, 1], where a bare face is seen; of any S
     encode(cfg, params, pictures) -> codes                  decode(cfg, params, codes) -> pictures
     noise_shape(cfg) -> shape of one picture's noise        from_noise(cfg, params, noise, truncation) -> pictures

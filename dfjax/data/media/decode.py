@@ -110,16 +110,13 @@ class MediaInfo:
 class VideoReader:
     """An open video file and its first true video stream (a cover picture is none); a context manager.
 
-    Args:
-        since: seconds before which frames may be left out; times of the others hold, their indices do not.
-
     Attributes:
         rate: frames a second, the average.
         start: seconds on the file's clock that count as 0.
     """
 
-    def __init__(self, path, since: float = 0.0):
-        self.path, self.since = Path(path), since
+    def __init__(self, path):
+        self.path, self._first = Path(path), 0
 
     def __enter__(self):
         from av.stream import Disposition
@@ -138,8 +135,6 @@ class VideoReader:
             self.stream.thread_type = 'AUTO'
             self.rate = self.stream.average_rate or self.stream.guessed_rate or Fraction(25)
             self.start = clock_start(self.container)
-            if self.since > 0:
-                self.container.seek(round((self.since + self.start) * 1e6))
             self._raw = self._decoded = self._decode()
         except BaseException:
             self.container.close()
@@ -204,21 +199,24 @@ class VideoReader:
         info = self.info
         size = info.size[:: -1 if info.turn[0] else 1]
         stored = info.stored_size[:: -1 if info.turn[0] else 1]
-        first = self._skip_to(span[0]) if span and span[0] > 0 else 0
-        timed = ((float(pts * info.time_base), n, pts, raw) for n, (pts, raw) in enumerate(self._decoded, first))
+        if span and span[0] > 0:
+            self.skip_to(span[0])
+        timed = ((float(pts * info.time_base), n, pts, raw) for n, (pts, raw) in enumerate(self._decoded, self._first))
         for _, index, pts, raw in within(self.path, timed, span, float(1 / self.rate)):
             rgb = turned(_shown(raw, size, info), *info.turn)
             kept = raw if is_stored_so(raw) and (raw.width, raw.height) == stored else None
             yield Frame(index, rgb, pts, raw.duration or 0, float(pts * info.time_base), kept)
 
-    def _skip_to(self, seconds: float) -> int:
-        """Goes to the last key frame before a time; returns how many frames are before it."""
+    def skip_to(self, seconds: float, numbered: bool = True) -> None:
+        """Has `frames` begin with the last key frame before a time; unless `numbered`, with number 0, which is faster:
+        nothing before it is read."""
+        self.info  # noqa: B018 - of the first frame
         self._raw.close()
-        before = seek(self.container, self.stream, round((seconds + self.start) / self.stream.time_base))
+        before = seek(self.container, self.stream, round((seconds + self.start) / self.stream.time_base), numbered)
         self._raw = self._decode()
         pts, first = next(self._raw)
         self._decoded = itertools.chain([(pts, first)], self._raw)
-        return sum(time < first.pts for time in before) if before else 0
+        self._first = sum(time < first.pts for time in before) if before else 0
 
     def _field_order(self, frame) -> str:
         bottom = self.stream.codec_context.field_order in (3, 5)

@@ -55,6 +55,9 @@ class AnimatedPicture:
         for _, frame in within(self.path, self._timed(), span, float(1 / self.info.fps) if span else 0.0):
             yield frame
 
+    def skip_to(self, seconds: float, numbered: bool = True) -> None:
+        """Does nothing: every picture is drawn upon the one before it."""
+
     def _timed(self) -> Iterator[tuple[float, Frame]]:
         pts = 0
         for index, (duration, rgb) in enumerate(self._frames()):

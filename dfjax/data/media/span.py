@@ -29,16 +29,17 @@ def within(path: Path, items: Iterator[tuple], span: Span | None, step: float) -
         raise ReadError(path, f'has no frame at {start:g} s; give a time before its end')
 
 
-def seek(container, stream, target: int) -> list[int]:
+def seek(container, stream, target: int, numbered: bool) -> list[int]:
     """Goes to the last key frame of a stream at or before a time in its units; where packets have no times that is the
     first one.
 
     Returns:
-        The times of all packets up to there, in whose order frames are numbered: reading them takes no decoding.
+        If `numbered`, the times of all packets up to there, in whose order frames are: reading them takes no decoding,
+        but the whole file up to there.
     """
     start, before = stream.start_time or 0, []
     container.seek(start, stream=stream)
-    for packet in container.demux(stream):
+    for packet in container.demux(stream) if numbered else ():
         if not packet.size or (packet.dts is not None and packet.dts > target):
             break
         if packet.pts is None or packet.dts is None:

@@ -77,8 +77,10 @@ def frame_at(path: Path | str, seconds: float) -> tuple[float, np.ndarray]:
     Raises:
         ReadError: as `open_video`.
     """
-    with _reader(path, seconds - SEEK) as reader:
+    with _reader(path) as reader:
         half, found = 0.5 / float(reader.info.fps or 25), None
+        if seconds > SEEK:
+            reader.skip_to(seconds - SEEK, numbered=False)
         with contextlib.closing(reader.frames()) as frames:
             for frame in frames:
                 if found is not None and frame.time > seconds + half:
@@ -87,8 +89,8 @@ def frame_at(path: Path | str, seconds: float) -> tuple[float, np.ndarray]:
         return found
 
 
-def _reader(path: Path | str, since: float = 0.0) -> VideoReader | AnimatedPicture:
-    return AnimatedPicture(path) if webp_moves(path) else VideoReader(path, since)
+def _reader(path: Path | str) -> VideoReader | AnimatedPicture:
+    return AnimatedPicture(path) if webp_moves(path) else VideoReader(path)
 
 
 def frames_ahead(size: tuple[int, int]) -> int:
