@@ -6,7 +6,7 @@ import pytest
 from test_paste import smooth_frame
 
 from dfjax.data.media.encode import ENCODERS, VideoWriter
-from dfjax.data.media.video import open_video, probe, read_frames
+from dfjax.data.media.video import frame_at, open_video, probe, read_frames
 from dfjax.errors import InputError, ReadError
 from dfjax.inference.plan import plan_settings
 from dfjax.inference.settings import Settings
@@ -100,3 +100,11 @@ def test_ffv1_loses_nothing_and_others_are_what_they_are_called(video, tmp_path)
         assert apart.max() == 0 if codec == 'ffv1' else apart.mean() < 12
     assert sizes['h264', 5] > 2 * sizes['h264', 40]
     assert set(ENCODERS) == {'h264', 'hevc', 'prores', 'ffv1'}
+
+
+@pytest.mark.parametrize('seconds, number', [(0.0, 0), (0.05, 1), (1.26, 25), (1.9, 38), (99.0, 39)])
+def test_the_frame_at_a_time_is_the_same_wherever_reading_begins(video, seconds, number):
+    """It is sought, from the key frame before; after the end it is the last."""
+    every = list(read_frames(video))
+    time, rgb = frame_at(video, seconds)
+    assert time == pytest.approx(every[number][1]) and np.array_equal(rgb, every[number][2])
