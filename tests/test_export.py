@@ -1,5 +1,6 @@
 """An exported net, read where there is none of its code, against the run that it came from."""
 
+import importlib
 import subprocess
 import sys
 
@@ -18,6 +19,7 @@ from dfjax.inference.export import export_net, load_exported
 from dfjax.inference.importing import import_run
 from dfjax.inference.nets import OpenNet, apply_net, export_shapes, open_net
 from dfjax.inference.run import load_run
+from dfjax.systems import SYSTEMS, load_system
 from dfjax.systems.state import Net, arrays
 
 pytestmark = pytest.mark.whole
@@ -61,6 +63,19 @@ def test_it_needs_no_code_of_ours(imported):
     subprocess.run([sys.executable, '-c', READER, *words], check=True)
     with np.load(imported / 'out.npz') as out:
         np.testing.assert_allclose(out['y'], load_exported(imported / 'd.jax')(x=x)['y'], atol=1e-5)
+
+
+@pytest.mark.parametrize('system', SYSTEMS)
+def test_every_net_takes_any_number_of_pictures(system):
+    cfg = importlib.import_module(f'configs.{system}').get_config('smoke')
+    for name, net in load_system(system).nets(cfg).items():
+        given = [jnp.zeros(x.shape, x.dtype) for x in net.inputs.values()]
+        variables = jax.eval_shape(net.module.init, jax.random.key(0), *given)
+        open_ = OpenNet(name, net, variables)
+        shapes = export_shapes(open_, None)
+        outputs = jax.eval_shape(open_, variables, shapes)
+        batch = next(iter(shapes.values())).shape[0]
+        assert all((array.shape[0] == batch) is not net.series for array in outputs.values()), (name, outputs)
 
 
 def test_a_net_that_takes_two_arrays_and_gives_a_dict(tmp_path):

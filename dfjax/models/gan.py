@@ -63,7 +63,7 @@ class Generator(nn.Module):
 
     def synthesis(self, style: jax.Array, train: bool = False) -> jax.Array:
         """Styles [B, latent] -> [B, size, size, 3]."""
-        x = self.start(style).reshape(len(style), BOTTOM, BOTTOM, -1)
+        x = self.start(style).reshape(style.shape[0], BOTTOM, BOTTOM, -1)
         for i, block in enumerate(self.blocks):
             x = block(self.ups[i - 1](x) if i else x, style)
         x = self.squares(nn.leaky_relu(x, 0.2))
@@ -143,7 +143,7 @@ class ClassicDiscriminator(nn.Module):
             x = Conv(self.width * 2**i, 4, 2, use_bias=i == 0, kernel_init=start, dtype=self.dtype)(x)
             x = _batch_norm(True, self.dtype)(x) if i else x
             x = nn.leaky_relu(x, 0.2)  # [B, S / 2^(i+1), ..., width * 2^i]
-        return nn.Dense(1, kernel_init=start, dtype=self.dtype)(x.reshape(len(x), -1))[:, 0].astype(jnp.float32)
+        return nn.Dense(1, kernel_init=start, dtype=self.dtype)(x.reshape(x.shape[0], -1))[:, 0].astype(jnp.float32)
 
 
 def _batch_norm(train: bool, dtype: jnp.dtype) -> nn.BatchNorm:

@@ -91,8 +91,8 @@ class Encoder(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, landmarks: jax.Array) -> jax.Array:
         own = (self.patch, self.widths, self.kernel, self.latent, [1, self.room()], 0, self.dtype)
-        seen = autoencoder.Encoder(*own, name='seen')(x).reshape(len(x), -1)
-        where = (2 * landmarks - 1).transpose(0, 2, 1).reshape(len(x), -1)  # [B, 136], all x and then all y
+        seen = autoencoder.Encoder(*own, name='seen')(x).reshape(x.shape[0], -1)
+        where = (2 * landmarks - 1).transpose(0, 2, 1).reshape(x.shape[0], -1)  # [B, 136], all x and then all y
         code = jnp.concatenate([seen.astype(jnp.float32), where], -1)
         return code.reshape(-1, self.grid[0], self.grid[0], self.grid[1])
 

@@ -68,12 +68,12 @@ class Encoder(nn.Module):
         if self.grid:
             features = places(self.latent, self.grid, self.skip_size)
         else:
-            features, flat = self.latent, [part.reshape(len(part), -1).astype(self.dtype) for part in (x, small)]
+            features, flat = self.latent, [part.reshape(part.shape[0], -1).astype(self.dtype) for part in (x, small)]
             x = jnp.concatenate(flat, -1)  # [B, 16 * max_width + skip_size^2 * 3]
         # A small start for the variance's half: codes begin near N(mean, 1).
         mean = nn.Dense(features, dtype=self.dtype)(x)  # [B, latent], or [B, grid, grid, latent / grid^2]
         log_variance = nn.Dense(features, dtype=self.dtype, kernel_init=nn.initializers.normal(1e-3))(x)
-        mean, log_variance = (part.reshape(len(x), self.latent) for part in (mean, log_variance))
+        mean, log_variance = (part.reshape(x.shape[0], self.latent) for part in (mean, log_variance))
         return mean.astype(jnp.float32), jnp.clip(log_variance.astype(jnp.float32), -12.0, 6.0)
 
 

@@ -87,7 +87,7 @@ def _sliced(
         bases, part = rng.normal(size=(*SLICES, 3)), 1 / SLICES[1]
         bases /= np.linalg.norm(bases, axis=-1, keepdims=True)
     every = max(1, face.shape[1] // SAMPLES)
-    pick = lambda x: x[:, ::every, ::every].reshape(len(x), -1, x.shape[-1])  # [B, n, C]
+    pick = lambda x: x[:, ::every, ::every].reshape(x.shape[0], -1, x.shape[-1])  # [B, n, C]
     other, other_weight, own_weight = pick(like), pick(like_weight)[..., 0], pick(weight)[..., 0]
     levels, follow = (jax.vmap(jax.vmap(f), axes) for f, axes in ((_quantiles, (0, None)), (jnp.interp, 0)))
 

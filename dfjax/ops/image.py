@@ -159,13 +159,13 @@ def sample_smaller(x: jax.Array, grid: jax.Array) -> jax.Array:
 def smaller(x: jax.Array, size: int) -> jax.Array:
     """All of pictures [B, S, S, C] by `sample_smaller`: [B, size, size, C]."""
     at = (np.arange(size, dtype=np.float32) + 0.5) * (x.shape[1] / size) - 0.5
-    return sample_smaller(x, jnp.broadcast_to(jnp.stack(jnp.meshgrid(at, at), -1), (len(x), size, size, 2)))
+    return sample_smaller(x, jnp.broadcast_to(jnp.stack(jnp.meshgrid(at, at), -1), (x.shape[0], size, size, 2)))
 
 
 def pooled(x: jax.Array, size: int) -> jax.Array:
     """Pictures [B, n * size, n * size, C] averaged over n x n pixels: [B, size, size, C]."""
     n = x.shape[1] // size
-    return x.reshape(len(x), size, n, size, n, x.shape[-1]).mean((2, 4)) if n > 1 else x
+    return x.reshape(x.shape[0], size, n, size, n, x.shape[-1]).mean((2, 4)) if n > 1 else x
 
 
 def affine_grid(m: jax.Array, size: int) -> jax.Array:

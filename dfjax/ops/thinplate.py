@@ -65,7 +65,7 @@ def inverse(there: jax.Array) -> jax.Array:
     pixels = pixel_centres(size)
     step = max(size // NODES, 1)
     nodes = slice(step // 2, None, step)
-    known = there[:, nodes, nodes].reshape(len(there), -1, 2)  # [B, N, 2]
+    known = there[:, nodes, nodes].reshape(there.shape[0], -1, 2)  # [B, N, 2]
     coarse = pixels[nodes, nodes].reshape(-1, 2)  # [N, 2]
     squared = (known**2).sum(-1)[:, None] - 2 * einsum('pd,bnd->bpn', coarse, known)  # less |p|^2
     side = pixels[nodes].shape[0]

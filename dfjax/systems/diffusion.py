@@ -114,7 +114,7 @@ def denoiser(cfg: ConfigDict, params: dict, labels: jax.Array | None = None, gui
 
     @jax.jit
     def compiled(params: dict, x: jax.Array, t: jax.Array, labels: jax.Array) -> jax.Array:
-        t = jnp.full(len(x), t)
+        t = jnp.full(x.shape[0], t)
         if guidance == 1:
             return guess(cfg, params, x, t, labels)
         twice = lambda v: jnp.concatenate([v, v])

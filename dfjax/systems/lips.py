@@ -87,4 +87,4 @@ def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:
     height = 63 - 60 * jnp.clip(0.2 + 0.6 * both[:, :, at], 0, 1)  # [B, 2, 128, 4] rows
     drawn = jnp.exp(-((jnp.arange(64)[:, None, None] - height[:, :, None]) ** 2))  # [B, 2, 64, 128, 4]
     picture = (drawn[..., None] * jnp.array(COLOURS)).max(-2)
-    return 2 * jnp.clip(picture, 0, 1).reshape(len(made), 128, 128, 3) - 1
+    return 2 * jnp.clip(picture, 0, 1).reshape(made.shape[0], 128, 128, 3) - 1
