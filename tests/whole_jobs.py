@@ -1,17 +1,22 @@
 """What `faulty.py` runs besides its small jobs: a training of any system, and any verb. It is not a test.
 
 train:SYSTEM    its smoke run, of a few steps
-verb:NAME       the command of VERBS; its inputs, `prepared`, lie in `inputs` beside the folder that it writes in
+verb:NAME       the command of VERBS; its inputs, `prepared`, lie in `inputs` beside the folder that it writes in, and
+                what it adds to (BROUGHT) is copied into that
 """
 
 import importlib
+import os
+import shutil
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 SHARED = Path(__file__).parents[2] / 'shared' / 'data'
-RUNS = ('pix2pix', 'style', 'vae', 'gan', 'faceswap')
+RUNS = {name: {} for name in ('pix2pix', 'style', 'gan', 'faceswap')}
+RUNS |= {'vae': {'data.source': 'render:people:1:24'}, 'segment': {'data.face_type': 'full'}}
+BROUGHT = {'edit': 'vae', 'mask set': 'set'}
 CHANGES = {'steps': 6, 'checkpoint_every': 2, 'preview_every': 3, 'log_every': 1}
 VERBS = {
     'extract': 'extract {i}/face.mp4 -o {o}/faces --size 64 --force',
@@ -24,6 +29,10 @@ VERBS = {
     'stylize': 'stylize {i}/face.mp4 --run {i}/style -o {o}/out.mp4 --force',
     'morph': 'morph {i}/pictures/a.png {i}/pictures/b.png --run {i}/vae -o {o}/out.gif --frames 4 --whole --force',
     'sample': 'sample --run {i}/gan -n 4 -o {o}/out.png --force',
+    'edit': 'edit {i}/pictures/a.png --run {o}/vae --vector smile=1 -o {o}/out.png --whole --force',
+    'mask': 'mask {i}/face.mp4 --run {i}/segment -o {o}/out.mp4 --force',
+    'mask set': 'mask {o}/set --run {i}/segment --force',
+    'people': 'people {i}/face.mp4 -o {o}/out.jpg --force',
     'export': 'export --run {i}/gan --net generator -o {o}/g.jaxexport --force',
     'apply': 'apply --run {i}/pix2pix --net g --input {i}/in.npz --output {o}/out.npz --force',
 }
@@ -40,6 +49,7 @@ def job(name: str):
 def prepared(folder: Path) -> Path:
     """What verbs read: pictures, two videos of faces, a sound and runs that are not trained."""
     import cv2
+    from fake_faces import write_faces
     from scipy.io import wavfile
     from untrained import smooth_picture, untrained
 
@@ -58,8 +68,9 @@ def prepared(folder: Path) -> Path:
     write_image(folder / 'still.png', still)
     wavfile.write(folder / 'sound.wav', 16000, (9000 * np.sin(np.arange(8000) ** 1.2 / 40)).astype(np.int16))
     np.savez(folder / 'in.npz', x=np.zeros((1, 64, 64, 3), np.float32))
-    for name in RUNS:
-        untrained(folder / name, name)
+    write_faces(folder / 'set', size=64)
+    for name, changes in RUNS.items():
+        untrained(folder / name, name, **changes)
     return folder
 
 
@@ -90,7 +101,12 @@ def verb(name: str, folder: Path) -> None:
 
     from dfjax.apps.cli import build_parser
 
-    words = shlex.split(VERBS[name].format(i=folder.parent / 'inputs', o=folder))
+    inputs = folder.parent / 'inputs'
+    if (own := BROUGHT.get(name)) and not (folder / own).exists():
+        shutil.rmtree(folder / '.part', ignore_errors=True)
+        shutil.copytree(inputs / own, folder / '.part')
+        os.replace(folder / '.part', folder / own)
+    words = shlex.split(VERBS[name].format(i=inputs, o=folder))
     args = build_parser(words[0], words[1:]).parse_args(words[1:])
     args.overrides = []
     args.verb(args)
@@ -114,6 +130,8 @@ def contents(folder: Path) -> dict[str, np.ndarray]:
         elif path.suffix == '.npz':
             with np.load(path) as arrays:
                 found |= {f'{name}/{key}': arrays[key] for key in arrays.files}
+        elif path.suffix in ('.jaxexport', '.json'):
+            found[name] = np.frombuffer(path.read_bytes(), np.uint8)
     return found
 
 
@@ -123,9 +141,10 @@ def made(name: str, folder: Path) -> None:
     from dfjax.data.media.credentials import read_credentials
 
     there = {path.name for path in folder.iterdir() if path.name[0] != '.'}
-    assert there <= {'faces', 'set', 'out.mp4', 'out.mp4.run', 'out.gif', 'out.png', 'out.npz', 'g.jaxexport'}
-    for out in there & {'out.mp4', 'out.gif', 'out.png'}:
-        assert read_credentials(folder / out)['intact']
+    seen = {'out.mp4', 'out.gif', 'out.png', 'out.jpg'}
+    assert there <= seen | {'faces', 'set', 'vae', 'out.mp4.run', 'out.npz', 'g.jaxexport'}
+    for out in there & seen:
+        assert out == 'out.jpg' or read_credentials(folder / out)['intact']
         assert contents(folder)[out].size
     if 'faces' in there:
         assert len(load_faceset(folder / 'faces')) == 8
