@@ -218,7 +218,8 @@ def test_silence_closes_the_mouth_and_faces_that_are_not_seen_pass_through(talke
     pool = gather_pool(path, driver, analysis)
     quiet = np.zeros((COUNT, 4))
     dubbing = Dubbing(driver, pool, shape_of(driver.motion), quiet, np.arange(COUNT), 1.0)
-    gap = np.linalg.norm(dubbing.wanted[:, 66] - dubbing.wanted[:, 62], axis=-1) / driver.motion.scale
+    wanted = np.stack([dubbing.landmarks(j)[1] for j in range(len(dubbing))])
+    gap = np.linalg.norm(wanted[:, 66] - wanted[:, 62], axis=-1) / driver.motion.scale
     assert gap.max() < 0.02 and dubbing.counts == {'without_face': 1, 'profiles': 1}
     same = [(dubbing(n, seen.image[n]) == seen.image[n]).all() for n in (3, 5, 8)]
     assert same == [True, True, False]
@@ -357,7 +358,7 @@ def test_a_mouth_is_drawn_only_where_the_video_never_shows_one(talker):
     dark = []
     for mouths in (pool, alone):
         dubbing = Dubbing(driver, mouths, shape, loud, np.arange(COUNT), 1.0)
-        x, y = dubbing.wanted[6][[61, 62, 63, 65, 66, 67]].mean(0).round().astype(int)
+        x, y = dubbing.landmarks(6)[1][[61, 62, 63, 65, 66, 67]].mean(0).round().astype(int)
         dark.append(dubbing(6, seen.image[6])[y - 1 : y + 2, x - 2 : x + 3].mean())
         assert bool(dubbing._tones) == (mouths is alone)
     lip = seen.image[shut][tuple(np.round(seen.landmarks[shut][57]).astype(int)[::-1] - [1, 0])].mean()

@@ -144,11 +144,11 @@ def _cut(frames: Generator, analysis, writer, tick: Callable[[int, int | None], 
     faces = faces[~faces.rows['interpolated']]
     if not faces:
         return
-    matrices = align_matrices(faces.rows['landmarks'], writer.face_type, writer.size)
+    landmarks = faces.rows['landmarks']
     with closing(frames), Behind(lambda item: writer.add(*item), depth=8) as behind:
         for count, (index, _, rgb, name) in enumerate(frames, 1):
             for n in faces.at(name, index):
-                face, matrix = faces[n], matrices[n]
+                face, matrix = faces[n], align_matrices(landmarks[n : n + 1], writer.face_type, writer.size)[0]
                 picture = crop(rgb, matrix, writer.size)
                 behind.put((picture, face, matrix, face_outline(picture, apply(matrix, face.landmarks))))
             tick(count, analysis.frames)

@@ -112,9 +112,10 @@ def lipsync(
     if what == 'image':
         job, report = still_job(face, sound, audio, points, person, gain, still, opened)
     else:
-        given = face, sound, audio, person, analysis, progress
-        job, report = video_job(*given, run=opened, gain=gain, sync=delay, keep=keep, loop=loop)
+        how = {'run': opened, 'gain': gain, 'sync': delay, 'keep': keep, 'loop': loop}
+        job, report = video_job(face, sound, audio, person, analysis, progress, **how)
     report |= {'sound_seconds': round(len(sound) / RATE, 2), 'analysis_seconds': round(time.monotonic() - start, 2)}
+    del sound  # it may be long, and has been heard
     with bar(f'writing {Path(out).name}', progress) as tick:
         return run_job(job, plan, tick) | report
 
@@ -136,14 +137,13 @@ def check_options(gain: float, sync: str | float) -> str | float:
 
 def read_speech(audio: Path | str):
     """The sound float32 [n] at 16 kHz, mono."""
-    import numpy as np
 
     from dfjax.data.media.audio import read_sound
 
     sound = read_sound(audio, RATE, mono=True)[0][:, 0]
     if len(sound) < SHORTEST * RATE:
         raise InputError(f'{audio}: its sound lasts {len(sound) / RATE:.2f} s; at least {SHORTEST} s are needed')
-    if np.abs(sound).max() < FAINT:
+    if max(sound.max(), -sound.min()) < FAINT:
         raise InputError(f'{audio}: its sound is silent; give one in which somebody speaks')
     return sound
 

@@ -68,26 +68,32 @@ def make_driver(name: str, landmarks: np.ndarray, times: np.ndarray, shots: np.n
     head, known = heads.load_head(), known.copy()
     if not known.any():
         raise InputError(f'{name}: no face that could drive another; give a video that shows one from the front')
-    identity = heads.fit_identity(head, landmarks[known])
-    fitted = heads.fit_motion(head, landmarks[known], identity)
-    off = np.linalg.norm(fitted.residual, axis=-1).mean(-1) > COVERED
+    seen = landmarks if known.all() else landmarks[known]  # an hour of them is not held twice without need
+    identity = heads.fit_identity(head, seen)
+    fitted = heads.fit_motion(head, seen, identity)
+    pieces = np.split(fitted.residual, range(PIECE, len(seen), PIECE))
+    off = np.concatenate([np.linalg.norm(piece, axis=-1).mean(-1) for piece in pieces]) > COVERED
     if off.all():
         raise InputError(f'{name}: its face is covered or turned away throughout; give another video')
     known[np.flatnonzero(known)[off]] = False
     rows = np.flatnonzero(known)
-    filled = {name: _fill(rows, getattr(fitted, name)[~off], len(known), shots) for name in heads.PER_FRAME}
+    if off.any():
+        seen, fitted = seen[~off], fitted[~off]
+    filled = {name: _fill(rows, getattr(fitted, name), len(known), shots) for name in heads.PER_FRAME}
     motion = Motion(**filled, identity=identity)
-    del fitted
+    del fitted, filled
     for shot in np.unique(shots):
         part = slice(*np.searchsorted(shots, [shot, shot + 1]))
         smoothed = heads.smooth(motion[part], times[part], SIGMA)
         for name in heads.PER_FRAME:
             getattr(motion, name)[part] = getattr(smoothed, name)
-    return Driver(name, motion, _fill(rows, landmarks[known], len(known), shots), times, shots, known)
+    return Driver(name, motion, _fill(rows, seen, len(known), shots), times, shots, known)
 
 
 def _fill(rows: np.ndarray, values: np.ndarray, count: int, shots: np.ndarray) -> np.ndarray:
     """Values [N, ...] known at rows [N], for `count` rows: between two of one shot on a line, else the nearest."""
+    if len(rows) == count:
+        return values
     out = np.empty((count, *values.shape[1:]), values.dtype)
     at = np.arange(count)
     after = np.clip(np.searchsorted(rows, at), 0, len(rows) - 1)

@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 from dfjax.data.media.output import atomic_path
 from dfjax.inference.ownspeech import OwnSpeech
 from dfjax.inference.run import Run, load_run
-from dfjax.ops.heard import SAMPLES, levelled, moment_times, pairs
+from dfjax.ops.heard import FEATURES, SAMPLES, levelled, moment_times, pairs
 from dfjax.systems import lips as system
 
 FILE = Path(__file__).with_name('lips.npz')
@@ -68,20 +68,20 @@ def listen(sound: np.ndarray, run: Run | None = None) -> tuple[np.ndarray, np.nd
     cfg, params = (run.cfg, run.params) if run else load_lips()
     count = max(len(sound) // SAMPLES, 1)
     chunks = -(-count // CHUNK)
-    margin = BESIDE * SAMPLES
-    padded = np.pad(np.float32(sound), (margin, max(chunks * CHUNK * SAMPLES + margin - len(sound), 0)))
-    picture = [
-        np.asarray(_pairs(padded[n * CHUNK * SAMPLES : (n + 1) * CHUNK * SAMPLES + 2 * margin]))[BESIDE:-BESIDE]
-        for n in range(chunks)
-    ]
-    picture = np.concatenate(picture)[:count]
-    features = np.asarray(levelled(jnp.asarray(picture)))
-    features = np.pad(features, ((BESIDE, chunks * CHUNK - count + BESIDE), (0, 0)), mode='edge')
+    picture = np.empty((chunks * CHUNK, FEATURES - 1), np.float32)
+    for n in range(chunks):
+        first, last = (n * CHUNK - BESIDE) * SAMPLES, ((n + 1) * CHUNK + BESIDE) * SAMPLES
+        part = np.float32(sound[max(first, 0) : last])
+        part = np.pad(part, (max(-first, 0), last - first - max(-first, 0) - len(part)))
+        picture[n * CHUNK : (n + 1) * CHUNK] = _pairs(part)[BESIDE:-BESIDE]
+    picture = picture[:count]
+    features, loud = np.asarray(levelled(jnp.asarray(picture))), picture.mean(-1)
+    del picture  # as long as the sound
     net, made = _net(cfg.model.to_json(), cfg.dtype), []
     for n in range(chunks):
-        part = features[None, n * CHUNK : (n + 1) * CHUNK + 2 * BESIDE]
-        made.append(np.asarray(net(params, part))[0, BESIDE:-BESIDE])
-    return np.concatenate(made)[:count].astype(np.float64), picture.mean(-1), features[BESIDE : BESIDE + count]
+        rows = np.arange(n * CHUNK - BESIDE, (n + 1) * CHUNK + BESIDE).clip(0, count - 1)
+        made.append(np.asarray(net(params, features[None, rows]))[0, BESIDE:-BESIDE])
+    return np.concatenate(made)[:count].astype(np.float64), loud, features
 
 
 _pairs = jax.jit(pairs)

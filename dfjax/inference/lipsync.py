@@ -32,6 +32,7 @@ from dfjax.ops.expression import LIDS
 
 PROFILE = np.radians(45.0)  # yaw beyond which a mouth cannot be replaced
 LEAST_EYES = 24  # pixels between the eyes
+SPREAD = 400  # frames, spread over a video, in which they are measured
 FPS = 25  # frames a second of a picture that speaks
 CALM = 0.35  # share of a rendered talker's turns, for one who speaks to a camera
 DESCRIPTION, SYSTEM = 'mouth made to follow another sound', 'lipsync'
@@ -53,16 +54,10 @@ class Dubbing:
     """
 
     def __init__(self, driver: Driver, pool: Pool, shape: MouthShape, heard: np.ndarray, rows: np.ndarray, gain: float):
-        head = heads.load_head()
-        motion = driver.motion[rows]
-        own = face_shapes(head, motion)
-        lips = shape.lips(*shape.targets(heard, gain))
-        turns = heads.rotation_matrices(motion.turn)
-        self.own = heads.view(own, turns, motion.scale, motion.place)
-        self.wanted = heads.view(shape.points(own, lips), turns, motion.scale, motion.place)
+        self._lips, self._motion, self._shape = shape.lips(*shape.targets(heard, gain)), driver.motion, shape
         self.pool, self.rows, self.seen = pool, rows, driver.known[rows]
-        self.turned = np.abs(motion.turn[:, 1]) > PROFILE
-        self.taken = pick(pool, lips[..., :2], motion.turn)
+        self.turned = np.abs(driver.motion.turn[rows, 1]) > PROFILE
+        self.taken = pick(pool, self._lips[..., :2], driver.motion.turn[rows])
         self.gap = pool.gap
         self.counts = Counter(without_face=int((~self.seen).sum()), profiles=int((self.seen & self.turned).sum()))
         self._tones: dict[int, np.ndarray] = {}
@@ -71,16 +66,23 @@ class Dubbing:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def landmarks(self, j: int) -> tuple[np.ndarray, np.ndarray]:
+        """Those [68, 2] that the j-th frame has, and those that it should have, pixels."""
+        motion = self._motion[self.rows[j : j + 1]]
+        own, turns = face_shapes(heads.load_head(), motion), heads.rotation_matrices(motion.turn)
+        faces = own, self._shape.points(own, self._lips[j : j + 1])
+        return tuple(heads.view(face, turns, motion.scale, motion.place)[0] for face in faces)
+
     def __call__(self, j: int, frame: np.ndarray) -> np.ndarray:
         if not self.seen[j] or self.turned[j]:
             return frame
+        own, wanted = self.landmarks(j)
         shot, n = int(self._shots[j]), self.taken[j]
         if not self.pool.opens and shot not in self._tones:  # a tone for each frame flickers
-            self._tones[shot] = skin_tone(frame, self.own[j])
+            self._tones[shot] = skin_tone(frame, own)
         pool = self.pool
         return remouth(
-            frame, self.own[j], self.wanted[j], pool.patches[n], pool.corners[n], pool.landmarks[n], self.gap[n],
-            self._tones.get(shot),
+            frame, own, wanted, pool.patches[n], pool.corners[n], pool.landmarks[n], self.gap[n], self._tones.get(shot)
         )  # fmt: skip
 
 
@@ -90,18 +92,21 @@ def gather_pool(video: Path | str, driver: Driver, analysis: Analysis) -> Pool:
     Raises:
         InputError: its face is too small.
     """
-    points = heads.project(heads.load_head(), driver.motion)[:, :68]
-    eyes = float(np.median(np.linalg.norm(points[:, 36:42].mean(1) - points[:, 42:48].mean(1), axis=-1)[driver.known]))
+    head, seen = heads.load_head(), np.flatnonzero(driver.known)
+    spread = seen[np.linspace(0, len(seen) - 1, min(SPREAD, len(seen))).astype(int)]
+    points = heads.project(head, driver.motion[spread])
+    eyes = float(np.median(np.linalg.norm(points[:, 36:42].mean(1) - points[:, 42:48].mean(1), axis=-1)))
     if eyes < LEAST_EYES:
         raise InputError(f'{video}: {eyes:.0f} pixels between the eyes are too few; {LEAST_EYES} are needed')
     sharpness = np.full(len(driver), np.nan)
     for face in analysis.faces:
         if face.sharpness is not None:
             sharpness[face.frame] = face.sharpness
-    x0, y0, x1, y1 = lower_box(points[np.argmax(driver.known)], (analysis.height, analysis.width))
+    x0, y0, x1, y1 = lower_box(points[0, :68], (analysis.height, analysis.width))
     rows = choose_frames(driver.known, sharpness, 3 * (x1 - x0) * (y1 - y0))
     with contextlib.closing(read_frames(video)) as frames:
-        return make_pool(((index, rgb) for index, _, rgb in frames), rows, points, driver.motion)
+        motion = driver.motion[rows]
+        return make_pool(((index, rgb) for index, _, rgb in frames), rows, heads.project(head, motion)[:, :68], motion)
 
 
 class DubJob(Job):

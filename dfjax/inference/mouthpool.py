@@ -4,24 +4,62 @@ A network has to draw teeth, beard and skin; the video has them. Frames are chos
 wanted lips in nearly the wanted pose, and go on where the one before it was (Viterbi 1967).
 """
 
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from dfjax.data.media.output import reason
+from dfjax.errors import WriteError
 from dfjax.inference import head as heads
 from dfjax.inference.head import Motion
 from dfjax.inference.retarget import face_shapes, gaps
 from dfjax.ops.expression import LIPS
 
 MOST = 1200  # mouths of a pool
-BYTES = 256 << 20  # that they may take
+BYTES = 256 << 20  # that they may take on the disk
+PIECE = 1024  # frames at once: a video may last for hours
 ROOM = 0.75  # distances between the eyes round the lower face that are kept
 SHARP = 0.6  # share of the median sharpness, below which a frame is left out
 TURN = 0.12  # radians that cost as much as lips that are off by their usual spread
 POSE, JUMP = 0.3, 0.5  # weight of the pose, and cost of another frame than the next
 WIDE_GAP = 0.10  # gap of the lips in distances between the eyes that a pool needs to show an open mouth
 LOWER = [*range(2, 15), *range(31, 36), *range(48, 68)]  # landmarks of the lower face
+
+
+class Patches(Sequence):
+    """Pictures uint8 [h, w, 3] in the order in which they came. They wait in a file without a name, so that memory
+    does not grow with them.
+
+    Raises:
+        WriteError: the disk of temporary files is full.
+    """
+
+    def __init__(self):
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115, goes with this
+        self._places: list[tuple[int, tuple]] = []  # where each begins, and its shape
+        self._end = 0
+
+    def append(self, picture: np.ndarray) -> None:
+        try:
+            self._file.seek(self._end)
+            self._file.write(picture.tobytes())
+            self._file.flush()
+        except OSError as error:
+            raise WriteError(tempfile.gettempdir(), reason(error)) from error
+        self._places.append((self._end, picture.shape))
+        self._end += picture.nbytes
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, which):
+        if isinstance(which, slice):
+            return [self[n] for n in range(len(self))[which]]
+        begin, shape = self._places[which]
+        self._file.seek(begin)
+        return np.frombuffer(self._file.read(int(np.prod(shape))), np.uint8).reshape(shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +75,7 @@ class Pool:
         number: [N] of the frame; steps of 1 follow each other.
     """
 
-    patches: list[np.ndarray]
+    patches: Sequence[np.ndarray]
     corners: np.ndarray
     landmarks: np.ndarray
     lips: np.ndarray
@@ -63,9 +101,15 @@ def lip_gap(lips: np.ndarray) -> np.ndarray:
     return np.maximum(lips[..., [19, 18, 17], 1] - lips[..., [13, 14, 15], 1], 0).max(-1)
 
 
+def lip_shapes(motion: Motion) -> np.ndarray:
+    """Lips [T, 20, 3] of a motion in the head's axes, in distances between the eyes."""
+    head, pieces = heads.load_head(), (motion[start : start + PIECE] for start in range(0, len(motion), PIECE))
+    return np.concatenate([face_shapes(head, piece)[:, 48:68] for piece in pieces] or [np.zeros((0, 20, 3))])
+
+
 def front_lips(motion: Motion) -> np.ndarray:
-    """Lips [T, 20, 2] of a motion, seen from the front, in distances between the eyes."""
-    return face_shapes(heads.load_head(), motion)[:, 48:68, :2]
+    """The same, seen from the front: [T, 20, 2]."""
+    return lip_shapes(motion)[..., :2]
 
 
 def choose_frames(known: np.ndarray, sharpness: np.ndarray, size: int) -> np.ndarray:
@@ -93,20 +137,20 @@ def make_pool(
 
     Args:
         frames: (number, uint8 RGB [H, W, 3]) of the video, in order.
-        landmarks: [T, 68, 2] of all its frames.
-        motion: [T], likewise.
+        landmarks: [N, 68, 2] of those frames, which rise.
+        motion: [N], likewise.
     """
-    wanted, patches, corners = set(rows.tolist()), {}, {}
+    place, patches, corners = {number: n for n, number in enumerate(rows.tolist())}, Patches(), []
     for number, rgb in frames:
-        if number in wanted:
-            x0, y0, x1, y1 = lower_box(landmarks[number], rgb.shape)
-            patches[number], corners[number] = rgb[y0:y1, x0:x1].copy(), (x0, y0)
-        if len(patches) == len(wanted):
+        if number in place:
+            x0, y0, x1, y1 = lower_box(landmarks[place[number]], rgb.shape)
+            patches.append(rgb[y0:y1, x0:x1])
+            corners.append((x0, y0))
+        if len(patches) == len(rows):
             break
-    rows = np.array(sorted(patches), int)
-    kept = motion[rows]
-    corners = np.array([corners[n] for n in rows], np.float64).reshape(-1, 2)
-    return Pool([patches[n] for n in rows], corners, landmarks[rows], front_lips(kept), kept.turn, rows)
+    count = len(patches)  # a video may end before its last faces
+    corners = np.array(corners, np.float64).reshape(-1, 2)
+    return Pool(patches, corners, landmarks[:count], front_lips(motion[:count]), motion.turn[:count], rows[:count])
 
 
 def lower_box(points: np.ndarray, shape: tuple) -> tuple[int, int, int, int]:
@@ -128,21 +172,21 @@ def pick(pool: Pool, lips: np.ndarray, turn: np.ndarray) -> np.ndarray:
     usual = max(float(((pool.lips - pool.lips.mean(0)) ** 2).mean()), 1e-5)
     follows = np.flatnonzero(np.diff(pool.number) == 1)  # rows whose next row is the next frame
     total = np.zeros(len(pool))
-    best, followed = np.zeros(len(lips), np.int32), np.zeros((len(lips), len(pool)), bool)
+    best, followed = np.zeros(len(lips), np.int32), np.zeros((len(lips), -(-len(pool) // 8)), np.uint8)
     for t in range(len(lips)):
         cost = ((pool.lips - lips[t]) ** 2).mean((1, 2)) / usual + POSE * ((pool.turn - turn[t]) ** 2).sum(1) / TURN**2
         best[t] = total.argmin()
         jump = total[best[t]] + (JUMP if t else 0)
         before = np.full(len(pool), np.inf)
         before[follows + 1] = total[follows]
-        followed[t] = before < jump
+        followed[t] = np.packbits(before < jump)
         total = cost + np.minimum(before, jump)
         total -= total.min()
     path = np.zeros(len(lips), int)
     row = int(total.argmin())
     for t in range(len(lips) - 1, -1, -1):
         path[t] = row
-        row = row - 1 if followed[t, row] else int(best[t])
+        row = row - 1 if followed[t, row // 8] << row % 8 & 128 else int(best[t])
     return path
 
 

@@ -5,11 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dfjax.inference import head as heads
 from dfjax.inference.head import Motion
-from dfjax.inference.mouthpool import lip_gap
+from dfjax.inference.mouthpool import lip_gap, lip_shapes
 from dfjax.inference.opening import smoothstep
-from dfjax.inference.retarget import face_shapes
 
 USUAL = 0.16  # gap of a wide open mouth in distances between the eyes, where it is not known of the person
 LEAST, MOST = 0.09, 0.3  # what it may be
@@ -46,7 +44,7 @@ class MouthShape:
 
     def seen(self, motion: Motion) -> np.ndarray:
         """Opening and width [T, 2] of a motion, in the units in which they are heard: the inverse of `targets`."""
-        lips = face_shapes(heads.load_head(), motion)[:, 48:]
+        lips = lip_shapes(motion)
         gap = lip_gap(lips[..., :2])
         moved = directions()[0]
         rest = self.rest[6, 0] - self.rest[0, 0] + gap * (moved[54, 0] - moved[48, 0])
@@ -68,8 +66,8 @@ class MouthShape:
 
 def shape_of(motion: Motion) -> MouthShape:
     """The mouth of the person whose motion this is: at rest, and as wide as it opens."""
-    shapes = face_shapes(heads.load_head(), motion)
-    lips, gap = shapes[:, 48:], lip_gap(shapes[:, 48:, :2])
+    lips = lip_shapes(motion)
+    gap = lip_gap(lips[..., :2])
     opened, wider = directions()
     width = lips[:, 6, 0] - lips[:, 0, 0] - gap * (opened[54, 0] - opened[48, 0])
     still = gap <= np.quantile(gap, STILL)

@@ -17,6 +17,7 @@ SECONDS = 20.0  # of speech, by which it counts as much as the net
 LOUDNESS = 3.0  # weight of the loudness, one feature among many bands
 FEWEST = 50  # frames that can be learnt from
 MOST = 3000
+PIECE = 1000  # moments at once: a sound may last for hours
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +35,8 @@ class OwnSpeech:
     share: float
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
-        return (_around(features) - self.mean) @ self.weights + self.usual
+        pieces = np.split(np.arange(len(features)), range(PIECE, len(features), PIECE))
+        return np.concatenate([(_around(features, rows) - self.mean) @ self.weights + self.usual for rows in pieces])
 
 
 def learn(features: np.ndarray, seen: np.ndarray, times: np.ndarray) -> OwnSpeech | None:
@@ -52,18 +54,17 @@ def learn(features: np.ndarray, seen: np.ndarray, times: np.ndarray) -> OwnSpeec
     seconds = float(known.sum() * np.median(np.diff(times)))
     picked = np.flatnonzero(known)
     picked = picked[np.linspace(0, len(picked) - 1, min(MOST, len(picked))).astype(int)]
-    x, y = _around(features)[row[picked]], seen[picked]
+    x, y = _around(features, row[picked]), seen[picked]
     mean, usual = x.mean(0), y.mean(0)
-    x = x - mean
-    ridge = RIDGE * x.shape[1] / 100 * np.eye(len(x))
-    weights = x.T @ np.linalg.solve(x @ x.T + ridge, y - usual)
+    x = np.float64(x - mean)
+    products = x.T @ x  # [F, F]: fewer than moments are
+    products.flat[:: len(mean) + 1] += RIDGE * len(mean) / 100
+    weights = np.linalg.solve(products, x.T @ (y - usual))
     return OwnSpeech(weights, mean, usual, seconds / (seconds + SECONDS))
 
 
-def _around(features: np.ndarray) -> np.ndarray:
-    """Each moment's bands and loudness, and those of moments around it: [M, 81 * 9]."""
-    bands = (features[:, :BANDS] + features[:, BANDS : 2 * BANDS]) / 2
-    own = np.concatenate([bands, LOUDNESS / 2 * features[:, 2 * BANDS :]], 1)
-    reach = max(STEPS)
-    padded = np.pad(own, ((reach, reach), (0, 0)), mode='edge')
-    return np.concatenate([padded[reach + step : reach + step + len(own)] for step in STEPS], 1)
+def _around(features: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Bands and loudness of some moments [R], and of moments around each: [R, 9 * 81]."""
+    near = features[(rows[:, None] + STEPS).clip(0, len(features) - 1)]  # [R, 9, 161]
+    bands = (near[..., :BANDS] + near[..., BANDS : 2 * BANDS]) / 2
+    return np.concatenate([bands, LOUDNESS / 2 * near[..., 2 * BANDS :]], -1).reshape(len(rows), -1)

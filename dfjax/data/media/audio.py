@@ -51,7 +51,7 @@ def read_sound(path: Path | str, rate: int | None = None, mono: bool = False) ->
     """
     import av
 
-    path, parts, start, held = Path(path), [], None, 0
+    path, start, held, samples = Path(path), None, 0, _Samples(mono)
     with contextlib.closing(open_container(path, 'sound')) as container:
         _check_whole_wave(path)
         stream = next((s for s in container.streams.audio if s.codec_context), None)
@@ -64,28 +64,47 @@ def read_sound(path: Path | str, rate: int | None = None, mono: bool = False) ->
             for frame in container.decode(stream):
                 if start is None:
                     start = float((frame.pts or 0) * frame.time_base) - clock_start(container)
-                parts += (made := convert.resample(frame))
-                held += sum(4 * part.samples * part.layout.nb_channels for part in made)
+                parts = convert.resample(frame)
+                samples.add(parts)
+                held += sum(4 * part.samples * part.layout.nb_channels for part in parts)
                 if held > room:
                     raise ReadError(path, f'holds more than {room >> 20} MB of sound; cut it into pieces')
-            parts += convert.resample(None) if parts else []
+            samples.add(convert.resample(None) if samples.rate else [])
         except av.error.FFmpegError as error:
-            raise ReadError(path, f'its sound is damaged after {_seconds(parts):.1f} s; repair or trim it') from error
-    if not parts:
+            raise ReadError(path, f'its sound is damaged after {samples.seconds:.1f} s; repair or trim it') from error
+    if not samples.rate:
         raise ReadError(path, 'holds no sound')
-    if _seconds(parts) < end - max(0.1, 0.02 * end) and not allow_cut():
-        raise ReadError(path, f'cut short: it ends after {_seconds(parts):.1f} s of {end:.1f} s; fetch it again')
-    rate, channels = parts[0].sample_rate, parts[0].layout.nb_channels
-    samples = np.concatenate([part.to_ndarray().reshape(-1, channels) for part in parts])
-    samples = samples.mean(1, keepdims=True) if mono else samples  # FFmpeg's own mix of two is 1.4 times as loud
-    if abs(start) * rate * 4 * channels > room:
+    if samples.seconds < end - max(0.1, 0.02 * end) and not allow_cut():
+        raise ReadError(path, f'cut short: it ends after {samples.seconds:.1f} s of {end:.1f} s; fetch it again')
+    rate = samples.rate
+    if abs(start) * rate * 4 * samples.channels > room:
         raise ReadError(path, f'its sound begins at {start:.0f} s; repair its times')
     first = round(start * rate)  # negative: what a codec needs to begin, before time 0
-    return np.pad(samples, ((max(first, 0), 0), (0, 0)))[max(-first, 0) :], rate
+    found = samples.array()
+    return (np.pad(found, ((first, 0), (0, 0))) if first > 0 else found[-first:]), rate
 
 
-def _seconds(parts: list) -> float:
-    return sum(part.samples / part.sample_rate for part in parts)
+class _Samples:
+    """Samples of decoded parts as they come, held once: hours of them are much."""
+
+    def __init__(self, mono: bool):
+        self.rate, self.channels, self._mono, self._data = 0, 1, mono, bytearray()
+
+    def add(self, parts: list) -> None:
+        for part in parts:
+            self.rate = self.rate or part.sample_rate
+            values = part.to_ndarray().reshape(-1, part.layout.nb_channels)
+            values = values.mean(1, keepdims=True) if self._mono else values  # FFmpeg's own mix is 1.4 times as loud
+            self.channels = values.shape[1]
+            self._data += values.tobytes()
+
+    @property
+    def seconds(self) -> float:
+        return len(self._data) / 4 / self.channels / self.rate if self.rate else 0.0
+
+    def array(self) -> np.ndarray:
+        """float32 [T, C]."""
+        return np.frombuffer(self._data, np.float32).reshape(-1, self.channels)
 
 
 def _check_whole_wave(path: Path) -> None:
