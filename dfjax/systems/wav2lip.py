@@ -217,20 +217,21 @@ def g_cost(cfg: ConfigDict, g: dict, params: dict, stats: dict, data: dict, weig
     made, changed = net['g'].module.apply(variables, mels, masked(*pictures), train=True, mutable=['batch_stats'])
     made = made.reshape(real.shape)
     loss, right = judged(cfg, params, stats, data, made)
-    fake, true = discriminate(cfg, params['d'], made, real)
+    compared = (made, real) if cfg.loss.adversarial == 'relativistic' else (made,)
+    logits = discriminate(cfg, params['d'], *compared)
     sync, adv = weights
     terms = {
         'g/l1': (1 - sync - adv) * (data['weights'] * abs(made - real)).mean(),
         'g/sync': sync * loss,
-        'g/adv': adv * g_loss(cfg.loss.adversarial, fake, true),
+        'g/adv': adv * g_loss(cfg.loss.adversarial, *logits),
     }
     return sum(terms.values()), (terms, loss, right, changed['batch_stats'], made)
 
 
-def discriminate(cfg: ConfigDict, d: dict, fake: jax.Array, real: jax.Array) -> list[jax.Array]:
-    """The discriminator's logits [N * T, 1] of fakes and of real pictures [N, T, S, S, 3]."""
-    pictures = jnp.concatenate([x.reshape(-1, *x.shape[2:]) for x in (fake, real)])
-    return jnp.split(nets(cfg)['d'].module.clone(logits=True).apply({'params': d}, pictures), 2)
+def discriminate(cfg: ConfigDict, d: dict, *pictures: jax.Array) -> list[jax.Array]:
+    """The discriminator's logits [N * T, 1] of each of some pictures [N, T, S, S, 3]."""
+    together = jnp.concatenate([x.reshape(-1, *x.shape[2:]) for x in pictures])
+    return jnp.split(nets(cfg)['d'].module.clone(logits=True).apply({'params': d}, together), len(pictures))
 
 
 def trust(cfg: ConfigDict, before: jax.Array, followed: jax.Array, windows: int) -> jax.Array:
@@ -277,7 +278,6 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     watched = right if cfg.loss.kind == 'contrastive' else loss
     aux['followed'] = FOLLOWED * aux['followed'] + (1 - FOLLOWED) * watched
     aux['trust'] = trust(cfg, aux['trust'], aux['followed'], len(whole_batch(data['heard'])))
-    stats['g'] = stats_g
     stats['g'] = stats_g
     ema = {name: params[name] for name in state.ema if name in params}
     ema = ema_update({name: state.ema[name] for name in ema}, ema, cfg.ema, state.step) | {'batch_stats': stats}
