@@ -130,7 +130,7 @@ def convert(
     if strange := set(faces.sources) - {name_in(video, file) for file in plan.files}:
         raise InputError(f'{video}: the analysis given is of another source ({min(strange)})')
     if settings.people:
-        faces, swapper.owner = _of_people(faces, settings, video)
+        faces, swapper.owner = of_people(faces, settings, video)
     searched = round(time.monotonic() - start, 2)
     job = SwapJob(DESCRIPTION, swapper.run.cfg.system, swapper, faces, plan.source if plan.many else None)
     job.total = None if plan.span else analysis.frames
@@ -166,8 +166,12 @@ def _search(video: Path | str, plan, settings: Settings, recursive: bool, tick, 
     return analyse(video, progress=tick, recursive=recursive, **how)
 
 
-def _of_people(faces, settings: Settings, video: Path | str) -> tuple:
-    """The faces of the people that settings name, and of which of them each track is."""
+def of_people(faces, settings: Settings, video: Path | str) -> tuple:
+    """The faces of the people that settings name, and of which of them each track is.
+
+    Raises:
+        InputError: a picture that does not show one person, or shows somebody who is not in the video.
+    """
     import numpy as np
 
     from dfjax.data.faces.analyse import describe

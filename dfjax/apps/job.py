@@ -52,7 +52,7 @@ def _is_free(workdir: Path, job: dict) -> bool:
         return True
     kept = {path.name}  # what another job may take over: nothing, or the faces of the same input
     if all(before.get(key) == job[key] for key in ('into', 'person')):
-        kept |= {'into.jsonl', 'faces_a'}
+        kept |= {'into.jsonl', 'everyone.jsonl', 'faces_a'}
     if before.get('face') == job['face']:
         kept |= {'faces_b'}
     if there - kept:

@@ -14,6 +14,7 @@ from dfjax.apps.merging import add_settings, settings_of
 from dfjax.errors import InputError
 from dfjax.inference.settings import DEFAULTS, Settings
 
+EVERYONE = 'everyone.jsonl'  # all faces of the video, where settings name people
 USABLE = 1000  # steps of a run that begins without references
 EXAMPLE = 'dfjax swap --face bert.mp4 --into anna.mp4 -o out.mp4 --minutes 10'
 
@@ -143,7 +144,7 @@ def swap(
     if steps == 0 and not cfg.get('references', {}).get('count'):
         raise InputError('--instant: a run without references knows nobody before it is trained; give --steps')
     with claimed(workdir, face, into, person):
-        found, analysis = _extract(cfg, workdir, face, into, person, progress)
+        found, analysis = _extract(cfg, workdir, face, into, person, settings, progress)
         cfg = cfg if done else suited(cfg, overrides)
         extracted, deadline = time.monotonic(), None
         if minutes is not None:
@@ -153,8 +154,7 @@ def swap(
             with good_enough(workdir, into, out):
                 step = train_for(cfg, workdir, steps, deadline, start_from=start_from, progress=progress)
         trained = time.monotonic()
-        known = None if settings.people else analysis  # which is of one person
-        report = convert(workdir, into, out, settings=settings, analysis=known, force=force, progress=progress)
+        report = convert(workdir, into, out, settings=settings, analysis=analysis, force=force, progress=progress)
     ends = {'extract': (began, extracted), 'train': (extracted, trained), 'convert': (trained, time.monotonic())}
     seconds = {part: round(end - start, 1) for part, (start, end) in ends.items()}
     seconds |= {'total': round(sum(seconds.values()), 1)}
@@ -224,12 +224,20 @@ def _check_same(cfg, wanted, workdir: Path) -> None:
 
 
 def _extract(
-    cfg, workdir: Path, face: Sequence, into: Path | str, person: Path | str | int | None, progress: bool
+    cfg,
+    workdir: Path,
+    face: Sequence,
+    into: Path | str,
+    person: Path | str | int | None,
+    settings: Settings,
+    progress: bool,
 ) -> tuple:
-    """Makes the face sets that are not there yet; returns the number of faces of each side, and the analysis of `into`.
+    """Makes the face sets that are not there yet; returns the number of faces of each side, and the analysis of `into`:
+    of one person, or of everybody where settings name people.
 
     The person put in comes first: pictures are soon searched, and what is wrong with them is said before the long one.
     """
+    from dfjax.apps.convert import of_people
     from dfjax.apps.extract import extract_faces
     from dfjax.apps.job import looked_at, stored_side
     from dfjax.data.faces.analyse import analyse, load_analysis
@@ -241,13 +249,20 @@ def _extract(
     if not Path(cfg.data.b).is_dir():
         analyses = [looked_at(path, progress) for path in face]
         extract_faces(face, cfg.data.b, analyses=analyses, size=stored_side(analyses, cfg), **look)
-    if not (workdir / 'into.jsonl').is_file():
-        with bar(f'faces of {Path(into).name}', progress) as tick:
-            analyse(into, person=person, progress=tick).save(workdir / 'into.jsonl')
-    analysis = load_analysis(workdir / 'into.jsonl')
+
+    def searched(name: str, **whom):
+        if not (workdir / name).is_file():
+            with bar(f'faces of {Path(into).name}', progress) as tick:
+                analyse(into, progress=tick, **whom).save(workdir / name)
+        return load_analysis(workdir / name)
+
+    everyone = searched(EVERYONE, every_face=True) if settings.people else None
+    if everyone:
+        of_people(everyone.faces, settings, into)  # who is not there is said before the training
+    analysis = searched('into.jsonl', person=person)
     if not Path(cfg.data.a).is_dir():
         extract_faces([into], cfg.data.a, analyses=[analysis], size=stored_size(cfg.data), **look)
     found = {side: len(load_faceset(cfg.data[side])) for side in ('a', 'b')}
     if progress:
         print(f'faces: {found["a"]} to be replaced, {found["b"]} of the person put in', file=sys.stderr)
-    return found, analysis
+    return found, everyone or analysis
