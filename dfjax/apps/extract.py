@@ -141,13 +141,12 @@ def _cut(frames: Generator, analysis, writer, tick: Callable[[int, int | None], 
     from dfjax.data.media.threads import Behind
 
     faces = as_faces(analysis.faces)
-    faces = faces[~faces.rows['interpolated']]
-    if not faces:
+    landmarks, guessed = faces.rows['landmarks'], faces.rows['interpolated']
+    if guessed.all():
         return
-    landmarks = faces.rows['landmarks']
     with closing(frames), Behind(lambda item: writer.add(*item), depth=8) as behind:
         for count, (index, _, rgb, name) in enumerate(frames, 1):
-            for n in faces.at(name, index):
+            for n in (n for n in faces.at(name, index) if not guessed[n]):
                 face, matrix = faces[n], align_matrices(landmarks[n : n + 1], writer.face_type, writer.size)[0]
                 picture = crop(rgb, matrix, writer.size)
                 behind.put((picture, face, matrix, face_outline(picture, apply(matrix, face.landmarks))))

@@ -27,7 +27,7 @@ import numpy as np
 from dfjax import foreign
 from dfjax.data.faces.face import Face, numbers
 from dfjax.data.faces.polygons import Outlines, outlined, outlines_path, read_outlines, write_outlines
-from dfjax.data.faces.sheet import contact_sheet
+from dfjax.data.faces.sheet import contact_sheet, evenly
 from dfjax.data.media.image import encode_image, read_image, write_image
 from dfjax.data.media.inputs import ROWS, SHEET, picture_files
 from dfjax.data.media.output import atomic_folder, fitting
@@ -111,7 +111,8 @@ class FaceSetWriter:
         if kind is None and not self.names:
             raise InputError(f'{self.path}: no face to write')
         if kind is None:
-            pictures = [(self._folder / name, str(frame)) for name, frame in self.names.items()]
+            names = list(self.names.items())
+            pictures = [(self._folder / names[n][0], str(names[n][1])) for n in evenly(len(names))]
             write_image(self._folder / SHEET, contact_sheet(pictures))
 
     def add(

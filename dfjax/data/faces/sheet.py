@@ -8,17 +8,23 @@ import numpy as np
 
 from dfjax.data.media.image import read_image
 
+MOST = 240  # pictures of a sheet
 
-def contact_sheet(pictures: Sequence[tuple[Path, str]], side: int = 96, most: int = 240) -> np.ndarray:
+
+def evenly(count: int, most: int = MOST) -> np.ndarray:
+    """Numbers [M] of the pictures of a sheet, of so many that there are."""
+    return np.linspace(0, count - 1, min(most, count)).round().astype(int)
+
+
+def contact_sheet(pictures: Sequence[tuple[Path, str]], side: int = 96, most: int = MOST) -> np.ndarray:
     """Thumbnails in rows, left to right: uint8 RGB [H, W, 3].
 
     Args:
         pictures: files, each with a short text to write below it.
         side: of a thumbnail, pixels.
-        most: of more pictures this many are shown, evenly chosen.
+        most: of more pictures this many are shown, chosen evenly.
     """
-    evenly = np.linspace(0, len(pictures) - 1, min(most, len(pictures))).round().astype(int)
-    shown = [pictures[n] for n in evenly]
+    shown = [pictures[n] for n in evenly(len(pictures), most)]
     columns = min(len(shown), 20, int(np.ceil(np.sqrt(1.5 * len(shown)))))
     width, height, gap = side, side + 15, 4
     lines = -(-len(shown) // columns)
