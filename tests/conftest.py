@@ -76,3 +76,24 @@ def as_accelerated(monkeypatch):
 
     monkeypatch.setattr(jax.lax, 'platform_dependent', lambda *x, default, **_: default(*x))
     monkeypatch.setattr(backend, 'accelerated', lambda: True)
+
+
+@pytest.fixture(scope='session')
+def noise():
+    """A picture without any structure, uint8 [320, 330, 3]."""
+    import numpy as np
+
+    return np.random.default_rng(0).integers(0, 255, (320, 330, 3), np.uint8)
+
+
+@pytest.fixture(scope='session')
+def talker():
+    """Pictures of a rendered head, and the analysis of them as a video 'talker.mp4'."""
+    from dfjax.data.faces.analyse import Analysis
+    from dfjax.data.faces.face import Face
+    from dfjax.data.render import animate, random_identity, render
+
+    how = animate(3, 12, 25.0)
+    seen = render(random_identity(3), how, 192)
+    faces = [Face('talker.mp4', n, n / 25, (0, 0, 1, 1), 1.0, points) for n, points in enumerate(seen.landmarks)]
+    return seen, Analysis('talker.mp4', 192, 192, 12, faces)
