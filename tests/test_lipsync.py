@@ -1,7 +1,6 @@
-"""`dfjax lipsync`: delays, lengths, mouths out of a pool, the matte, and the whole verb on a rendered talker."""
+"""`dfjax lipsync`: mouths out of a pool, the matte, and the whole verb on a rendered talker."""
 
 import itertools
-from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -16,25 +15,22 @@ from dfjax.data.media.credentials import read_credentials
 from dfjax.data.media.image import write_image
 from dfjax.data.media.video import VideoWriter, probe, read_frames
 from dfjax.data.render import animate, random_identity, render
-from dfjax.data.render.features import landmarks
-from dfjax.data.render.head import head, moment
 from dfjax.data.render.speech import RATE, speak
-from dfjax.data.render.trace import camera
 from dfjax.errors import InputError
 from dfjax.evaluation.lipsync import compare as figures
 from dfjax.evaluation.lipsync import held_out
 from dfjax.inference import head as heads
-from dfjax.inference.driving import driver_of, make_driver
-from dfjax.inference.length import fit_length, frames_in_order
+from dfjax.inference.driving import driver_of
+from dfjax.inference.length import frames_in_order
 from dfjax.inference.lips import hear, listen
 from dfjax.inference.lipsync import Dubbing, gather_pool, speaker
 from dfjax.inference.mouthpool import JUMP, Pool, lip_gap, pick
 from dfjax.inference.mouthshape import USUAL, directions, shape_of
 from dfjax.inference.ownspeech import learn
 from dfjax.inference.remouth import matte, remouth
-from dfjax.inference.sync import find_delay
 
 pytestmark = pytest.mark.whole
+
 
 COUNT, SIZE = 36, 192
 
@@ -59,97 +55,12 @@ def talker(tmp_path_factory):
     return seen, analysis, path
 
 
-# When sound and lips go together
-
-
-@pytest.mark.parametrize('fps', [23.976, 25, 29.97, 50, 'variable'])
-def test_delays_are_found_at_any_rate(fps):
-    """Lips of a voice, with the noise of landmarks, against its sound moved by up to ten frames."""
-    rng = np.random.default_rng(1)
-    step = 25 if fps == 'variable' else fps
-    times = np.cumsum(rng.uniform(0.02, 0.06, 125)) if fps == 'variable' else np.arange(int(5 * fps)) / fps
-    for seed, frames in ((301, -10), (302, 3), (303, 10)):
-        voice = speak(seed, 8.0)
-        seen = voice.mouth(times + 1.5)[:, :2] * [0.16, 0.1] + rng.normal(0, 0.012, (len(times), 2))
-        seen[40:44] = np.nan  # a moment in which the face is not seen
-        start = 1.5 - frames / step
-        sound = voice.sound[round(start * RATE) : round((start + 5) * RATE)]
-        found = find_delay(sound, seen, times)
-        assert abs(found.seconds - frames / step) <= 1 / step and found.found, (seed, found)
-
-
-def test_lips_that_say_something_else_have_no_delay():
-    times = np.arange(125) / 25
-    seen = speak(401, 5.0).mouth(times)[:, :2]
-    assert find_delay(speak(402, 5.0).sound, seen, times).likeness < 0.45
-    assert not find_delay(np.zeros(5 * RATE), seen, times).found
-    assert not find_delay(speak(401, 5.0).sound, np.full((125, 2), np.nan), times).found
-
-
-@pytest.mark.slow
-def test_delays_of_rendered_talkers():
-    """Eight people whose heads move, 5 s each at another rate, shifted by -10 to 10 frames; landmarks are noisy."""
-    rng, rates, right = np.random.default_rng(0), (23.976, 24, 25, 29.97, 30, 50, 60, 'variable'), []
-    for n, fps in enumerate(rates):
-        step = 25 if fps == 'variable' else fps
-        times = np.cumsum(rng.uniform(0.02, 0.06, 120)) if fps == 'variable' else np.arange(int(5 * fps)) / fps
-        voice, moments = speak(70_000 + n, 8.0), animate(900 + n, 512, 25.0)
-        how = {name: np.interp(times, np.arange(512) / 25, value) for name, value in moments.items()}
-        opening, width = voice.mouth(times + 1.5)[:, :2].T
-        how |= {
-            'open': 0.9 * opening,
-            'pucker': width.clip(-1, 0) * -1,
-            'smile': 0.3 * how['smile'] + 0.5 * width.clip(0),
-        }
-        points = true_landmarks(random_identity(500 + n), how, 256)
-        points += rng.normal(0, 0.7, points.shape)
-        driver = make_driver('x', points, times, np.zeros(len(times), int), np.ones(len(times), bool))
-        seen = shape_of(driver.motion).seen(driver.motion)
-        for frames in range(-10, 11):
-            start = round((1.5 - frames / step) * RATE)
-            found = find_delay(voice.sound[start : start + 5 * RATE], seen, times)
-            right.append(abs(found.seconds - frames / step) <= 1 / step)
-    assert np.mean(right) >= 0.98
-
-
-def true_landmarks(who: dict, how: dict, size: int) -> np.ndarray:
-    """Landmarks [T, 68, 2] of a rendered head, which is not drawn."""
-    who = {name: float(value) for name, value in who.items()}
-    still, points = head(who), []
-    for n in range(len(how['yaw'])):
-        now = {name: float(value[n]) for name, value in how.items()}
-        points.append(camera(now, size).project(landmarks(who, now, moment(who, now, still).skin, still.rest)))
-    return np.float32(points)
-
-
-# Length
-
-
-def test_a_longer_sound_plays_the_video_forth_and_back():
-    times = np.arange(5) / 25
-    length = fit_length(times, Fraction(25), 14 / 25)
-    assert length.rows.tolist() == [0, 1, 2, 3, 4, 3, 2, 1, 0, 1, 2, 3, 4, 3] and length.fps == 25
-    assert fit_length(times, Fraction(25), 7 / 25, loop=True).rows.tolist() == [0, 1, 2, 3, 4, 0, 1]
-    assert fit_length(times, Fraction(25), 3 / 25).rows.tolist() == [0, 1, 2]
-    kept = fit_length(times, Fraction(25), 3 / 25, keep=True)
-    assert kept.rows.tolist() == [0, 1, 2, 3, 4] and kept.fps is None
-    # Frames that keep their times keep those of a video that begins late, as its sound does not.
-    late = fit_length(times + 0.04, Fraction(25), 5 / 25)
-    np.testing.assert_allclose(late.times, times + 0.04)
-    uneven = fit_length(np.array([0.0, 0.01, 0.02, 0.03, 0.2]), Fraction(25), 5 / 25 - 0.041)
-    assert uneven.rows.tolist() == [0, 3, 3, 4]
-    assert fit_length(np.zeros(1), Fraction(25), 0.2).rows.tolist() == [0, 0, 0, 0, 0]
-
-
 def test_frames_come_in_any_order(talker):
     _, _, path = talker
     whole = [rgb for _, _, rgb in read_frames(path)]
     for rows in ([3, 4, 5], [0, 1, 2, 1, 0, 1], [5, 4, 4, 2, 3, 3, 9], [7]):
         made = list(frames_in_order(path, np.array(rows)))
         assert len(made) == len(rows) and all((a == whole[n]).all() for a, n in zip(made, rows))
-
-
-# The pool
 
 
 def test_the_path_through_the_pool_is_the_cheapest_of_all():
@@ -183,9 +94,6 @@ def test_mouths_that_are_asked_for_are_as_wide_open_as_that(talker):
     np.testing.assert_allclose(found, [shape.wide_open, 0, 0], atol=1e-9)
     assert width.tolist() == [0, 0, 0.12]
     assert shape.targets(heard, 0.0)[0].max() == 0
-
-
-# The matte and the mouth in it
 
 
 def test_frames_keep_their_bits_outside_the_matte_and_their_own_mouth_inside(talker):
@@ -239,9 +147,6 @@ def test_a_picture_speaks_from_its_own_landmarks():
     swaying = speaker(landmarks, heard, seed=1).landmarks[:50, 30]
     assert 0.5 < np.ptp(swaying[:, 0]) < 20
     assert directions()[0][[62, 66], 1].tolist() == sorted(directions()[0][[62, 66], 1])
-
-
-# The verb
 
 
 def test_a_video_says_what_a_sound_says(talker, tmp_path):
