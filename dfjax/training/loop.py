@@ -112,6 +112,8 @@ def _train(
                 stack.callback(data.close)
             devices = devices_of(cfg, data)
             shapes = devices.abstract()  # before anything is written: data and config may be refused
+            if not stop.wanted() and (last_step(workdir) or 0) < cfg.steps:
+                devices.prepare()
         with together():
             stack.enter_context(locked(workdir))
         before = read_config(workdir).steps if last_step(workdir) else cfg.steps
@@ -169,10 +171,10 @@ class _Run:
         """Updates `state` until the run is complete or told to stop, and saves it."""
         cfg, devices = self.cfg, self.devices
         alone, stopping = jax.process_count() == 1, False
-        if alone and stop.wanted():
+        if self.step == cfg.steps or (alone and stop.wanted()):
             return state
-        began = self.step
-        self._begin(state)
+        self._say_begin()
+        show_fresh = self.previews.later(state, 0) if self.step == 0 else lambda: None
         metrics = empty = devices.zeros()
         timed, each = None, 1  # when the first dispatch was done, and its step; steps of a dispatch
         while self.step < cfg.steps and not stopping:
@@ -194,8 +196,11 @@ class _Run:
             stopping = bool(sums['stop'])
             done = self.step if drained else self.step - count
             if timed is None:
-                timed = time.monotonic(), done
                 self.report.begin(self.step)
+                with together():
+                    show_fresh()
+                self.report.restart_clock()
+                timed = time.monotonic(), done
             elif done > timed[1] and devices.data.resident and (alone or self.step == goal):
                 pace = (time.monotonic() - timed[0]) / (done - timed[1])  # seconds a step
                 each = from_first(max(1, int(SECONDS_PER_DISPATCH / pace)))
@@ -211,18 +216,14 @@ class _Run:
         self._check(sums['nonfinite'])
         self._save(state, sums['sum'])
         self.checkpoints.finish()
-        if began < self.step == cfg.steps:
+        if self.step == cfg.steps:
             self.previews.finish()
         return state
 
-    def _begin(self, state: State) -> None:
-        """Says what is about to run, and shows the state before the first step."""
-        if self.report.shows and self.step < self.cfg.steps:
+    def _say_begin(self) -> None:
+        if self.report.shows:
             say(header(self.cfg, self.checkpoints.workdir))
             say('compiling the step: once, then kept; the clock starts after it')
-        if self.step == 0:
-            with together():
-                self.previews.show(state, 0)
 
     def _feed(self, count: int) -> Any:
         """The next data. A process that cannot read it goes on with what it had until all have stopped."""

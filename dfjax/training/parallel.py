@@ -1,6 +1,7 @@
 """A run's arrays and its step on all devices of all processes.
 
     devices = Devices(cfg, system, data)
+    devices.prepare()                                         compiles the step in a thread: begins to, and returns
     state = devices.init()                                    a fresh state, replicated
     feed = devices.feed(n)                                    what the next n steps need
     state, metrics = devices.advance(state, metrics, feed, n, stop) n steps; the state given is used up
@@ -19,6 +20,7 @@ import contextlib
 import functools
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -116,8 +118,8 @@ class Devices:
         self.replicated = NamedSharding(self.mesh, P())
         self._feed_spec = P() if data.resident else P(*[None] * data.batch_axis, DEVICE_AXIS)
         self.rows = NamedSharding(self.mesh, P(DEVICE_AXIS))
-        self._resident = None
-        # Traced once for its metrics' names and the program.
+        self._resident = self._prepared = None
+        # Traced once, for its metrics' names and for the program.
         self._update_once = jax.jit(lambda state, batch: system.step(self.cfg, state, batch), inline=True)
         self._step, self._init = self._compiled(), self._compiled_init()
         flags = np.zeros(jax.local_device_count(), np.int32)
@@ -131,9 +133,7 @@ class Devices:
                 part = jax.lax.axis_index(DEVICE_AXIS)
                 batch = self.data.sample(feed, state.step, i, part, self.mesh.size)
             else:
-                batch = self.data.sample(feed, state.step, i)
-                where = {name: self.replicated if name == 'step_key' else self.rows for name in batch}
-                batch = jax.lax.with_sharding_constraint(batch, where)
+                batch = self._whole(feed, state.step, i)
             return self._update(state, metrics, batch)
 
         def many(state: State, metrics: dict, feed: Any, steps: jax.Array) -> tuple[State, dict]:
@@ -162,6 +162,12 @@ class Devices:
             compiler_options=backend.quick_compilation(),
         )
 
+    def _whole(self, feed: Any, step: jax.Array, i: jax.Array | int) -> dict:
+        """The batch of a step, split over the devices."""
+        batch = self.data.sample(feed, step, i)
+        where = {name: self.replicated if name == 'step_key' else self.rows for name in batch}
+        return jax.lax.with_sharding_constraint(batch, where)
+
     def _update(self, state: State, metrics: dict, batch: dict) -> tuple[State, dict]:
         new, values = self._update_once(state, batch)
         finite = jnp.stack([jnp.isfinite(value).all() for value in values.values()]).all()
@@ -171,11 +177,16 @@ class Devices:
 
     def init(self) -> State:
         """A fresh state, from `cfg.seed`, and from the data where the system has a `begin`."""
-        state = self._init(init_key(self.cfg.seed))
+        state = self.blank()
         if hasattr(self.system, 'begin'):
             begun = self.system.begin(self.cfg, state, self.data)
             state = jax.tree.map(lambda old, new: old if new is old else self.replicate(new), state, begun)
-        return self.completed(state)
+        return state
+
+    def blank(self) -> State:
+        """A fresh state, from `cfg.seed` alone."""
+        state = self._init(init_key(self.cfg.seed))
+        return self.completed(jax.block_until_ready(state))  # jaxlib 0.10 waits forever to copy what had no memory
 
     @functools.cached_property
     def frozen(self) -> Any:
@@ -211,8 +222,27 @@ class Devices:
 
     @functools.cached_property
     def first(self) -> Any:
-        """What `on_first_device` holds of the feed of step 0."""
-        return on_first_device(self.feed(1) if self.data.resident else self._split(self.data.first()))
+        """The feed of step 0, on the devices."""
+        return self.feed(1) if self.data.resident else self._split(self.data.first())
+
+    def prepare(self) -> Future:
+        """Traces and compiles the step in a thread, beside what is done before the first one; what fails there fails
+        in `zeros` and `advance`, which wait for it."""
+        if self._prepared is None:
+            thread = ThreadPoolExecutor(1)
+            self._prepared = thread.submit(self._compile, self.abstract(), self.first)
+            thread.shutdown(wait=False)
+        return self._prepared
+
+    def _compile(self, state: State, feed: Any) -> dict:
+        """Puts the program where `_step` finds it; returns the metrics of no steps."""
+        values = jax.eval_shape(
+            lambda state, feed: self._update_once(state, self._whole(feed, state.step, 0))[1], state, feed
+        )
+        zeros = {'sum': dict.fromkeys(values, np.float32(0)), 'nonfinite': np.int32(-1), 'stop': np.int32(0)}
+        zeros = jax.tree.map(self.replicate, zeros)
+        self._step.lower(state.replace(frozen={}), state.frozen, zeros, feed, 0, self._flags[0]).compile()
+        return zeros
 
     def advance(self, state: State, metrics: dict, feed: Any, steps: int, stop: bool = False) -> tuple[State, dict]:
         """`steps` updates, under way when this returns.
@@ -220,6 +250,7 @@ class Devices:
         All processes call it alike, but for `stop`: whether this one wants to stop. That all of them know, without
         waiting for each other, by what they read of these metrics later.
         """
+        self.prepare().result()
         flags = self._flags[stop]
         # Apart from the state, whose buffers are given away to the new one: these serve every state of these devices.
         frozen, state = state.frozen, state.replace(frozen={})
@@ -231,27 +262,24 @@ class Devices:
 
     def zeros(self) -> dict:
         """The metrics of no steps."""
-        values = jax.eval_shape(
-            lambda state, feed: self._update_once(state, self.sample_first(feed))[1],
-            self.abstract(),
-            self.first,
-        )
-        zeros = {'sum': dict.fromkeys(values, np.float32(0)), 'nonfinite': np.int32(-1), 'stop': np.int32(0)}
-        return jax.tree.map(self.replicate, zeros)
-
-    def sample_first(self, feed: Any) -> dict:
-        """The batch of step 0 from `first`: of a streamed one, the first device's part."""
-        return self.data.sample(feed, jnp.int32(0), 0, 0, 1 if self.data.resident else self.mesh.size)
+        return self.prepare().result()
 
     def previewer(self, most: int) -> Callable:
         """A function of `on_first_device(state)`: the preview [N, H, W, 3], and of how many examples it is.
 
-        They are the first of step 0's batch, `most` at most: the same whenever it is asked, also in a run that goes on.
+        The state may lack `opt`. The examples are the first of step 0's batch, `most` at most (of a streamed one, of
+        the first device's part): the same whenever it is asked, also in a run that goes on.
         """
-        first = lambda x: x[:most] if x.ndim else x  # the step's key is a scalar
-        batch = jax.jit(lambda feed: jax.tree.map(first, self.sample_first(feed)))(self.first)
-        picture = jax.jit(lambda state, batch: self.system.preview(self.cfg, state, batch))
-        return lambda state: (np.asarray(picture(state, batch)), len(batch['key']))
+        parts = 1 if self.data.resident else self.mesh.size
+        examples = min(most, self.cfg.batch_size // parts)
+
+        @jax.jit
+        def picture(state: State, feed: Any) -> jax.Array:
+            batch = self.data.sample(feed, jnp.int32(0), 0, 0, parts)
+            few = lambda x: x[:examples] if x.ndim else x  # the step's key is a scalar
+            return self.system.preview(self.cfg, state, jax.tree.map(few, batch))
+
+        return lambda state: (np.asarray(picture(state.replace(opt={}), on_first_device(self.first))), examples)
 
     def read(self, metrics: dict) -> dict:
         """The metrics as numbers on the host, in one transfer: waits for their steps."""

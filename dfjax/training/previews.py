@@ -10,7 +10,7 @@ A preview is of the state as it is and changes nothing: neither the clock nor a 
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from dfjax.data.media.animation import AnimationWriter
 from dfjax.data.media.progress import say
 from dfjax.ops.image import to_uint8
 from dfjax.systems import load_system
+from dfjax.systems.state import State
 from dfjax.training.parallel import Devices, on_first_device
 from dfjax.training.report import Report
 from dfjax.training.workdir import is_remote
@@ -69,6 +70,14 @@ class Previews:
     def overdue(self) -> bool:
         """Whether the clock asks for one: never where there are several processes, which would wait for this one."""
         return time.monotonic() > self._again
+
+    def later(self, state: State, step: int) -> Callable[[], None]:
+        """How to `show` a state that a step is about to use up: it waits on the host, and devices hold one alone."""
+        if self._picture is None:
+            return lambda: None
+        device, frozen = jax.local_devices()[0], state.frozen
+        kept = jax.device_get(on_first_device(state.replace(opt={}, frozen={})))
+        return lambda: self.show(jax.device_put(kept, device).replace(frozen=frozen), step)
 
     def show(self, state: Any, step: int) -> None:
         """Makes the sheet of a state; keeps it but for one by the clock that is hardly further than the one before."""

@@ -124,6 +124,11 @@ class Report:
             )
         )
 
+    def restart_clock(self) -> None:
+        """What took time since `begin` was no step."""
+        self._began = time.monotonic()
+        self._bar.unpause()
+
     def advance(self, step: int) -> None:
         """So many steps are done. Once it is known, how long the others take is said."""
         if self._bar is None:

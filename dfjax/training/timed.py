@@ -27,7 +27,7 @@ def steps_for(cfg: ConfigDict, data: Any, seconds: float) -> int:
         devices = devices_of(cfg, data)
         position = data.get_state()
         try:
-            state, metrics = devices.init(), devices.zeros()
+            state, metrics = devices.blank(), devices.zeros()
             state, metrics = devices.advance(state, metrics, devices.feed(1), 1)
             devices.read(metrics)
             done, began = 0, time.monotonic()
