@@ -111,9 +111,13 @@ def embed(cfg: ConfigDict, params: dict, sound: jax.Array, pictures: jax.Array) 
         sound: [N, n] of each window, see `ops.speech`.
         pictures: [N, T, S, S, 3] in [-1, 1].
     """
+    return embedded(cfg, params, window_mels(sound, cfg.model.frames), pictures / 2 + 0.5)
+
+
+def embedded(cfg: ConfigDict, params: dict, mels: jax.Array, frames: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The same of mels [N, 80, M, 1] and of frames [N, T, S, S, 3] in [0, 1]."""
     variables = {'params': params['sync'], 'batch_stats': params['batch_stats'].get('sync', {})}
-    faces = mouths(pictures / 2 + 0.5, cfg.model.bgr)
-    return nets(cfg)['sync'].module.apply(variables, window_mels(sound, cfg.model.frames), faces)
+    return nets(cfg)['sync'].module.apply(variables, mels, mouths(frames, cfg.model.bgr))
 
 
 def drawn(cfg: ConfigDict, batch: dict) -> dict[str, jax.Array]:

@@ -1,9 +1,10 @@
-"""`dfjax bench` of vae, diffusion, pix2pix, cyclegan and stargan: training steps and inference beside PyTorch.
+"""`dfjax bench` of systems: training steps and inference beside PyTorch.
 
 Both sides have the same nets, losses, optimisers, batch and precision: float32 on a CPU (PyTorch in channels_last),
 bfloat16 on a GPU (PyTorch under autocast and torch.compile). They take turns. A step is everything: all nets, their
 updates and averages, and of dfjax the augmentation too, which PyTorch's side leaves to the workers of its loader. The
-loop has the data in it: dfjax's own loop body beside a DataLoader with a worker a core.
+loop has the data in it: dfjax's own loop body beside a DataLoader with a worker a core. Of clips, speech and faces
+there is no such loader: PyTorch's side is given what dfjax's augmentation makes of them.
 """
 
 import importlib
@@ -20,10 +21,13 @@ if TYPE_CHECKING:
     import jax
     from ml_collections import ConfigDict
 
+    from dfjax.apps.bench.torch.train import Trainer
+
 EXAMPLES = 128  # pictures of each stream
 INFERRED = 16  # at once, at most
 # Seconds for a step of either side together; of slower ones the loop is not timed, for data costs them nothing.
 LOOPED = 2.0
+LOADED = ('labelled', 'unpaired', 'aligned')  # kinds of batches that PyTorch's side has a loader of
 
 
 def run(
@@ -46,7 +50,7 @@ def run(
         (g, g_ab; encoder and decoder; one guess of the denoiser) on inference_batch pictures; jax_loop and torch_loop
         in steps a second, loop_ratio the first over the second, see LOOPED; jax_step_mb and torch_step_mb, the working
         memory of a step beside parameters and optimiser; jax_compile_s and torch_compile_s (0: it compiles nothing);
-        batch_size, size, device.
+        batch_size, inference_batch, size, device.
 
     Raises:
         InputError: if PyTorch is not installed, or sees no GPU where JAX does.
@@ -56,10 +60,12 @@ def run(
     from dfjax.apps.bench.torch import train as torch_train
     from dfjax.config import build, load_config
 
-    module = importlib.import_module(f'dfjax.systems.{system}')
-    cfg = build(load_config(f'{system}:{variant}'), changes or {})
-    arrays = synthetic(cfg, module.BATCH)
-    ours, trainer = Ours(cfg, module, arrays), SIDES[system].load()(cfg, device)
+    module, theirs = importlib.import_module(f'dfjax.systems.{system}'), SIDES[system]
+    cfg = build(load_config(f'{system}:{variant}'), dict(theirs.changes))
+    fewer = {'batch_size': min(theirs.most, cfg.batch_size)} if theirs.most and device == 'cpu' else {}
+    cfg = build(cfg, fewer | dict(changes or {}))
+    arrays, side = synthetic(cfg, module.BATCH), theirs.load()
+    ours, trainer = Ours(cfg, module, arrays, side), side(cfg, device)
     batch = torch_train.to_device(ours.arrays(), device)
     began = time.monotonic()
     report = {'jax_step_mb': ours.step_mb, 'torch_step_mb': trainer.working_memory(batch)}
@@ -68,15 +74,16 @@ def run(
 
     step = sides.take_turns(ours.steps, lambda n: trainer.steps(batch, n), rounds)
     report |= figures('', step)
-    if step.first + step.second < LOOPED:
+    if step.first + step.second < LOOPED and module.BATCH in LOADED:
         set_of = torch_train.Examples(arrays.get('', arrays), *motion(cfg), module.BATCH == 'aligned')
         stream = torch_train.batches(set_of, cfg.batch_size, device, cores if workers is None else workers)
-        theirs = torch_train.loop(trainer, stream)
-        loop = sides.take_turns(sides.jax_loop(cfg, module, arrays), theirs, rounds)
+        loops = sides.jax_loop(cfg, module, arrays), torch_train.loop(trainer, stream)
+        loop = sides.take_turns(*loops, rounds)
         report |= {'jax_loop': 1 / loop.first, 'torch_loop': 1 / loop.second, 'loop_ratio': 1 / loop.ratio}
     few = torch_train.to_device(ours.arrays(INFERRED), device)
     report |= figures('inference_', sides.take_turns(ours.inference(), trainer.inference(few), rounds))
-    shapes = {'batch_size': cfg.batch_size, 'inference_batch': min(cfg.batch_size, INFERRED), 'size': cfg.data.size}
+    inferred = len(next(iter(torch_train.leaves(few))))
+    shapes = {'batch_size': cfg.batch_size, 'inference_batch': inferred, 'size': cfg.data.size}
     return report | {'system': system, 'variant': variant, **shapes, 'device': kind}
 
 
@@ -97,9 +104,21 @@ def synthetic(cfg: 'ConfigDict', kind: str) -> dict:
     import numpy as np
 
     from dfjax.data.kinds import WHOLE
+    from dfjax.ops.mel import RATE
+    from dfjax.ops.speech import FPS, MARGIN
 
     rng, size, count = np.random.default_rng(0), cfg.data.size, max(EXAMPLES, cfg.batch_size)
-    picture = lambda: {'image': rng.integers(0, 256, (count, size, size, 3), np.uint8)}
+    picture = lambda *many: {'image': rng.integers(0, 256, (count, *many, size, size, 3), np.uint8)}
+    face = lambda *many: picture(*many) | {'landmarks': rng.uniform(0.2, 0.8, (count, *many, 68, 2)).astype(np.float32)}
+    if kind == 'clips':
+        return {WHOLE: {'source': face(), 'driving': face()}}
+    if kind == 'faces_ab':
+        mask = lambda: {'mask': rng.integers(0, 256, (count, size, size), np.uint8)}
+        return {'a': face() | mask(), 'b': face() | mask()}
+    if kind == 'speech':
+        count, many = cfg.batch_size, (cfg.data.windows, cfg.data.frames)
+        sound = rng.normal(0, 0.1, (count, many[0], many[1] * RATE // FPS + 2 * MARGIN)).astype(np.float32)
+        return {WHOLE: {'frames': face(*many), 'reference': face(*many), 'sound': sound}}
     if kind == 'labelled':
         label = rng.integers(0, 2, (count, len(cfg.data.labels))).astype(np.float32)
         return {WHOLE: picture() | {'label': label, 'known': np.ones_like(label)}}
@@ -110,6 +129,9 @@ def synthetic(cfg: 'ConfigDict', kind: str) -> dict:
 class Ours:
     """dfjax's side: the compiled step on one batch, and inference with what it has learnt.
 
+    Args:
+        side: PyTorch's trainer, which says what it learns from.
+
     Attributes:
         state, batch: what the next step takes.
         terms: the loss terms of the last.
@@ -117,7 +139,7 @@ class Ours:
         step_mb: MiB of working memory of a step.
     """
 
-    def __init__(self, cfg: 'ConfigDict', module: 'ModuleType', arrays: dict):
+    def __init__(self, cfg: 'ConfigDict', module: 'ModuleType', arrays: dict, side: 'type[Trainer]'):
         import jax
         import jax.numpy as jnp
 
@@ -126,12 +148,12 @@ class Ours:
         from dfjax.ops.keys import init_key
         from dfjax.training.parallel import strip_weak_types
 
-        self.cfg, self.module = cfg, module
+        self.cfg, self.module, self.side = cfg, module, side
         data = Resident(arrays, cfg.seed, cfg.batch_size)
         self.batch = jax.jit(lambda feed: data.sample(feed, jnp.int32(0), 0))(data.feed(1))
         options = quick_compilation()
         init = jax.jit(lambda: strip_weak_types(module.init(cfg, init_key(cfg.seed))), compiler_options=options)
-        self.state = init().replace(horizon=jnp.int32(cfg.steps))
+        self.state = init().replace(horizon=jnp.int32(cfg.steps), frozen=jax.device_put(side.frozen(cfg)))
 
         def step(state: Any, batch: dict) -> tuple[Any, dict]:
             state, metrics = module.step(cfg, state, batch)
@@ -143,10 +165,10 @@ class Ours:
         self.step_mb = self.step.memory_analysis().temp_size_in_bytes / 2**20
 
     def arrays(self, count: int | None = None) -> dict:
-        """The first of the batch's examples, on the host."""
+        """The first of the batch's examples on the host, as PyTorch's side learns from them."""
         import jax
 
-        batch = {name: value for name, value in self.batch.items() if name not in ('key', 'step_key')}
+        batch = jax.jit(lambda batch: self.side.learnt(self.cfg, batch))(self.batch)
         return jax.tree.map(lambda x: jax.device_get(x)[:count], batch)
 
     def steps(self, n: int) -> None:
@@ -180,9 +202,21 @@ def scaled(picture: dict) -> 'jax.Array':
 
 def infer(cfg: 'ConfigDict', module: 'ModuleType', params: dict, batch: dict) -> 'jax.Array':
     """What a system is used for, by what its module can: a translation in its first direction or to the labels that
-    the pictures have, a reconstruction, or a guess of the pictures behind the batch's, halfway to noise."""
+    the pictures have, a reconstruction, a picture moved, a mouth made, embeddings, a swap, or a guess of the pictures
+    behind the batch's, halfway to noise."""
     import jax.numpy as jnp
 
+    if hasattr(module, 'animate'):
+        source, driving = (2 * batch[side] - 1 for side in ('source', 'driving'))
+        points = (module.keypoints(cfg, params, picture) for picture in (source, driving))
+        return module.animate(cfg, params, source, *points)
+    if hasattr(module, 'lipsync'):
+        mels, *pictures = (batch[k].reshape(-1, *batch[k].shape[2:]) for k in ('mels', 'real', 'reference'))
+        return module.lipsync(cfg, params, mels, *(2 * module.ordered(cfg, x) - 1 for x in pictures))
+    if hasattr(module, 'embedded'):
+        return jnp.stack(module.embedded(cfg, params, batch['mels'], batch['frames']), 1)
+    if hasattr(module, 'swap'):
+        return module.swap(cfg, params, {}, batch['a']['input'], batch['a']['landmarks'])[0]
     if hasattr(module, 'translate'):
         condition = batch['label'] if 'label' in batch else next(iter(module.DIRECTIONS)) or None
         return module.translate(cfg, params, scaled(batch.get('a', batch)), condition)

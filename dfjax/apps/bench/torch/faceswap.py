@@ -159,9 +159,9 @@ def weighted_mean(x: Tensor, weight: Tensor) -> Tensor:
     return (x * weight).sum((1, 2, 3)) / (weight.sum((1, 2, 3)) * x.shape[1] + 1e-6)
 
 
-def ssim_map(x: Tensor, y: Tensor, size: int, sigma: float) -> Tensor:
+def ssim_map(x: Tensor, y: Tensor, size: int, sigma: float, span: float = 2.0) -> Tensor:
     """As `dfjax.losses.image.ssim_map`, the window as two depthwise convolutions."""
-    c1, c2 = 0.02**2, 0.06**2
+    c1, c2 = (0.01 * span) ** 2, (0.03 * span) ** 2
     t = torch.arange(size, device=x.device) - (size - 1) / 2
     taps = torch.exp(-0.5 * (t / sigma) ** 2)
     taps = taps / taps.sum()

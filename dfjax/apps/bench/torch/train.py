@@ -34,11 +34,22 @@ class Trainer:
         if cfg.ema:
             first = next(iter(groups.values()))
             self.ema = {name: [p.detach().clone() for p in nets[name].parameters()] for name in first}
-        betas = {key: (self.section(key).b1, self.section(key).b2) for key in groups}
-        self.optimizers = {
-            key: torch.optim.Adam(params, betas=betas[key], fused=True) for key, params in self.params.items()
-        }
+        self.optimizers = {key: self.optimizer(key) for key in groups}
         self.updates = dict.fromkeys(groups, 0)
+
+    @staticmethod
+    def learnt(cfg, batch: dict) -> dict:
+        """What a step learns from: a batch of dfjax's, as arrays, augmented where the loader's workers do not do it."""
+        return {name: value for name, value in batch.items() if name not in ('key', 'step_key')}
+
+    @staticmethod
+    def frozen(cfg) -> dict:
+        """As the system's own `frozen`, arrays of noise."""
+        return {}
+
+    def optimizer(self, group: str) -> torch.optim.Optimizer:
+        o = self.section(group)
+        return torch.optim.Adam(self.params[group], betas=(o.b1, o.b2), eps=o.eps, fused=True)
 
     def step(self, batch: dict) -> dict[str, Tensor]:
         """One step on a batch of `to_device`: the loss terms."""
@@ -50,7 +61,7 @@ class Trainer:
 
     def rate(self, group: str, updates: int) -> float:
         """The learning rate after so many updates."""
-        return warm_rate(self.cfg, updates)
+        return warm_rate(self.section(group), self.cfg.steps, updates)
 
     def fast(self, function: Callable) -> Callable:
         return torch.compile(function) if self.device == 'cuda' else function
@@ -98,7 +109,7 @@ class Trainer:
         def times(n: int) -> None:
             for _ in range(n):
                 made = self.infer(batch)
-            made[0, 0, 0, 0].item()
+            made.flatten()[0].item()
 
         return times
 
@@ -126,12 +137,12 @@ class Trainer:
             return None
 
 
-def warm_rate(cfg, updates: int) -> float:
-    """As `dfjax.ops.optimize.learning_rate`, of schedules 'constant' and 'cosine'."""
-    o, warm = cfg.optimizer, min(cfg.optimizer.warmup, cfg.steps // 2)
+def warm_rate(o, steps: int, updates: int) -> float:
+    """As `dfjax.ops.optimize.learning_rate`; of schedules 'cosine' is known, and all others stay."""
+    warm = min(o.warmup, steps // 2)
     if updates < warm:
         return o.lr * updates / warm
-    done = (updates - warm) / (cfg.steps - warm) if o.schedule == 'cosine' else 0
+    done = (updates - warm) / (steps - warm) if o.schedule == 'cosine' else 0
     return o.lr * 0.5 * (1 + math.cos(math.pi * min(done, 1)))
 
 
