@@ -32,7 +32,7 @@ VARIANTS = {
     # Rendered talkers at 64 px. Sized for ten minutes on two CPU cores; not timed yet.
     'laptop': {
         'steps': 600,
-        'data': {'source': 'render:talk:1:64:100', 'size': 64},
+        'data': {'source': 'render:talk:1:128:100', 'size': 64},
         'model.code': 128,
         'model.face': {'widths': [16, 32, 64, 128], 'blocks': [0, 0, 1, 1]},
         'model.audio': {'widths': [16, 32, 64, 128, 128], 'blocks': [0, 1, 1, 1]},
@@ -46,7 +46,7 @@ VARIANTS = {
         'steps': 200_000,
         'batch_size': 64,
         'data': {'source': 'clips', 'frames': 5, 'windows': 1},
-        'model': {'frames': 5, 'relu': True, 'bgr': True, 'bias': True},
+        'model': {'frames': 5, 'relu': True, 'aligned': False, 'bgr': True, 'bias': True},
         'loss.kind': 'bce',
         'flip': 0.0,
         'hiss': 0.0,

@@ -82,7 +82,7 @@ VARIANTS = {
         'steps': 300_000,
         'data': {'source': 'clips', 'windows': 1},
         'model': {'early': 1, 'bgr': True, 'bias': True},
-        'model.sync.relu': True,
+        'model.sync': {'relu': True, 'aligned': False},
         'model.d.widths': [32, 64, 128, 256, 512, 512, 512],
         'flip': 0.0,
         'hiss': 0.0,

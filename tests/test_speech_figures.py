@@ -71,3 +71,18 @@ def test_figures_of_runs(tmp_path):
     assert all(0 < lips[f'distance{what}'] <= 2 for what in ('', '_real', '_wrong', '_noise'))
     with pytest.raises(InputError, match='35 frames'):
         evaluate_run(tmp_path / 'sync', data='render:talk:9:2:24')
+
+
+def test_mouths_are_upright_wherever_a_head_is():
+    """A ramp along the axes of a head that is turned and moved comes back along those of the picture."""
+    size, angle, scale, shift = 48, 0.5, 0.8, np.array([0.07, -0.04])
+    turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    goal = np.random.default_rng(0).uniform(0.3, 0.7, (68, 2))
+    points = (goal - 0.5) @ turn.T + 0.5 + shift
+    y, x = (np.mgrid[:size, :size] + 0.5) / size
+    at = (np.stack([x, y], -1) - 0.5 - shift) @ np.linalg.inv(turn).T + 0.5  # of the upright head, at each pixel
+    found = mouth.aligned(jnp.asarray(at[None], jnp.float32), points[None], goal[mouth.STILL])[0]
+    inner = slice(12, 36)
+    np.testing.assert_allclose(found[inner, inner], np.stack([x, y], -1)[inner, inner], atol=1e-5)
+    unknown = mouth.aligned(jnp.asarray(at[None], jnp.float32), np.full((1, 68, 2), np.nan), goal[mouth.STILL])[0]
+    np.testing.assert_allclose(unknown, at, atol=1e-5)

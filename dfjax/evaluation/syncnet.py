@@ -1,5 +1,6 @@
 """Figures of SyncNet: whether it finds when the speech of a mouth is heard, in clips that it has not learnt from."""
 
+import functools
 from collections.abc import Callable, Sequence
 
 import jax
@@ -34,7 +35,7 @@ def figures(run: Run, *, data: str | None = None) -> dict:
         InputError: as `held_out_name` and `open_clips`; clips that are too short.
     """
     clips = speaking_clips(run, data)
-    found = jax.jit(lambda params, sound, pictures: embed(run.cfg, params, sound, pictures))
+    found = jax.jit(functools.partial(embed, run.cfg))
     right, whole, own, wrong = [], [], [], []
     for clip in clips:
         cosines = cosines_around(*embeddings(clip, run.cfg.data.frames, lambda *x: found(run.params, *x)))
@@ -77,12 +78,14 @@ def speaking_clips(run: Run, data: str | None) -> list[Clip]:
 def embeddings(clip: Clip, frames: int, embed: Callable) -> Sequence[np.ndarray]:
     """Embeddings of the speech and of the mouths [N, C] of all N windows of a clip, and how loud they are [N]."""
     pictures = np.stack([clip.frame(n) for n in range(clip.count)]) / np.float32(127.5) - 1
+    points = np.full((clip.count, 68, 2), np.nan, np.float32) if clip.landmarks is None else clip.landmarks
     sound = np.pad(clip.sound, (MARGIN, MARGIN + SAMPLES * frames))
     starts = np.arange(clip.count - frames + 1)
     parts = []
     for rows in np.array_split(starts, -(-len(starts) // GROUP)):
         full = np.pad(rows, (0, GROUP - len(rows)), 'edge')
         heard = np.stack([sound[n * SAMPLES :][: frames * SAMPLES + 2 * MARGIN] for n in full])
-        out = (*embed(heard, np.stack([pictures[n : n + frames] for n in full])), loudness(window_mels(heard, frames)))
+        shown = (np.stack([x[n : n + frames] for n in full]) for x in (pictures, points))
+        out = (*embed(heard, *shown), loudness(window_mels(heard, frames)))
         parts.append([np.asarray(x)[: len(rows)] for x in out])
     return [np.concatenate(x) for x in zip(*parts)]

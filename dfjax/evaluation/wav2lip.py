@@ -16,7 +16,7 @@ from dfjax.inference.run import Run
 from dfjax.ops.mouth import mouth_weights
 from dfjax.ops.speech import frame_mels, mouths
 from dfjax.systems import wav2lip
-from dfjax.systems.syncnet import loudness
+from dfjax.systems.syncnet import loudness, upright
 
 CLIPS, EACH = 24, 4  # clips, and windows of each
 NOISE_DB = 10  # loudness of speech over that of white noise
@@ -62,8 +62,7 @@ def _measure(cfg, params: dict, batch: dict) -> dict[str, jax.Array]:
     make = lambda mels: wav2lip.lipsync(cfg, params, flat(mels), real, reference)
     made = make(data['mels'])
     noisy = make(frame_mels((batch['sound'] + batch['noise']).reshape(n, -1), t, cfg.model.early))
-    landmarks = batch['frames']['landmarks'].reshape(n * t, 68, 2)
-    weights = mouth_weights(landmarks, cfg.data.size, 1e3)
+    weights = mouth_weights(flat(data['landmarks']), cfg.data.size, 1e3)
     l1 = lambda x: (weights * abs(x - real)).mean((1, 2, 3)).reshape(n, t).mean(1) / 2
 
     net = wav2lip.nets(cfg)['sync'].module
@@ -72,7 +71,8 @@ def _measure(cfg, params: dict, batch: dict) -> dict[str, jax.Array]:
 
     def distance(pictures: jax.Array, heard: jax.Array = heard) -> jax.Array:
         pictures = wav2lip.ordered(cfg, pictures.reshape(n, t, *pictures.shape[1:]) / 2 + 0.5)
-        one, other = net.apply(variables, heard, mouths(pictures))
+        shown = upright(wav2lip.sync_config(cfg), pictures, data['landmarks'])
+        one, other = net.apply(variables, heard, mouths(shown))
         return jnp.sqrt(jnp.square(one - other).sum(-1))
 
     found = {'l1_mouth': l1(made), 'l1_reference': l1(reference), 'loud': loudness(heard)}

@@ -5,9 +5,14 @@ Lengths are in distances of the eyes, landmarks in unit coordinates, NaN where t
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+
+from dfjax.ops.geometry import to_pixels, umeyama
+from dfjax.ops.image import affine_grid, sample_smaller
 
 RIGHT_EYE, LEFT_EYE, LIPS = slice(36, 42), slice(42, 48), slice(48, 68)
 NOSE, CORNERS, INNER = 30, (48, 54), (62, 66)
+STILL = slice(27, 48)  # nose and eyes: what lips and jaw do not move
 ENOUGH = 0.15  # how different mouths are at most worth being
 PLACE = (0.5, 0.75)  # x and y of a mouth in a picture of a face whose landmarks are not known, and
 SPREAD = 0.12  # its half width
@@ -60,3 +65,19 @@ def mouth_weights(landmarks: jax.Array, size: int, times: float) -> jax.Array:
     x, y = (jnp.exp(-0.5 * jnp.square((at - middle[..., i : i + 1]) / spread)) for i in range(2))  # [..., S]
     weights = 1 + (times - 1) * y[..., :, None] * x[..., None, :]
     return (weights / weights.mean((-1, -2), keepdims=True))[..., None]
+
+
+def aligned(pictures: jax.Array, landmarks: jax.Array, places: np.ndarray) -> jax.Array:
+    """Pictures turned, scaled and moved (Umeyama 1991) so that nose and eyes lie where they should, and the mouth with
+    them, however open; as they are where landmarks are not known. Differentiable in the pictures.
+
+    Args:
+        pictures: [B, S, S, C].
+        landmarks: [B, 68, 2].
+        places: [21, 2], of the points STILL, in unit coordinates.
+    """
+    size = pictures.shape[1]
+    goal, points = to_pixels(jnp.asarray(places, jnp.float32), size), to_pixels(landmarks[:, STILL], size)
+    known = jnp.isfinite(points).all((-1, -2), keepdims=True)  # [B, 1, 1]
+    to_source = umeyama(jnp.broadcast_to(goal, points.shape), jnp.where(known, points, goal))  # [B, 2, 3]
+    return sample_smaller(pictures, affine_grid(to_source, size))

@@ -7,8 +7,10 @@
     likeness    (1 + cosine) / 2 of mouths with their own speech
 
 Keys of `model`: `face` and `audio` as the modules of `models.syncnet` have them; `code`, length of an embedding;
-`relu`, whether embeddings are never negative; `frames` in a window; `bgr`, whether the net sees blue first, as the
-original's does; `bias`, see `models.wav2lip.Block`. `embed` is what inference uses.
+`relu`, whether embeddings are never negative; `aligned`, whether it sees mouths upright, all in one place and of one
+size, by their landmarks, or, as the original does, the lower half of whatever picture; `frames` in a window; `bgr`,
+whether the net sees blue first, as the original's does; `bias`, see `models.wav2lip.Block`. `embed` is what inference
+uses.
 """
 
 import jax
@@ -16,12 +18,14 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from dfjax import ranges as r
+from dfjax.data.faces.align import MEAN_FACE
 from dfjax.errors import InputError
 from dfjax.losses.sync import binary_cross_entropy, contrastive, cosine, likeness
 from dfjax.models.syncnet import SyncNet
 from dfjax.ops.devices import mean_over_devices, whole_batch
 from dfjax.ops.image import to_float
 from dfjax.ops.mel import BANDS
+from dfjax.ops.mouth import STILL, aligned
 from dfjax.ops.optimize import apply_grads, ema_update, learning_rate, optimizer
 from dfjax.ops.speech import mouths, window_mels, window_steps
 from dfjax.systems.state import Net, State, arrays, common_config, compute_dtype, init_nets, optimizer_config
@@ -29,6 +33,9 @@ from dfjax.systems.state import Net, State, arrays, common_config, compute_dtype
 BATCH = 'speech'
 FIGURE = ('right', 'max')
 LOSSES = ('contrastive', 'bce')
+# Where nose and eyes lie in an aligned picture, in unit coordinates: its lower half reaches from the nose's base to the
+# chin, and a closed mouth takes 0.42 of its width.
+PLACES = (MEAN_FACE[STILL] - (0.5, 0.87)) * 0.88 + (0.5, 0.75)
 FAINT, LOUD = -3.5, -2.5  # mean loudness of a window's speech, in [-4, 4], that counts for nothing and for all
 
 
@@ -44,6 +51,7 @@ def default_config() -> ConfigDict:
         frames=r.count(11, least=1),  # in a window
         code=r.size(512),
         relu=False,
+        aligned=True,  # whether mouths are upright and in one place, by their landmarks
         bgr=False,  # whether pictures have blue first, as the original's
         bias=False,
         face=encoder_config([0, 2, 3, 2, 2]),
@@ -104,41 +112,56 @@ def init(cfg: ConfigDict, rng: jax.Array) -> State:
     return State(step=jnp.zeros((), jnp.int32), params=params, opt=opt, ema=ema, aux=aux)
 
 
-def embed(cfg: ConfigDict, params: dict, sound: jax.Array, pictures: jax.Array) -> tuple[jax.Array, jax.Array]:
+def embed(
+    cfg: ConfigDict, params: dict, sound: jax.Array, pictures: jax.Array, landmarks: jax.Array
+) -> tuple[jax.Array, jax.Array]:
     """Embeddings of speech and of mouths, [N, code] each.
 
     Args:
         sound: [N, n] of each window, see `ops.speech`.
         pictures: [N, T, S, S, 3] in [-1, 1].
+        landmarks: [N, T, 68, 2] in unit coordinates, NaN where they are not known.
     """
-    return embedded(cfg, params, window_mels(sound, cfg.model.frames), pictures / 2 + 0.5)
+    frames = upright(cfg, pictures / 2 + 0.5, landmarks)
+    return embedded(cfg, params, window_mels(sound, cfg.model.frames), frames)
 
 
 def embedded(cfg: ConfigDict, params: dict, mels: jax.Array, frames: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The same of mels [N, 80, M, 1] and of frames [N, T, S, S, 3] in [0, 1]."""
+    """The same of mels [N, 80, M, 1] and of frames [N, T, S, S, 3] in [0, 1], upright."""
     variables = {'params': params['sync'], 'batch_stats': params['batch_stats'].get('sync', {})}
     return nets(cfg)['sync'].module.apply(variables, mels, mouths(frames, cfg.model.bgr))
+
+
+def upright(cfg: ConfigDict, frames: jax.Array, landmarks: jax.Array) -> jax.Array:
+    """Frames [N, T, S, S, 3] as the net sees them, by their landmarks [N, T, 68, 2]."""
+    if not cfg.model.aligned:
+        return frames
+    flat = lambda x: x.reshape(-1, *x.shape[2:])  # [N * T, ...]
+    return aligned(flat(frames), flat(landmarks), PLACES).reshape(frames.shape)
+
+
+def flipped(chosen: jax.Array, frames: jax.Array) -> jax.Array:
+    """Windows [N, T, S, S, C], those that are chosen, bool [N], mirrored."""
+    return jnp.where(chosen[:, None, None, None, None], frames[:, :, :, ::-1], frames)
 
 
 def drawn(cfg: ConfigDict, batch: dict) -> dict[str, jax.Array]:
     """The windows of a batch, those of all clips in a row, augmented.
 
     Returns:
-        'frames' [N, T, S, S, 3] in [0, 1], 'mels' [N, 80, M, 1], 'loud' [N] in [0, 1], how much a window's speech
-        counts, and 'own' bool [N], whether its frames are those of its speech; with 'contrastive' all are.
+        'frames' [N, T, S, S, 3] in [0, 1], upright, 'mels' [N, 80, M, 1], 'loud' [N] in [0, 1], how much a window's
+        speech counts, and 'own' bool [N], whether its frames are those of its speech; with 'contrastive' all are.
     """
-    seen, other, sound = (
-        jnp.concatenate([*x]) for x in (batch['frames']['image'], batch['reference']['image'], batch['sound'])
-    )  # [B * W, ...]
-    each = len(seen) // len(batch['key'])  # windows a clip
+    rows = lambda x: x.reshape(-1, *x.shape[2:])  # [B, W, ...] -> [N, ...]
+    seen, other, sound = jax.tree.map(rows, (batch['frames'], batch['reference'], batch['sound']))
+    each = len(sound) // len(batch['key'])  # windows a clip
     keys = jax.vmap(lambda key: jax.random.split(key, 3))(batch['key'])  # [B, 3]
     mirrored = jax.vmap(lambda key: jax.random.bernoulli(key, cfg.flip, (each,)))(keys[:, 0]).reshape(-1)
     own = jax.vmap(lambda key: jax.random.bernoulli(key, 0.5, (each,)))(keys[:, 1]).reshape(-1)
     if cfg.loss.kind == 'contrastive':
         own = jnp.ones_like(own)
-    wide = lambda x: x[:, None, None, None, None]
-    frames = jnp.where(wide(own), seen, other)
-    frames = jnp.where(wide(mirrored), frames[:, :, :, ::-1], frames) / 255.0
+    shown = jax.tree.map(lambda x, y: jnp.where(own.reshape(-1, *[1] * (x.ndim - 1)), x, y), seen, other)
+    frames = flipped(mirrored, upright(cfg, shown['image'] / 255.0, shown['landmarks']))
     mels = window_mels(hissing(cfg, keys[:, 2], sound), cfg.model.frames)
     return {'frames': frames, 'mels': mels, 'loud': loudness(mels), 'own': own}
 
@@ -191,8 +214,8 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
 
 def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:
     """Every example's middle frame, [B, S, S, 3], under a bar as long as its speech is like its mouth."""
-    pictures, sound = to_float(batch['frames']['image'][:, 0]), batch['sound'][:, 0]
-    alike = likeness(*embed(cfg, state.params | state.ema, sound, pictures))
+    pictures, landmarks = to_float(batch['frames']['image'][:, 0]), batch['frames']['landmarks'][:, 0]
+    alike = likeness(*embed(cfg, state.params | state.ema, batch['sound'][:, 0], pictures, landmarks))
     size = pictures.shape[-2]
     bar = jnp.where(jnp.arange(size) < size * alike[:, None], 1.0, -1.0)  # [B, S]
     shown = pictures[:, pictures.shape[1] // 2]

@@ -66,6 +66,7 @@ def default_config() -> ConfigDict:
         sync=dict(
             code=r.size(512),
             relu=False,
+            aligned=True,  # whether mouths are upright and in one place, by their landmarks
             face=syncnet.encoder_config([0, 2, 3, 2, 2]),
             audio=syncnet.encoder_config([2, 2, 2, 2]),
         ),
@@ -73,9 +74,7 @@ def default_config() -> ConfigDict:
     )
     cfg.flip = r.share(0.5)  # probability that a window is mirrored
     cfg.hiss = 1e-3  # standard deviation of noise added to sound in [-1, 1]
-    cfg.silence = r.share(
-        0.02
-    )  # share of windows without sound, for which the person's mouth is closed, where it is known
+    cfg.silence = r.share(0.02)  # share of windows without sound, whose mouths are closed, where landmarks are known
     cfg.choose = True  # whether references are chosen, a head held alike with another mouth, where landmarks are known
     cfg.room = r.between(1, 4, 2.0)  # sides of the box of a face's landmarks that pictures of it have, at use
     cfg.loss = dict(
@@ -161,7 +160,7 @@ def drawn(cfg: ConfigDict, batch: dict) -> dict[str, jax.Array]:
 
     Returns:
         'real', 'reference' [N, T, S, S, 3] in [0, 1], 'weights' [N, T, S, S, 1] of pixels, 'mels' [N, T, 80, 16, 1] of
-        frames, 'heard' [N, 80, M, 1] of windows.
+        frames, 'heard' [N, 80, M, 1] of windows; 'mirrored' bool [N], and 'landmarks' [N, T, 68, 2] as before that.
     """
     b, w, t = batch['frames']['image'].shape[:3]
     flat = lambda side: {k: v.reshape(b, w * t, *v.shape[3:]) for k, v in batch[side].items()}
@@ -186,18 +185,20 @@ def drawn(cfg: ConfigDict, batch: dict) -> dict[str, jax.Array]:
     size = cfg.data.size
     weights = mouth_weights(own['landmarks'], size, cfg.loss.mouth)
     together = jnp.concatenate([own['image'] / 255.0, reference / 255.0, weights], -1).reshape(b * w, t, size, size, -1)
-    mirrored = chance(1, cfg.flip).reshape(-1)[:, None, None, None, None]
-    together = jnp.where(mirrored, together[:, :, :, ::-1], together)
+    mirrored = chance(1, cfg.flip).reshape(-1)
+    together = syncnet.flipped(mirrored, together)
     real, reference, weights = jnp.split(together, (3, 6), -1)
     sound = syncnet.hissing(cfg, keys[:, 2], sound)
     found = {'real': ordered(cfg, real), 'reference': ordered(cfg, reference), 'weights': weights}
+    found |= {'mirrored': mirrored, 'landmarks': own['landmarks'].reshape(b * w, t, 68, 2)}
     return found | {'mels': frame_mels(sound, t, cfg.model.early), 'heard': window_mels(sound, t)}
 
 
 def judged(cfg: ConfigDict, params: dict, stats: dict, data: dict, fake: jax.Array) -> tuple[jax.Array, jax.Array]:
     """SyncNet's loss of windows of fakes [N, T, S, S, 3], and the share whose own speech is the nearest."""
+    shown = syncnet.upright(sync_config(cfg), syncnet.flipped(data['mirrored'], fake), data['landmarks'])
     net = nets(cfg)['sync'].module
-    found = net.apply({'params': params['sync'], 'batch_stats': stats['sync']}, data['heard'], mouths(fake))
+    found = net.apply({'params': params['sync'], 'batch_stats': stats['sync']}, data['heard'], mouths(shown))
     heard, shown, weight = whole_batch((*found, syncnet.loudness(data['heard'])))
     loss, right = contrastive(heard, shown, jnp.exp(params['temperature']), weight, cfg.loss.smoothing)
     return (loss if cfg.loss.kind == 'contrastive' else binary_cross_entropy(cosine(heard, shown), 1.0)), right

@@ -21,7 +21,7 @@ def _layers(model: Mapping) -> dict[str, Layer]:
 def config(found: Mapping[str, Any], what: str) -> dict[str, Any]:
     """The config of the net found: embeddings are never negative, and blue comes first."""
     frames = {'frames': found['frames']} if 'frames' in found else {}
-    return {'model': {**found, 'relu': True, 'bgr': True, 'bias': True}, 'data': frames}
+    return {'model': {**found, 'relu': True, 'aligned': False, 'bgr': True, 'bias': True}, 'data': frames}
 
 
 NETS = {NET: Reader(_sizes, _layers)}

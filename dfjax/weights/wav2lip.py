@@ -131,7 +131,12 @@ def config(found: Mapping[str, Any], what: str) -> dict[str, Any]:
     data = {'frames': found['frames']} if 'frames' in found else {}
     data |= {'size': found['size']} if 'size' in found else {}
     loss = {'kind': 'bce', 'adversarial': 'vanilla'}
-    return {'model': {**model, 'sync.relu': True}, 'data': data, 'loss': loss, 'room': 1.2}  # a detector's box
+    return {
+        'model': {**model, 'sync.relu': True, 'sync.aligned': False},
+        'data': data,
+        'loss': loss,
+        'room': 1.2,
+    }  # a detector's box
 
 
 NETS = {
