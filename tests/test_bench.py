@@ -188,12 +188,12 @@ CHANGES = {  # of the smoke variants: the benches' structure and nothing by chan
     'stargan': {'model': {'g.kind': 'resnet', 'd.layers': 2, 'size': 16}, 'data.size': 16},
     'fomm': {'optimizer.eps': 10.0},  # its gradients are as large, and known to 1 % in float32
     'wav2lip': {
-        'model': {'bgr': True, 'bias': True, 'sync.relu': True},
+        'model': {'bgr': True, 'bias': True, 'sync.relu': True, 'sync.aligned': False},
         'loss': {'kind': 'bce', 'adversarial': 'vanilla', 'gan_from': 0.0},
         'optimizer.sync.lr': 0.0,
         'ema': 0.0,
     },
-    'syncnet': {'model': {'bgr': True, 'relu': True}, 'loss.kind': 'bce'},
+    'syncnet': {'model': {'bgr': True, 'relu': True, 'aligned': False}, 'loss.kind': 'bce'},
     'saehd': {},
 }
 NAMED = {'total', 'nats', 'active', 'rate', 'right', 'likeness', 'weight'}  # metrics that no loss is made of
