@@ -38,9 +38,9 @@ VARIANTS = {
         'optimizer.lr': 2e-3,
         'ema': 0.9,
     },
-    # Rendered heads at 64 px. Sized for half an hour on two CPU cores; not timed yet.
+    # Rendered heads at 64 px: an hour of one CPU core.
     'laptop': {
-        'steps': 3000,
+        'steps': 1700,
         'batch_size': 16,
         'data.source': 'render:talk:1:64:50',
         'data.size': 64,

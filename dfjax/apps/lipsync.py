@@ -112,8 +112,9 @@ def lipsync(
     if what == 'image':
         job, report = still_job(face, sound, audio, points, person, gain, still, opened)
     else:
-        how = {'run': opened, 'gain': gain, 'sync': delay, 'keep': keep, 'loop': loop}
-        job, report = video_job(face, sound, audio, person, analysis, progress, **how)
+        job, report = video_job(
+            face, sound, audio, person, analysis, progress, run=opened, gain=gain, sync=delay, keep=keep, loop=loop
+        )
     report |= {'sound_seconds': round(len(sound) / RATE, 2), 'analysis_seconds': round(time.monotonic() - start, 2)}
     del sound  # it may be long, and has been heard
     with bar(f'writing {Path(out).name}', progress) as tick:
