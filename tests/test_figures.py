@@ -1,4 +1,4 @@
-"""Flat figures that move: joints are where they are drawn, limbs keep their lengths, keypoints are read out."""
+"""What First Order Motion Model is measured on: figures whose joints are known, people moved as others move."""
 
 import numpy as np
 import pytest
@@ -8,9 +8,10 @@ from dfjax.apps.evaluate import evaluate_run
 from dfjax.data.names import parse
 from dfjax.data.render import figure
 from dfjax.data.render.figure import JOINTS, draw, joints, random_figure
-from dfjax.data.sets.clip import open_clips
+from dfjax.data.sets.clip import open_clips, rendered_clips
 from dfjax.errors import InputError
 from dfjax.evaluation.fomm import read_out
+from dfjax.evaluation.metrics import psnr_of_faces
 
 
 @pytest.mark.parametrize('seed', range(6))
@@ -61,3 +62,22 @@ def test_figures_of_a_run(tmp_path):
     found = evaluate_run(untrained(tmp_path / 'w', 'fomm'), data='render:figure:5:4:20')
     assert set(found) == {'psnr', 'psnr_still', 'joints', 'joints_still', 'clips'}
     assert found['clips'] == 4 and 0 < found['psnr'] < found['psnr_still'] < 60
+
+
+def test_people_are_moved_as_others_move(tmp_path):
+    own, moved = (rendered_clips(parse('render:talk:5:3:6'), 32, by) for by in (0, 1))
+    for n, clip in enumerate(moved):
+        for key, values in own[(n + 1) % 3].motion.items():
+            np.testing.assert_array_equal(clip.motion[key], values)
+        assert (clip.frame(0) != own[(n + 1) % 3].frame(0)).any()
+    found = evaluate_run(untrained(tmp_path / 'w', 'fomm'), data='render:talk:5:3:6')
+    assert set(found) == {'psnr', 'psnr_still', 'psnr_other', 'psnr_other_still', 'clips'}
+    assert 0 < found['psnr_other'] < found['psnr_other_still'] < 60
+
+
+def test_psnr_of_faces_looks_inside_them():
+    landmarks = np.tile(np.float32([[10, 10], [30, 10], [30, 30], [10, 30]]), (17, 1))[None]
+    true = np.full((1, 64, 64, 3), 100, np.uint8)
+    made = np.full_like(true, 255)
+    made[:, 10:31, 10:31] = 110
+    np.testing.assert_allclose(psnr_of_faces(made, true, landmarks), 10 * np.log10(255**2 / 100), atol=1e-3)

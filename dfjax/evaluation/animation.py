@@ -4,7 +4,6 @@
 driver itself, if the picture is one of its frames, or a rendered head.
 """
 
-import math
 from contextlib import closing
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from dfjax.data.media.inputs import iter_frames, kind
 from dfjax.errors import InputError
 from dfjax.evaluation import swap
 from dfjax.evaluation.measure import Measured, Rows, choose_box, load_models, measure
+from dfjax.evaluation.metrics import decibels, face_error
 from dfjax.evaluation.reference import compare_truth, side_by_side
 
 
@@ -128,11 +128,8 @@ def compare_faces(animation: str | Path, truth: str | Path) -> dict:
             points, seen = landmark(true, box), landmark(made, box)
             eyes = np.linalg.norm(points[36:42].mean(0) - points[42:48].mean(0))
             apart.append(np.linalg.norm(points - seen, axis=1).mean() / eyes)
-            hull = cv2.convexHull(points.astype(np.int32))
-            inside = cv2.fillConvexPoly(np.zeros(true.shape[:2], np.uint8), hull, 1) > 0
-            squared = ((made[inside].astype(np.float64) - true[inside]) ** 2).mean() if inside.any() else 0.0
-            if squared:
-                ratios.append(10 * math.log10(255**2 / squared))
+            if error := face_error(made, true, points):
+                ratios.append(decibels(error))
     return {
         'landmarks': round(float(np.mean(apart)), 4) if apart else None,
         'psnr': round(float(np.mean(ratios)), 3) if ratios else None,

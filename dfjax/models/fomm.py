@@ -36,13 +36,6 @@ def default_config() -> dict:
         blocks=r.count(blocks),
         scale=r.between(LEAST_SCALE, 1, 0.25),
     )
-    g = dict(width=r.size(64), max_width=r.size(512), downs=r.count(2), blocks=r.count(6))
-    g['skips'] = False  # whether maps of every size go on to the decoder, moved and each under an occlusion map
-    g['motion'] = hourglass(64) | dict(occlusion=True)
-    g['motion']['points'] = r.count(0)  # keypoints of a thin-plate spline; 0: an affine map round every keypoint
-    d = dict(scales=r.between(LEAST_SCALE, 1, [1.0]), width=r.size(32), max_width=r.size(512), blocks=r.count(4))
-    d['points'] = True  # whether it sees the keypoints
-    d['spectral'] = False  # whether its convolutions are divided by their spectral norms
     return dict(
         keypoints=r.count(10, least=1),
         channels=r.size(3),  # channels of pictures
@@ -50,8 +43,26 @@ def default_config() -> dict:
         bias=True,
         kp=hourglass(32)
         | dict(pad=r.size(0, least=0), temperature=r.positive(0.1), jacobian=True, single_jacobian_map=False),
-        g=g,
-        d=d,
+        g=dict(
+            width=r.size(64),
+            max_width=r.size(512),
+            downs=r.count(2),
+            blocks=r.count(6),
+            skips=False,  # whether maps of every size go on to the decoder, moved and each under an occlusion map
+            motion=hourglass(64)
+            | dict(
+                occlusion=True,
+                points=r.count(0),  # keypoints of a thin-plate spline; 0: an affine map round every keypoint
+            ),
+        ),
+        d=dict(
+            scales=r.between(LEAST_SCALE, 1, [1.0]),
+            width=r.size(32),
+            max_width=r.size(512),
+            blocks=r.count(4),
+            points=True,  # whether it sees the keypoints
+            spectral=False,  # whether its convolutions are divided by their spectral norms
+        ),
         background=False,  # whether the background moves too, by an affine map that a net finds
         bg=hourglass(32, 4, 256),
     )

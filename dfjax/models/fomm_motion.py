@@ -104,11 +104,11 @@ def sparse_motions(
     """
     grid = coordinate_grid(h, w)
     if background is None:
-        behind = jnp.broadcast_to(grid, (len(driving_value), h, w, 2))
+        behind = jnp.broadcast_to(grid, (driving_value.shape[0], h, w, 2))
     else:
         behind = (background[:, None, None, :, :2] * grid[..., None, :]).sum(-1) + background[:, None, None, :, 2]
     if points:
-        source, driving = (x.reshape(len(x), -1, points, 2) for x in (source_value, driving_value))
+        source, driving = (x.reshape(x.shape[0], -1, points, 2) for x in (source_value, driving_value))
         moved = spline(driving, source, grid.reshape(-1, 2)).reshape(*driving.shape[:2], h, w, 2)
         return jnp.concatenate([behind[:, None], moved], 1)
     away = grid - driving_value[:, :, None, None]  # [B, K, H, W, 2]
@@ -141,13 +141,13 @@ class Background(nn.Module):
             features = min(self.max_width, self.width * 2**i)
             x = DownBlock(features, bias=self.bias, dtype=self.dtype, name=f'down_{i}')(x, train)
         zeros = nn.initializers.zeros_init()
-        x = nn.Dense(6, kernel_init=zeros, name='last')(x.reshape(len(x), -1).astype(jnp.float32))
+        x = nn.Dense(6, kernel_init=zeros, name='last')(x.reshape(x.shape[0], -1).astype(jnp.float32))
         return STILL + x.reshape(-1, 2, 3)
 
 
 def round_trip(there: jax.Array, back: jax.Array) -> jax.Array:
     """How far affine maps [B, 2, 3] are from undoing each other, the mean over the products' elements: a scalar."""
-    row = jnp.broadcast_to(np.float32([[0, 0, 1]]), (len(there), 1, 3))
+    row = jnp.broadcast_to(np.float32([[0, 0, 1]]), (there.shape[0], 1, 3))
     one, other = (jnp.concatenate([x, row], 1) for x in (there, back))
     return jnp.abs(product(one, other) - jnp.eye(3)).mean()
 

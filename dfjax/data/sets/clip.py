@@ -187,18 +187,25 @@ def frames_at(path: Path, fps: float) -> Iterator[np.ndarray]:
         tick += 1
 
 
-def rendered_clips(name: Rendered, size: int) -> list[Clip]:
-    """People who talk, each another one, in one place and light each; frames of S pixels show the whole picture."""
+def rendered_clips(name: Rendered, size: int, by: int = 0) -> list[Clip]:
+    """People who talk, each another one, in one place and light each; frames of S pixels show the whole picture.
+
+    Args:
+        by: each speaks and moves as the person so many clips further on does, the last as the first.
+    """
     frames = name.frames
     shown = max(DRAWN, 2 * size)
 
     def draw() -> dict[str, np.ndarray]:
         who = render.random_people(name.drawn, name.count)[0]
         people = [{k: v[n] for k, v in who.items()} for n in range(name.count)]
-        made = [_drawn_clip(name.drawn, n, person, frames, size, shown) for n, person in enumerate(people)]
+        made = [
+            _drawn_clip(name.drawn, (n + by) % name.count, person, frames, size, shown)
+            for n, person in enumerate(people)
+        ]
         return {k: np.stack([clip[k] for clip in made]) for k in made[0]}
 
-    arrays = cached(f'{name} {size}', __file__, draw)
+    arrays = cached(f'{name} {size} {by}', __file__, draw)
     clips = []
     for n in range(name.count):
         motion = {k.removeprefix('motion/'): v[n] for k, v in arrays.items() if k.startswith('motion/')}
