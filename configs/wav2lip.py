@@ -53,7 +53,7 @@ VARIANTS = {
         'optimizer.sync': {'lr': 2e-3, 'warmup': 0},
         'ema': 0.9,
     },
-    # Rendered talkers at 64 px. Sized for forty minutes on two CPU cores by its 40 GFLOP a step; not timed yet.
+    # Rendered talkers at 64 px: half a step a second on one CPU core, 80 minutes; not run to its end yet.
     'laptop': {
         'steps': 2500,
         'batch_size': 8,
