@@ -29,7 +29,7 @@ VARIANTS = {
         'optimizer.warmup': 0,
         'ema': 0.9,
     },
-    # Rendered talkers at 64 px: 12 minutes of one CPU core, five of which draw them.
+    # Rendered talkers at 64 px: 12 minutes of one CPU core, and some six before to draw them.
     'laptop': {
         'steps': 600,
         'data': {'source': 'render:talk:1:128:100', 'size': 64},

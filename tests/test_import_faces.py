@@ -174,7 +174,7 @@ class Evil:
         (pickle.dumps({'landmarks': [[0.0, 1.0]] * 68}), 'all in one place'),
         (pickle.dumps({'landmarks': [[0.0, 1.0]] * 5}), 'an array of shape (5, 2)'),
         (pickle.dumps({'landmarks': FACE.tolist(), 'face_type': 'nose'}), "face type 'nose'"),
-        (pickle.dumps({'landmarks': (80 * FACE).tolist(), 'xseg_mask': b'no picture'}), 'a mask that is no picture'),
+        (pickle.dumps({'landmarks': (80 * FACE).tolist(), 'xseg_mask': b'no picture'}), 'its mask: not a picture'),
         (pickle.dumps({'landmarks': (80 * FACE).tolist(), 'seg_ie_polys': [(7, FACE)]}), 'a polygon that is neither'),
         (pickle.dumps([1]), 'no table'),
         (pickle.dumps({'landmarks': FACE})[:40], 'damaged'),

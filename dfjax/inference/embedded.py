@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from dfjax.data.faces.face import Face
@@ -27,7 +26,6 @@ SUFFIXES = ('.jpg', '.jpeg')
 # Their words for how much a picture shows; of what is not aligned the whole is there
 TYPES = {'half_face': 'half', 'midfull_face': 'mid', 'full_face': 'full', 'whole_face': 'whole_face', 'head': 'head'}
 TYPES |= {'full_face_no_align': 'full', 'head_no_align': 'head', 'mark_only': None}
-LARGEST = 4096  # side of a mask
 REMEDY = 'extract it again, or delete it'
 
 
@@ -108,7 +106,7 @@ def _face(path: Path, facts: dict[str, Any], picture: np.ndarray) -> ForeignFace
         landmarks=source,
         track=-1,
     )
-    drawn, mask = _drawn(facts.get('seg_ie_polys')), _mask(facts.get('xseg_mask'), picture)
+    drawn, mask = _drawn(facts.get('seg_ie_polys')), _mask(facts.get('xseg_mask'), picture, path)
     whose = 'drawn' if drawn else '' if mask is None else 'xseg'
     return ForeignFace(path, face, picture, fitted(source, inside), TYPES[kind], drawn, mask, whose)
 
@@ -126,15 +124,11 @@ def _drawn(polygons: Any) -> Outlines | None:
     return Outlines(tuple(found[1]), tuple(found[0])) if found[0] or found[1] else None
 
 
-def _mask(data: Any, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+def _mask(data: Any, picture: np.ndarray, path: Path) -> tuple[np.ndarray, np.ndarray] | None:
     """The mask of the whole picture, at its own side."""
     if data is None:
         return None
-    packed = (
-        np.frombuffer(data, np.uint8) if isinstance(data, bytes | bytearray) else np.asarray(data, np.uint8).ravel()
-    )
-    mask = cv2.imdecode(packed, cv2.IMREAD_GRAYSCALE) if len(packed) else None
-    if mask is None or max(mask.shape) > LARGEST:
-        raise ValueError('a mask that is no picture')
+    packed = bytes(data) if isinstance(data, bytes | bytearray) else np.asarray(data, np.uint8).tobytes()
+    mask = decode_image(packed, f'{path}: its mask')[..., 0]
     x, y = mask.shape[1] / picture.shape[1], mask.shape[0] / picture.shape[0]
     return mask, np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2]])

@@ -130,13 +130,9 @@ def config(found: Mapping[str, Any], what: str) -> dict[str, Any]:
     model = {key: value for key, value in found.items() if key != 'size'} | {'early': 1, 'bgr': True, 'bias': True}
     data = {'frames': found['frames']} if 'frames' in found else {}
     data |= {'size': found['size']} if 'size' in found else {}
+    model |= {'sync.relu': True, 'sync.aligned': False}
     loss = {'kind': 'bce', 'adversarial': 'vanilla'}
-    return {
-        'model': {**model, 'sync.relu': True, 'sync.aligned': False},
-        'data': data,
-        'loss': loss,
-        'room': 1.2,
-    }  # a detector's box
+    return {'model': model, 'data': data, 'loss': loss, 'room': 1.2}  # a detector's box
 
 
 NETS = {

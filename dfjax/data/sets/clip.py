@@ -96,8 +96,11 @@ def open_clips(name: Name, size: int, crop: int = 0) -> list[Clip]:
     videos = [path for path in paths if file_kind(path) == 'video']
     pictures = sorted(set(paths) - set(videos))
     clips, bad = [], []
-    for folder in sorted({path.parent for path in pictures}):
-        _keep(clips, bad, partial(_folder_clip, folder, [p for p in pictures if p.parent == folder], size, crop))
+    folders = sorted({path.parent for path in pictures})
+    known = {parent: _in_sync(parent / FACTS) for parent in {folder.parent for folder in folders}}
+    for folder in folders:
+        own, in_sync = [p for p in pictures if p.parent == folder], known[folder.parent].get(folder.name)
+        _keep(clips, bad, partial(_folder_clip, folder, own, size, crop, in_sync))
     most = max(1, KEPT_BYTES // max(len(videos), 1) // (3 * size * size))
     for path in videos:
         _keep(clips, bad, partial(_video_clip, path, size, crop, most))
@@ -116,29 +119,31 @@ def _keep(clips: list[Clip], bad: list[InputError], make: Callable[[], Clip]) ->
         bad.append(error)
 
 
-def _folder_clip(folder: Path, pictures: list[Path], size: int, crop: int) -> Clip:
+def _folder_clip(folder: Path, pictures: list[Path], size: int, crop: int, in_sync: bool | None) -> Clip:
     """Pictures of one folder, which stay there."""
     for path in pictures:
         check_header(path)
     sounds = sorted(path for path in folder.iterdir() if path.suffix.lower() in SOUNDS)
     sound = read_sound(sounds[0], RATE, mono=True)[0][:, 0] if sounds else None
     read = lambda n: squared(read_image(pictures[n]), size, crop)
-    known = {'landmarks': _landmarks(folder / LANDMARKS, len(pictures)), 'in_sync': _in_sync(folder)}
+    known = {'landmarks': _landmarks(folder / LANDMARKS, len(pictures)), 'in_sync': in_sync}
     return Clip(str(folder), read, len(pictures), sound=sound, **known)
 
 
-def _in_sync(folder: Path) -> bool | None:
-    """What FACTS beside a folder says of it; None where there is none, or nothing of this folder.
+def _in_sync(path: Path) -> dict[str, bool | None]:
+    """Whether sound and lips go together, by clip, as FACTS say it: None where that could not be known. Nothing where
+    there are none.
 
     Raises:
-        ReadError: if it is damaged.
+        ReadError: if they are damaged.
     """
-    path = folder.parent / FACTS
     if not path.is_file():
-        return None
+        return {}
     try:
         found = {row['clip']: row['in_sync'] for row in parse(path.read_bytes())}
-        return bool(found[folder.name]) if folder.name in found else None
+        if any(value not in (True, False, None) for value in found.values()):
+            raise ValueError
+        return found
     except (OSError, ValueError, TypeError, KeyError):
         raise ReadError(path, 'does not say which clips are in sync; extract them again, or delete it') from None
 
