@@ -36,16 +36,16 @@ def parse(text: str | bytes) -> Any:
         value = json.loads(text)
     except RecursionError:
         raise ValueError('nested too deeply') from None
-    level = _containers([value])
-    for _ in range(DEEPEST):
-        level = _containers(x for v in level for x in (v.values() if isinstance(v, dict) else v))
-    if level:
-        raise ValueError('nested too deeply')
+    level, depth = _containers([value]), 0
+    while level:
+        if depth == DEEPEST:
+            raise ValueError('nested too deeply')
+        level, depth = _containers(x for v in level for x in (v.values() if isinstance(v, dict) else v)), depth + 1
     return value
 
 
 def _containers(values: Iterable[Any]) -> list[dict | list]:
-    return [value for value in values if isinstance(value, dict | list)]
+    return [value for value in values if type(value) in (dict, list)]  # as JSON gives them, no others
 
 
 def read_toml(path: Path) -> dict[str, Any]:

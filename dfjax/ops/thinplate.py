@@ -95,5 +95,8 @@ def _system(points: np.ndarray) -> np.ndarray:
 
 def _kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """r^2 log r between points [P, 2] and [K, 2]: [P, K]."""
-    squared = (a[:, None, 0] - b[:, 0]) ** 2 + (a[:, None, 1] - b[:, 1]) ** 2
-    return 0.5 * squared * np.log(squared + 1e-9)
+    squared = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * np.dot(a, b.T)
+    kernel = np.log(np.maximum(squared, 0) + 1e-9)
+    kernel *= squared  # in place: of a picture it is tens of megabytes
+    kernel *= 0.5
+    return kernel

@@ -111,7 +111,7 @@ def _train(
                 data = make_data(cfg, system.BATCH, jax.process_index(), jax.process_count())
                 stack.callback(data.close)
             devices = devices_of(cfg, data)
-            shapes = devices.abstract()  # before anything is written: data and config may be refused
+            shapes = devices.abstract  # before anything is written: data and config may be refused
             if not stop.wanted() and (last_step(workdir) or 0) < cfg.steps:
                 devices.prepare()
         with together():

@@ -197,6 +197,7 @@ class Devices:
         """The state with what is not saved: `frozen`, and the horizon, which thus no program depends on."""
         return state.replace(frozen=self.frozen, horizon=self.replicate(np.int32(self.cfg.steps)))
 
+    @functools.cached_property
     def abstract(self) -> State:
         """The state's shapes, types and shardings; `frozen` as it is."""
         shapes = jax.eval_shape(lambda key: self.system.init(self.cfg, key), jax.random.key(0))
@@ -230,7 +231,7 @@ class Devices:
         in `zeros` and `advance`, which wait for it."""
         if self._prepared is None:
             thread = ThreadPoolExecutor(1)
-            self._prepared = thread.submit(self._compile, self.abstract(), self.first)
+            self._prepared = thread.submit(self._compile, self.abstract, self.first)
             thread.shutdown(wait=False)
         return self._prepared
 
