@@ -151,7 +151,7 @@ def test_another_run_is_where_a_new_one_begins(work, monkeypatch, capsys):
 
     monkeypatch.setattr(loop, 'train', train)
     words = ['swap', '--face', work.b, '--into', work.a, '-o', work.folder / 'new.mp4', '--steps', STEPS + 9]
-    words += ['--workdir', work.folder / 'out.mp4.run', '--start-from', 'runs/other']
+    words += ['--workdir', work.folder / 'out.mp4.run', '--start-from', 'runs/other', '--fit']
     assert main([str(word) for word in words]) == 2
     assert given['start_from'] == 'runs/other' and 'enough' in capsys.readouterr().err
 

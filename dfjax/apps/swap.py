@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dfjax.apps.consent import add_consent
 from dfjax.apps.merging import add_settings, settings_of
+from dfjax.apps.train import add_fit
 from dfjax.errors import InputError
 from dfjax.inference.settings import DEFAULTS, Settings
 
@@ -48,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--person', metavar='WHO', help='whose face to replace: a picture, or the number that `dfjax people` gives'
     )
+    add_fit(parser)
     parser.add_argument('--start-from', metavar='RUN', help='begin with the parameters of another run, where they fit')
     add_consent(parser)
     parser.add_argument('--force', action='store_true', help='replace an output that exists')
@@ -58,7 +60,7 @@ def run(args: argparse.Namespace) -> dict:
     """Swaps as the arguments say; returns the report."""
     if args.instant:
         args.steps = 0
-    names = ('minutes', 'steps', 'workdir', 'config', 'overrides', 'start_from', 'person', 'force')
+    names = ('minutes', 'steps', 'workdir', 'config', 'overrides', 'fit', 'start_from', 'person', 'force')
     return swap(
         args.face, args.into, args.out, settings=settings_of(args), **{name: getattr(args, name) for name in names}
     )
@@ -89,6 +91,7 @@ def swap(
     workdir: Path | str | None = None,
     config: str | None = None,
     overrides: Sequence[str] = (),
+    fit: bool | str = False,
     start_from: Path | str | None = None,
     person: Path | str | int | None = None,
     force: bool = False,
@@ -110,6 +113,7 @@ def swap(
         workdir: where faces and training are kept, and found again; by default `out` + '.run'.
         config: see `config_name`.
         overrides: changes to it, as '--config.batch_size=8'.
+        fit: choose the batch by the memory at hand, or by so much, as '8GB': see `apps.train.train`.
         start_from: another run, whose parameters a new one begins with where name and shape fit, see `training.train`.
         person: a picture of whom to replace in `into`, or a number that `dfjax people` gives; by default who is there
             most.
@@ -128,10 +132,13 @@ def swap(
     from dfjax.data.media.output import fitting
     from dfjax.inference.plan import plan_settings
     from dfjax.inference.swap import check_masks
+    from dfjax.training.fit import kept, read_size
     from dfjax.training.workdir import last_step, read_config
 
     began, out = time.monotonic(), Path(out)
     check_length(minutes, steps)
+    if isinstance(fit, str):
+        read_size(fit)
     plan_settings(into, out, settings.check(), force)
     # The config says where the faces are, from any folder
     workdir = Path(workdir or out.with_name(fitting(f'{out.name}.run'))).resolve()
@@ -139,7 +146,9 @@ def swap(
     done = last_step(workdir)
     cfg = read_config(workdir) if done else _config(config, overrides, workdir, face)
     if done and (config is not None or overrides):
-        _check_same(cfg, suited(_config(config, overrides, workdir, face), overrides), workdir)
+        _check_same(
+            cfg, suited(_config(config, overrides, workdir, face), overrides), workdir, kept(cfg) if fit else {}
+        )
     check_masks(settings, cfg)
     if steps == 0 and not cfg.get('references', {}).get('count'):
         raise InputError('--instant: a run without references knows nobody before it is trained; give --steps')
@@ -152,7 +161,7 @@ def swap(
         step = done
         if not done or steps != 0:
             with good_enough(workdir, into, out):
-                step = train_for(cfg, workdir, steps, deadline, start_from=start_from, progress=progress)
+                step = train_for(cfg, workdir, steps, deadline, fit, start_from=start_from, progress=progress)
         trained = time.monotonic()
         report = convert(workdir, into, out, settings=settings, analysis=analysis, force=force, progress=progress)
     ends = {'extract': (began, extracted), 'train': (extracted, trained), 'convert': (trained, time.monotonic())}
@@ -210,11 +219,11 @@ def _config(name: str | None, overrides: Sequence[str], workdir: Path, face: Seq
     return build(cfg, {'data.a': str(workdir / 'faces_a'), 'data.b': side_b})
 
 
-def _check_same(cfg, wanted, workdir: Path) -> None:
-    """Raises InputError where a run goes on with another config than the one that is asked for."""
+def _check_same(cfg, wanted, workdir: Path, chosen: dict) -> None:
+    """Raises InputError where a run goes on with another config than the one that is asked for, but for `chosen`."""
     from dfjax.config import flatten
 
-    before, now = dict(flatten(cfg)), dict(flatten(wanted))
+    before, now = dict(flatten(cfg)), dict(flatten(wanted)) | chosen
     others = sorted(key for key in before.keys() | now.keys() if key != 'steps' and before.get(key) != now.get(key))
     if others:
         raise InputError(

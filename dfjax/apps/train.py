@@ -44,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how_long.add_argument('--steps', type=int, metavar='N', help="default: the config's")
     how_long.add_argument('--minutes', type=float, metavar='M', help='as many steps as fit, compilation included')
     parser.add_argument('--start-from', metavar='RUN', help='begin with the parameters of another run, where they fit')
+    add_fit(parser)
     parser.set_defaults(config=None)  # --config.key=value is taken
     parser.add_argument(
         '--change',
@@ -56,10 +57,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--profile', metavar='FOLDER', help='trace steps 10 to 20, for TensorBoard with xprof')
 
 
+def add_fit(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--fit',
+        nargs='?',
+        const=True,
+        default=False,
+        metavar='SIZE',
+        help='a batch that fits into memory, blocks recomputed if need be; into so much of it, as 8GB',
+    )
+
+
 def run(args: argparse.Namespace) -> dict:
     """Trains as the arguments say; returns the report."""
     changes = {key: getattr(args, name) for name, key in SOURCES.items() if getattr(args, name) is not None}
-    names = ('steps', 'minutes', 'overrides', 'start_from', 'change', 'log', 'profile')
+    names = ('steps', 'minutes', 'overrides', 'fit', 'start_from', 'change', 'log', 'profile')
     return train(args.what, args.out, changes, **{name: getattr(args, name) for name in names})
 
 
@@ -71,6 +83,7 @@ def train(
     steps: int | None = None,
     minutes: float | None = None,
     overrides: Sequence[str] = (),
+    fit: bool | str = False,
     start_from: Path | str | None = None,
     **options,
 ) -> dict:
@@ -86,6 +99,8 @@ def train(
         minutes: as many steps as fit instead. A run that was stopped gets so many minutes again: up to the steps that
             it was planned with, or beyond them if it has done those.
         overrides: further changes, as '--config.batch_size=8'.
+        fit: choose the batch, and whether blocks are recomputed, by the memory at hand, or by so much, as '8GB': see
+            `training.fit`. A run that is there keeps what was chosen.
         start_from: another run, whose parameters a new one begins with.
         options: `change`, `log`, `profile` and `progress` of `training.loop.train`.
 
@@ -97,6 +112,7 @@ def train(
     """
     from dfjax.apps.swap import check_length
     from dfjax.config import build, load_config, parse_overrides
+    from dfjax.training.fit import kept
     from dfjax.training.workdir import last_step, read_config
 
     began = time.monotonic()
@@ -106,11 +122,11 @@ def train(
     stored = read_config(workdir) if what is None or last_step(workdir) else None
     cfg = stored if what is None else load_config(what) if isinstance(what, str) else what
     changes = checked(changes or {}, cfg) | parse_overrides(overrides, cfg)
-    cfg = build(cfg, changes)
+    cfg = build(cfg, (kept(stored) if fit and stored is not None else {}) | changes)
     if stored is not None and 'steps' not in changes and steps is None:
         cfg = build(cfg, {'steps': max(cfg.steps, stored.steps) if minutes is None else stored.steps})
     seconds = None if minutes is None else 60 * minutes
-    step = train_for(cfg, workdir, steps, seconds, start_from=start_from, **options)
+    step = train_for(cfg, workdir, steps, seconds, fit, start_from=start_from, **options)
     report = {'workdir': str(workdir), 'system': cfg.system, 'steps': step}
     return report | {'seconds': round(time.monotonic() - began, 1), 'next': next_steps(workdir, cfg.system)}
 
@@ -128,15 +144,18 @@ def checked(changes: dict, cfg) -> dict:
     return changes
 
 
-def train_for(cfg, workdir: Path | str, steps: int | None, seconds: float | None, **options) -> int:
+def train_for(
+    cfg, workdir: Path | str, steps: int | None, seconds: float | None, fit: bool | str = False, **options
+) -> int:
     """Trains for so many steps or seconds, or as the config says; returns the run's step.
 
-    With `steps` 0 a run is begun and not trained, as far as its system can be used so. `options` are those of
-    `training.loop.train`.
+    With `steps` 0 a run is begun and not trained, as far as its system can be used so. A run that is there is not
+    fitted again. `options` are those of `training.loop.train`.
     """
     from dfjax.config import build
     from dfjax.data.batches import make_data
     from dfjax.systems import load_system
+    from dfjax.training.fit import fitted, read_size
     from dfjax.training.loop import train
     from dfjax.training.timed import steps_for
     from dfjax.training.workdir import check_fits, last_step
@@ -144,15 +163,22 @@ def train_for(cfg, workdir: Path | str, steps: int | None, seconds: float | None
     until = None if seconds is None else time.monotonic() + seconds
     done = last_step(workdir) or 0
     cfg = build(cfg, {'steps': steps}) if steps else cfg
-    if until is None and steps != 0:
+    size, fits = read_size(fit) if isinstance(fit, str) else None, bool(fit) and not done and steps != 0
+    if until is None and steps != 0 and not fits:
         return int(train(cfg, workdir, **options).step)
     check_fits(workdir, cfg, options.get('change', False))
     # Nothing is trained: some faces will do, and streamed ones are read when they are asked for.
     data = make_data(build(cfg, {'data.resident_bytes': 0}) if steps == 0 else cfg, load_system(cfg.system).BATCH)
-    with contextlib.closing(data):
-        if seconds is not None and (not done or done >= cfg.steps):
-            cfg = build(cfg, {'steps': done + steps_for(cfg, data, seconds)})
-        left = 0.0 if until is None else max(until - time.monotonic(), 1.0)
+    with contextlib.ExitStack() as stack:
+        stack.callback(data.close)
+        if fits:
+            cfg, data = fitted(cfg, data, size)
+            stack.callback(data.close)
+        left = 0.0 if steps == 0 else None
+        if until is not None:
+            if not done or done >= cfg.steps:
+                cfg = build(cfg, {'steps': done + steps_for(cfg, data, max(until - time.monotonic(), 1.0))})
+            left = max(until - time.monotonic(), 1.0)
         return int(train(cfg, workdir, data=data, deadline=left, **options).step)
 
 

@@ -51,11 +51,9 @@ landmarks float32 [B, 68, 2] in unit coordinates, and names those of `dfjax.data
                 what their mouths do, see `sets.voices`.   source: voices; seconds: of a window
     'masked'    {'face': faces as above, 'thing': {'rgba': uint8 [B, S, S, 4]}}, each shuffled by itself.   source:
                 faces; face_type; things: see `sets.things`
-All read `resident_bytes`, all but 'voices' `size`, of which all but 'faces_ab' `crop`; the first four `face_type`, see
-`sets.open`.
+All read `resident_bytes`, all but 'voices' `size`, of which all but 'faces_ab' `crop`; the first four `face_type`.
 
-Every batch holds typed random keys, see `ops.keys`; what is drawn from them does not depend on how the batch is split
-over devices:
+Every batch holds typed random keys (`ops.keys`), whose draws do not depend on how it is split over devices:
     'key'       [B], one an example, from the seed, the step and the example's place in the whole batch
     'step_key'  scalar, one for the step, the same on all devices
 """
@@ -145,6 +143,10 @@ class Resident:
             for name, rows in self.arrays.items()
         }
 
+    def resized(self, batch_size: int) -> 'Resident':
+        """The same sets in batches of another size."""
+        return Resident(self.arrays, self.seed, batch_size, self._datasets)
+
     def get_state(self) -> dict:
         """Nothing: the batch follows from the step."""
         return {}
@@ -223,6 +225,10 @@ class Streamed:
         """The i-th batch of the feed, with the keys of `step`."""
         batch = jax.tree.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf, i, keepdims=False), feed)
         return batch | batch_keys(self.seed, step, _examples(self.batch_size, part, parts))
+
+    def resized(self, batch_size: int) -> 'Streamed':
+        """As `Resident.resized`, of a single process, from the first batch on."""
+        return Streamed(self._chunks.datasets, self.seed, batch_size, 0, 1)
 
     def get_state(self) -> dict:
         """The position after the last feed."""

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 from dfjax.errors import InputError
 from dfjax.models.conv import Conv
+from dfjax.models.recompute import block
 from dfjax.ops.image import pixel_shuffle
 
 GROUPS = 8  # groups of channels, of group normalisation
@@ -39,6 +40,7 @@ class Upscale(nn.Module):
     dtype: jnp.dtype = jnp.float32
     cosine: bool = False
 
+    @block
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         x = Conv(4 * self.features, 3, dtype=self.dtype)(x)
@@ -51,6 +53,7 @@ class Residual(nn.Module):
     dtype: jnp.dtype = jnp.float32
     cosine: bool = False
 
+    @block
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         y = activation(Conv(x.shape[-1], 3, dtype=self.dtype)(x), 0.2, self.cosine)
@@ -63,6 +66,7 @@ class Block(nn.Module):
     features: int
     dtype: jnp.dtype = jnp.float32
 
+    @block
     @nn.compact
     def __call__(self, x: jax.Array, condition: jax.Array) -> jax.Array:
         y = nn.silu(nn.GroupNorm(num_groups=GROUPS, dtype=self.dtype)(x))

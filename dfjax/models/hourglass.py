@@ -13,6 +13,7 @@ from dfjax.errors import InputError
 from dfjax.models.conv import Conv
 from dfjax.models.features import pooled
 from dfjax.models.norm import normalise
+from dfjax.models.recompute import block
 
 INIT = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')  # PyTorch's default
 
@@ -34,6 +35,7 @@ class SameBlock(nn.Module):
     bias: bool = True
     dtype: jnp.dtype = jnp.float32
 
+    @block
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         if self.resample == 'up':
@@ -57,6 +59,7 @@ class ResBlock(nn.Module):
     bias: bool = True
     dtype: jnp.dtype = jnp.float32
 
+    @block
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         y = x

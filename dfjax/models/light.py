@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from dfjax.errors import InputError
 from dfjax.models.conv import Conv
 from dfjax.models.norm import Dropout, normalise
+from dfjax.models.recompute import block
 from dfjax.ops.image import pixel_shuffle, space_to_depth
 
 MULTIPLE = 4
@@ -28,6 +29,7 @@ class LightBlock(nn.Module):
     dropout: float
     dtype: jnp.dtype
 
+    @block
     @nn.compact
     def __call__(self, x: jax.Array, c: jax.Array | None, train: bool) -> jax.Array:
         width = x.shape[-1]

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from dfjax.errors import InputError
 from dfjax.models.conv import Conv
 from dfjax.models.norm import Dropout, normalise
+from dfjax.models.recompute import block
 from dfjax.models.upconv import doubled
 
 INIT = nn.initializers.normal(0.02)
@@ -24,6 +25,7 @@ class Block(nn.Module):
     dropout: float
     dtype: jnp.dtype = jnp.float32
 
+    @block
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         options = {'use_bias': self.norm == 'instance', 'pad': self.pad, 'dtype': self.dtype, 'kernel_init': INIT}

@@ -14,6 +14,7 @@ from dfjax.errors import InputError
 from dfjax.models.conv import Conv
 from dfjax.models.hourglass import INIT
 from dfjax.models.norm import normalise
+from dfjax.models.recompute import block
 from dfjax.models.upconv import UpConv
 
 AUDIO_STRIDES = ((1, 1), (3, 1), (3, 3), (3, 2))  # frequency, time: 80x16 becomes 3x3
@@ -41,6 +42,7 @@ class Block(nn.Module):
     bias: bool = True
     dtype: jnp.dtype = jnp.float32
 
+    @block
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         options = {'use_bias': self.bias, 'pad': self.pad, 'dtype': self.dtype, 'kernel_init': INIT}
@@ -64,6 +66,7 @@ class UpBlock(nn.Module):
     bias: bool = True
     dtype: jnp.dtype = jnp.float32
 
+    @block
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         if x.shape[1:3] == (1, 1):

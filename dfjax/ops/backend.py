@@ -46,3 +46,8 @@ def group_size(pixels: int) -> int:
 def quick_compilation() -> dict | None:
     """`compiler_options` of a program that runs once: on a CPU LLVM's optimisations take longer than they save."""
     return None if accelerated() else {'xla_backend_optimization_level': 0}
+
+
+def recomputing() -> dict | None:
+    """`compiler_options` of a program that computes again what it could keep: a CPU's would keep it all the same."""
+    return None if accelerated() else {'xla_disable_hlo_passes': 'cse_barrier_expander'}

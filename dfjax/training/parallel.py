@@ -34,6 +34,7 @@ from ml_collections import ConfigDict
 
 from dfjax.config import build
 from dfjax.errors import InputError
+from dfjax.models.recompute import recomputing
 from dfjax.ops import backend
 from dfjax.ops.devices import DEVICE_AXIS
 from dfjax.ops.keys import init_key
@@ -63,15 +64,20 @@ def memory_errors(cfg: ConfigDict) -> Iterator[None]:
     try:
         yield
     except jax.errors.JaxRuntimeError as error:
-        if 'RESOURCE_EXHAUSTED' not in str(error) and 'Out of memory' not in str(error):
+        if not out_of_memory(error):
             raise
-        smaller = _smaller_batch(cfg)
+        smaller = smaller_batch(cfg)
         hint = f'try --config.batch_size={smaller}' if smaller else 'try a smaller model or picture size'
         kind = jax.devices()[0].device_kind
         raise InputError(f'{kind} ran out of memory with batch_size {cfg.batch_size}; {hint}') from None
 
 
-def _smaller_batch(cfg: ConfigDict) -> int:
+def out_of_memory(error: Exception) -> bool:
+    """Whether JAX failed for want of memory."""
+    return 'RESOURCE_EXHAUSTED' in str(error) or 'Out of memory' in str(error)
+
+
+def smaller_batch(cfg: ConfigDict) -> int:
     """The greatest batch size of half of `cfg`'s or less that its system takes and all devices share; 0 if none."""
     check, devices = getattr(load_system(cfg.system), 'check', lambda cfg: None), jax.device_count()
     for size in range(cfg.batch_size // 2 // devices * devices, 0, -devices):
@@ -120,10 +126,14 @@ class Devices:
         self.rows = NamedSharding(self.mesh, P(DEVICE_AXIS))
         self._resident = self._prepared = None
         # Traced once, for its metrics' names and for the program.
-        self._update_once = jax.jit(lambda state, batch: system.step(self.cfg, state, batch), inline=True)
+        self._update_once = jax.jit(self._system_step, inline=True)
         self._step, self._init = self._compiled(), self._compiled_init()
         flags = np.zeros(jax.local_device_count(), np.int32)
         self._flags = [jax.make_array_from_process_local_data(self.rows, flags + stop) for stop in (0, 1)]
+
+    def _system_step(self, state: State, batch: dict) -> tuple[State, dict]:
+        with recomputing(self.cfg.remat):
+            return self.system.step(self.cfg, state, batch)
 
     def _compiled(self) -> Callable:
         by_device = self.cfg.parallel == 'pmap'
@@ -153,7 +163,8 @@ class Devices:
             state, sums = program(state.replace(frozen=frozen), metrics, feed, n)
             return state.replace(frozen={}), sums | {'stop': flags.max()}
 
-        return jax.jit(advance, donate_argnums=0, out_shardings=self.replicated)
+        options = backend.recomputing() if self.cfg.remat else None
+        return jax.jit(advance, donate_argnums=0, out_shardings=self.replicated, compiler_options=options)
 
     def _compiled_init(self) -> Callable:
         return jax.jit(
@@ -242,7 +253,8 @@ class Devices:
         )
         zeros = {'sum': dict.fromkeys(values, np.float32(0)), 'nonfinite': np.int32(-1), 'stop': np.int32(0)}
         zeros = jax.tree.map(self.replicate, zeros)
-        self._step.lower(state.replace(frozen={}), state.frozen, zeros, feed, 0, self._flags[0]).compile()
+        program = self._step.lower(state.replace(frozen={}), state.frozen, zeros, feed, 0, self._flags[0]).compile()
+        self.memory = program.memory_analysis()  # what a step takes of a device; set by `prepare`
         return zeros
 
     def advance(self, state: State, metrics: dict, feed: Any, steps: int, stop: bool = False) -> tuple[State, dict]:
