@@ -90,7 +90,7 @@ def needed(devices: Devices) -> int:
 
 def state_bytes(devices: Devices) -> int:
     """Bytes of the state: parameters, their moments and averages."""
-    return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(devices.abstract().replace(frozen={})))
+    return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(devices.abstract.replace(frozen={})))
 
 
 def at_hand() -> float:
