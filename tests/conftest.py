@@ -18,7 +18,7 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # of each program that is ke
 os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=0')
 
 
-pytest_plugins = ['studio_client']  # for its fixture, which several files share
+pytest_plugins = ['studio_client', 'studio_browser']  # for their fixtures, which several files share
 QUICK = 10  # seconds that a test of `make check` may take on a quiet machine
 
 

@@ -178,8 +178,9 @@ def test_a_frame_is_shown_as_the_page_says(studio, tmp_path, monkeypatch):
     said = {'run': 'vae', 'upload': which, 'seconds': 1.5, 'mode': 'hist-match', 'blur': 0.1}
     assert posted(client, '/api/frame', said).json() == {'faces': 1}
     ((do, what),) = asked
-    assert do == 'frame' and what['seconds'] == 1.5 and Settings(**what['look']) == Settings('hist-match', blur=0.1)
-    assert json.loads(json.dumps(what))['look']['mode'] == 'hist-match'
+    look = json.loads(json.dumps(what))['look']  # as the other process reads it
+    assert do == 'frame' and what['seconds'] == 1.5
+    assert hash(Settings(**look)) == hash(Settings('hist-match', blur=0.1))  # it is a static argument of jit
     for wrong in ({'mode': 'x'}, {'blur': 9}, {'mode': 'raw', 'blur': 0.1}, {'mask_net': 'none'}, {'upload': 'x'}):
         assert posted(client, '/api/frame', said | wrong).status_code in (400, 404)
     assert len(asked) == 1

@@ -1,131 +1,29 @@
 """The studio's page in Chromium: what a person clicks, from an upload to a download. `pytest -m browser`."""
 
-import os
-import re
-import shutil
-import signal
 import struct
-import subprocess
-import sys
-import threading
 import time
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
+from studio_browser import LONG, MARKS, MOST, PATIENCE, agree, until
 
-CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
-playwright = pytest.importorskip(
-    'playwright.sync_api', reason="no playwright to drive a browser: pip install -e '.[test]'"
-)
-pytest.importorskip('starlette', reason="the studio's extra is not installed: pip install -e '.[studio]'")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.whole,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine; Debian's package is `chromium`"),
-]
-
-ROOT = Path(__file__).parents[1]
+pytestmark = MARKS
 TABS = ('swap', 'animate', 'lipsync', 'edit', 'translate', 'runs', 'about')
-MOST = 3  # megabytes of an upload
-PATIENCE = 60_000  # milliseconds for what decodes or renders
-LONG = 240_000  # and for what trains
 # A tenth of a second of silence: PCM, one channel, 8 kHz, 16 bits
 SONG = b'RIFF' + struct.pack('<I', 1636) + b'WAVEfmt ' + struct.pack('<IHHIIHH', 16, 1, 1, 8000, 16000, 2, 16)
 SONG += b'data' + struct.pack('<I', 1600) + bytes(1600)
-
-
-@pytest.fixture(scope='module')
-def studio(tmp_path_factory):
-    """One that runs as a person would start it: its address, with the token, and its folder."""
-    folder = tmp_path_factory.mktemp('studio')
-    words = ['--folder', str(folder), '--port', '0', '--no-browser', '--max-upload', str(MOST)]
-    process = subprocess.Popen(
-        [sys.executable, '-m', 'dfjax.apps.cli', 'studio', *words],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env=os.environ | {'PYTHONPATH': str(ROOT)},
-    )
-    said = process.stderr.readline()
-    url = re.search(r'http://\S+', said)
-    assert url, said
-    errors: list[str] = []
-    threading.Thread(target=lambda: errors.extend(process.stderr), daemon=True).start()
-    yield SimpleNamespace(url=url[0], origin=url[0].partition('/?')[0], folder=folder)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 0
-    assert not [line for line in errors if 'Traceback' in line], ''.join(errors)
-
-
-@pytest.fixture(scope='module')
-def clips(tmp_path_factory):
-    """a.mp4, b.mp4: two rendered people; two.png: both of them."""
-    import numpy as np
-
-    from dfjax.data.media.encode import VideoWriter
-    from dfjax.data.media.image import write_image
-    from dfjax.data.render import animate, random_identity, render
-
-    folder = tmp_path_factory.mktemp('clips')
-    first = []
-    for name, seed in (('a', 12), ('b', 27)):
-        frames = render(random_identity(seed), animate(seed, 12), 192).image
-        first.append(frames[0])
-        with VideoWriter(folder / f'{name}.mp4', 25, (192, 192)) as writer:
-            for frame in frames:
-                writer.write(frame)
-    write_image(folder / 'two.png', np.concatenate(first, 1))
-    return folder
-
-
-@pytest.fixture(scope='module')
-def chromium():
-    """A browser that can reach this machine and nothing else."""
-    with playwright.sync_playwright() as driver:
-        rules = '--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1'
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=['--no-sandbox', rules])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def opened(chromium, studio):
-    """A function that opens the page, in a context with the options given; at the end nothing may have gone wrong in
-    any, and none may have asked another host for anything."""
-    contexts, wrong = [], []
-
-    def one(tab='swap', context=None, **options):
-        if context is None:
-            context = chromium.new_context(**options)
-            contexts.append(context)
-        page = context.new_page()
-        page.on('pageerror', lambda error: wrong.append(str(error)))
-        page.on('console', lambda m: wrong.append(m.text) if 'Content Security Policy' in m.text else None)
-        page.on('request', lambda r: None if r.url.startswith((studio.origin, 'blob:')) else wrong.append(r.url))
-        page.goto(studio.url)
-        page.wait_for_url(f'{studio.origin}/*swap')
-        page.click(f'#tab-{tab}')
-        return page
-
-    yield one
-    for context in contexts:
-        context.close()
-    assert not wrong
 
 
 def file_of(data: bytes, name: str) -> dict:
     return {'name': name, 'mimeType': 'application/octet-stream', 'buffer': data}
 
 
-def test_the_address_with_the_token_is_all_it_takes(opened, studio, chromium):
+def test_the_address_with_the_token_is_all_it_takes(opened, served, chromium):
     page = opened()
     assert 'token' not in page.url
     cookies = page.context.cookies()
     assert [(c['httpOnly'], c['sameSite']) for c in cookies] == [(True, 'Strict')]
     stranger = chromium.new_context().new_page()
-    assert stranger.goto(studio.origin).status == 401
+    assert stranger.goto(served.origin).status == 401
     stranger.context.close()
 
 
@@ -191,7 +89,7 @@ def test_all_of_it_can_be_reached_by_keyboard(opened):
     ],
     ids=['no film', 'cut short', 'a sound', 'too large'],
 )
-def test_a_wrong_file_is_refused_in_words(opened, studio, data, name, said):
+def test_a_wrong_file_is_refused_in_words(opened, served, data, name, said):
     page = opened()
     page.set_input_files('.drop input >> nth=1', file_of(data, name))
     page.wait_for_selector(f'[role=alert]:has-text("{said}")', timeout=PATIENCE)
@@ -199,7 +97,7 @@ def test_a_wrong_file_is_refused_in_words(opened, studio, data, name, said):
     page.wait_for_selector('[role=alert]:has-text("first")')  # and nothing starts without it
 
 
-def test_names_are_text_and_no_paths(opened, studio, clips):
+def test_names_are_text_and_no_paths(opened, served, clips):
     page = opened()
     data = (clips / 'two.png').read_bytes()
     page.set_input_files('.drop input >> nth=0', file_of(data, '../../<img src=x onerror=alert(1)>.png'))
@@ -208,11 +106,11 @@ def test_names_are_text_and_no_paths(opened, studio, clips):
     assert '<img src=x onerror=alert(1)>.png' in shown and '..' not in shown
     assert page.locator('.file img[src="x"]').count() == 0
     assert page.locator('.people img').count() == 2  # who of them is meant can be clicked
-    outside = [path for path in studio.folder.parent.rglob('*onerror*')]
+    outside = [path for path in served.folder.parent.rglob('*onerror*')]
     assert not outside
 
 
-def test_two_pages_see_one_queue_and_either_can_stop_it(opened, studio, clips):
+def test_two_pages_see_one_queue_and_either_can_stop_it(opened, served, clips):
     first = opened('translate')
     second = opened('translate', context=first.context)
     first.set_input_files('.drop input >> nth=0', clips / 'two.png')
@@ -230,29 +128,13 @@ def test_two_pages_see_one_queue_and_either_can_stop_it(opened, studio, clips):
     for page in (second, first):
         page.bring_to_front()
         page.wait_for_selector('article.card .tag:text-is("stopped")', timeout=PATIENCE)
-    assert not list(studio.folder.glob('stylize-*.png'))
+    assert not list(served.folder.glob('stylize-*.png'))
     first.click('article.card >> text=Take off the list')
     first.wait_for_selector('.empty', timeout=PATIENCE)
 
 
-def agree(page) -> None:
-    """Starts, and says yes where it is asked: once for all tests, whichever comes first."""
-    page.click('button.big >> nth=0')
-    page.wait_for_selector('dialog[open], article.card')
-    if page.locator('dialog[open]').count():
-        page.click('dialog[open] >> text=Yes')
-
-
-def until(true) -> None:
-    """Waits. (Playwright's own way of it evaluates text in the page, which the page's policy forbids.)"""
-    end = time.monotonic() + PATIENCE / 1000
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.1)
-
-
 @pytest.mark.slow
-def test_a_swap_from_upload_to_download(opened, studio, clips, tmp_path):
+def test_a_swap_from_upload_to_download(opened, served, clips, tmp_path):
     """With the smallest net: watched, reloaded, used before its time, downloaded, gone on with, stopped, deleted."""
     from dfjax.data.media.video import probe
 
@@ -280,8 +162,8 @@ def test_a_swap_from_upload_to_download(opened, studio, clips, tmp_path):
         page.click('article.card >> text=Download')
     download.value.save_as(tmp_path / 'out.mp4')
     assert (probe(tmp_path / 'out.mp4').frames, probe(tmp_path / 'out.mp4').size) == (12, (192, 192))
-    assert (studio.folder / 'swap-1.mp4').read_bytes() == (tmp_path / 'out.mp4').read_bytes()
-    assert 'agree' in (studio.folder / 'swap-1.mp4.run/consent.txt').read_text()
+    assert (served.folder / 'swap-1.mp4').read_bytes() == (tmp_path / 'out.mp4').read_bytes()
+    assert 'agree' in (served.folder / 'swap-1.mp4.run/consent.txt').read_text()
     page.click('article.card >> text=Train 10 minutes more')
     page.wait_for_selector('article.card .hint:has-text("Training")', timeout=LONG)
     time.sleep(3)
@@ -292,8 +174,8 @@ def test_a_swap_from_upload_to_download(opened, studio, clips, tmp_path):
     page.wait_for_selector('article.card svg.curve')
     page.click('article.card >> text=Delete')
     page.click('dialog[open] >> text=Keep')
-    assert (studio.folder / 'swap-1.mp4.run').is_dir()
+    assert (served.folder / 'swap-1.mp4.run').is_dir()
     page.click('article.card >> text=Delete')
     page.click('dialog[open] button.danger')
     page.wait_for_selector('.empty:has-text("No run")', timeout=PATIENCE)
-    assert not (studio.folder / 'swap-1.mp4.run').exists() and (studio.folder / 'swap-1.mp4').exists()
+    assert not (served.folder / 'swap-1.mp4.run').exists() and (served.folder / 'swap-1.mp4').exists()

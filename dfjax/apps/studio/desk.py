@@ -18,6 +18,7 @@ from dfjax.apps.studio.laying import laid
 from dfjax.apps.studio.store import HIDDEN, Consent
 from dfjax.apps.studio.uploads import Refused, Uploads
 from dfjax.errors import InputError
+from dfjax.inference.settings import OWN
 
 
 class Studio:
@@ -133,7 +134,7 @@ class Studio:
         path, about = self.run(said.get('run')), self.uploads.about(said.get('upload'))
         shot, look = self.shots / f'{about["id"]}.jpg', laid(said, form.run('mask_net', needed=False))
         what = {'run': str(path), 'path': about['path'], 'seconds': seconds, 'out': str(shot)}
-        return self.asking.ask('frame', **what, look=vars(look) | {'ranges': (), 'people': ()})
+        return self.asking.ask('frame', **what, look={f.name: getattr(look, f.name) for f in OWN})
 
     def edited(self, said: dict) -> dict:
         """Has an edited picture written, for `shot`."""

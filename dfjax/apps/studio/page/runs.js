@@ -73,15 +73,17 @@ class Run {
     const { functions } = (await facts().catch(() => ({ systems: {} }))).systems[run.system] || { functions: [] };
     const usable = run.step > 0 || run.imported;
     if (usable && functions.includes('swap')) {
-      const place = h('div', {});
+      const tried = h('div', {});
       const laid = laying();
-      const show = (about) => place.replaceChildren(
+      const show = (about) => tried.replaceChildren(
         frames(run.name, about, laid.value),
         h('details', {}, h('summary', {}, 'How the face is laid in'), laid.element),
-        h('div', { className: 'row' }, button('Swap all of it like this', () => begin({ ...laid.value(), verb: 'convert', run: run.name, into: about.id }))));
-      if (this.job?.inputs.into) show(this.job.inputs.into);
-      else place.append(drop({ label: 'A video or picture', hint: 'to see a frame of it swapped, and to swap all of it', kinds: ['video', 'image'], onchange: ([about]) => { if (about) show(about); } }).element);
-      parts.push(place);
+        h('div', { className: 'row spaced' }, button('Swap all of it like this', () => begin({ ...laid.value(), verb: 'convert', run: run.name, into: about.id }))));
+      const own = this.job?.inputs.into;
+      const other = drop({ label: own ? 'Another video or picture' : 'A video or picture', hint: 'to see a frame of it swapped, and to swap all of it', kinds: ['video', 'image'], onchange: ([about]) => (about || own ? show(about || own) : tried.replaceChildren()) });
+      if (own) show(own);
+      parts.push(other.element);
+      parts.push(tried);
     }
     const buttons = [];
     if (!this.job && usable && !run.imported) buttons.push(button('Train 10 minutes more', () => begin({ verb: 'train', run: run.name, minutes: 10 })));

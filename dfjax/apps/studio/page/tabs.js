@@ -182,6 +182,7 @@ function translateTab() {
   showStyle('strokes');
   const stylise = starter('Repaint in a style', [input.element, what.element, style.element, trained, painting], () => {
     need(input, 'a picture');
+    if (what.value() === 'run' && !run.element.value) throw new Error('No run in this folder has learnt a style yet: train one under Runs.');
     if (what.value() === 'run') return { verb: 'stylize', input: input.id(), run: run.element.value };
     if (what.value() === 'picture') need(style, 'a picture of the style');
     const chosen = what.value() === 'picture' ? { like: style.id() } : { pattern: what.value() };
