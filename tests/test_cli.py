@@ -164,6 +164,35 @@ def test_ctrl_c_exits_130(verb, capsys):
     assert 'Traceback' not in capsys.readouterr().err
 
 
+def test_quiet_says_the_report_and_what_went_wrong(verb, capsys):
+    def chatty(args):
+        from tqdm import tqdm
+
+        from dfjax.data.media.progress import say
+
+        say('a note')
+        print('faces: 3', file=sys.stderr)
+        for _ in tqdm(range(3), 'a bar'):
+            pass
+        return {'frames': 10}
+
+    assert cli.main([verb(chatty)]) == 0
+    said = capsys.readouterr().err
+    assert all(words in said for words in ('a note', 'faces: 3', 'a bar: 100%'))
+    assert cli.main([verb(chatty), '-q']) == 0
+    assert capsys.readouterr() == ('frames  10\n', '')
+    assert cli.main([verb(raising(InputError('a.mp4: is a potato'))), '--quiet']) == 2
+    assert capsys.readouterr().err == 'dfjax: a.mp4: is a potato\n'
+    with pytest.raises(SystemExit):
+        cli.main([verb(chatty), '-q', '-v'])
+
+
+def test_verbose_says_where_an_error_comes_from(verb, monkeypatch):
+    monkeypatch.setenv('DFJAX_DEBUG', '')  # and as it was after the test
+    with pytest.raises(InputError, match='potato'):
+        cli.main([verb(raising(InputError('a.mp4: is a potato'))), '-v'])
+
+
 def test_json_is_the_last_line_and_one_line(verb, capsys):
     report = {'psnr': 24.25, 'frames': 10, 'files': [Path('a'), Path('b')], 'nested': {'ok': True}}
     assert cli.main([verb(lambda args: report), '--json']) == 0

@@ -6,13 +6,14 @@ than scripts. Only the chosen one is imported, and it imports JAX only when it r
 """
 
 import argparse
+import contextlib
 import importlib
 import json
 import keyword
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from dfjax import __version__, interrupts
 from dfjax.apps.consent import settle
@@ -67,7 +68,8 @@ GROUPS = {
 END = """
 `dfjax VERB --help` explains one, with an example. Words are completed by the Tab key after
     eval "$(register-python-argcomplete dfjax)"
-DFJAX_DEBUG=1 shows where in the program an error comes from."""
+Every verb takes -q, to be told nothing but the report, and -v, to be told where in the program an error comes from."""
+PAGES = ('studio', 'watch')  # verbs whose address is all that they say
 VERBS = {verb: text for group in GROUPS.values() for verb, text in group.items()}
 
 
@@ -96,6 +98,14 @@ def build_parser(verb: str | None = None, words: Sequence[str] = ()) -> argparse
     if hasattr(module, 'add_options'):
         module.add_options(parser, words)
     parser.add_argument('--json', action='store_true', help='print the report as one line of JSON')
+    loud = parser.add_mutually_exclusive_group()
+    loud.add_argument('-q', '--quiet', action='store_true', help='say nothing but the report, and what went wrong')
+    loud.add_argument(
+        '-v',
+        '--verbose',
+        action='store_true',
+        help='say also what libraries say, and where in the program an error comes from, as DFJAX_DEBUG=1 does',
+    )
     parser.add_argument(
         '--max-megapixels',
         metavar='N',
@@ -159,13 +169,19 @@ def main(argv: list[str] | None = None) -> int:
     for name in ('allow_cut', 'sdr'):
         if getattr(args, name):
             os.environ[f'DFJAX_{name.upper()}'] = '1'
-    # XLA's warnings of slow compilation and of processors that differ by a name are for its developers
-    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+    if args.verbose:
+        import logging
+
+        os.environ['DFJAX_DEBUG'] = '1'
+        logging.basicConfig(level=logging.INFO, format='%(asctime)s %(name)s: %(message)s')
+    else:  # XLA's warnings of slow compilation and of processors that differ by a name are for its developers
+        os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
     interrupts.watch()  # SIGTERM's default action would leave half-written outputs behind
     try:
         if 'consent' in args:
             settle(args)
-        report = args.verb(args)
+        with hushed(args.quiet and args.verb.__module__.rpartition('.')[2] not in PAGES):
+            report = args.verb(args)
         print_report(report if args.json else args.spoken(report, args), args.json)
     except InputError as error:
         if os.environ.get('DFJAX_DEBUG'):
@@ -179,6 +195,15 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return 0 if report.get('ok', True) else 1
+
+
+@contextlib.contextmanager
+def hushed(quiet: bool) -> Iterator[None]:
+    """Where `quiet`, what is said on stderr meanwhile is lost: bars and notes; errors are printed after it."""
+    with contextlib.ExitStack() as stack:
+        if quiet:
+            stack.enter_context(contextlib.redirect_stderr(stack.enter_context(open(os.devnull, 'w'))))
+        yield
 
 
 def marked(text: str) -> str:
