@@ -104,7 +104,7 @@ def test_it_goes_with_minutes(tmp_path, monkeypatch):
 
 
 def test_without_a_size_it_is_what_is_at_hand(monkeypatch):
-    monkeypatch.setattr(fit, 'free_memory', lambda: 8e9)
+    monkeypatch.setattr(fit, 'free_memory', lambda: 8e9 + fit.OWN)
     assert fit.at_hand() == 6e9
     assert fit.fitted(config(), toy.resident(config()))[0].batch_size == BATCH
 

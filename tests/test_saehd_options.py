@@ -16,6 +16,7 @@ from dfjax.data.faces.canonical import mean_shape
 from dfjax.data.faces.face import Face
 from dfjax.inference.run import Run
 from dfjax.inference.swap import Swapper
+from dfjax.ops.optimize import dropped
 from dfjax.systems import saehd
 
 pytestmark = pytest.mark.whole
@@ -136,10 +137,10 @@ def test_faces_of_b_take_over_colours_of_a(batch):
 def test_a_step_leaves_a_share_of_parameters_as_they_are_and_its_rate_waves():
     before = {'x': jnp.zeros((100, 100)), 'y': jnp.zeros(1000)}
     after = jax.tree.map(lambda x: x + 1, before)
-    new = saehd.dropped(jax.random.key(0), 0.7, before, after)
+    new = dropped(jax.random.key(0), 0.7, before, after)
     assert {float(v) for v in np.unique(new['x'])} == {0.0, 1.0}
     assert abs(float(new['x'].mean()) - 0.3) < 0.02 and abs(float(new['y'].mean()) - 0.3) < 0.06
-    other = saehd.dropped(jax.random.key(1), 0.7, before, after)
+    other = dropped(jax.random.key(1), 0.7, before, after)
     assert (new['x'] != other['x']).any()
     cfg = build(get_config('quick96'), {})
     rates = [float(saehd.rate_of(cfg, saehd.State(jnp.int32(n), horizon=jnp.int32(9999)))) for n in (0, 125, 250, 500)]
@@ -154,7 +155,7 @@ def test_styles_reach_what_they_should(batch):
     for name in ('face', 'background'):
 
         def term(params, batch, name=name):
-            return saehd.generate(cfg, params, saehd.augmented(cfg, batch))[0][f'style/{name}']
+            return saehd.generate(cfg, params, {}, saehd.augmented(cfg, batch))[0][f'style/{name}']
 
         program = jax.make_jaxpr(jax.grad(term))(params, batch).jaxpr
         known = set(program.invars)

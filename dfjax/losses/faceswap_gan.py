@@ -9,6 +9,11 @@ from dfjax.losses.image import face_weight
 from dfjax.models.norm import EPSILON
 
 
+def twice(x: jax.Array) -> jax.Array:
+    """[B, ...] -> [2B, ...], as fakes are."""
+    return jnp.concatenate([x, x])
+
+
 def mixup(
     discriminate: Callable[[jax.Array], jax.Array], real: jax.Array, fake: jax.Array, seen: jax.Array, share: jax.Array
 ) -> jax.Array:

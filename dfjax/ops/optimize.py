@@ -116,6 +116,14 @@ def apply_grads(o: Mapping, rate: jax.Array, params: Any, grads: Any, moments: A
     return optax.apply_updates(params, jax.tree.map(lambda u: rate * u, updates)), moments
 
 
+def dropped(key: jax.Array, share: float, before: Any, after: Any) -> Any:
+    """Parameters `after` an update, with a random `share` of their numbers as they were `before`."""
+    leaves, tree = jax.tree.flatten(before)
+    keys = jax.tree.unflatten(tree, list(jax.random.split(key, len(leaves))))
+    still = lambda key, old, new: jnp.where(jax.random.bernoulli(key, share, old.shape), old, new)
+    return jax.tree.map(still, keys, before, after)
+
+
 def ema_update(average: Any, params: Any, decay: float, step: jax.Array) -> Any:
     """The running average with new parameters in it; its decay is (1 + step) / (10 + step) until that is `decay`."""
     return optax.incremental_update(params, average, 1 - jnp.minimum(decay, (1.0 + step) / (10.0 + step)))

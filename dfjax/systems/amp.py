@@ -20,13 +20,14 @@ from dfjax.data.faces.align import FACE_TYPES
 from dfjax.errors import InputError
 from dfjax.losses import saehd as losses
 from dfjax.losses.adversarial import d_loss, g_loss
+from dfjax.losses.identity import identity, identity_net
 from dfjax.losses.image import total_variation
 from dfjax.models import amp, saehd
 from dfjax.ops.colour import COLOURS
 from dfjax.ops.devices import mean_over_devices
 from dfjax.ops.image import resize, to_float
-from dfjax.ops.optimize import apply_grads, ema_update, optimizer
-from dfjax.systems.saehd import augmented, dropped, rate_of, shown
+from dfjax.ops.optimize import apply_grads, dropped, ema_update, optimizer
+from dfjax.systems.saehd import augmented, rate_of, shown
 from dfjax.systems.state import Net, State, arrays, common_config, compute_dtype, init_nets, optimizer_config
 
 BATCH = 'faces_ab'
@@ -68,11 +69,17 @@ def default_config() -> ConfigDict:
         background=0.1,  # what is off a's face
         spots=1e-6,  # total variation there
         gan=0.0,  # 0.1 is usual
+        identity=0.0,  # weight of how much further a swap is from b than b's own faces are, by dlib's descriptor
     )
     cfg.optimizer = optimizer_config(kind='adabelief_uncorrected', lr=5e-5, eps=1e-6)
     cfg.dropout = r.share(0.0)  # share of parameters that a step leaves as they are; 0.7 in the original, with a wave
     cfg.ema = r.decay(0.995)
     return cfg
+
+
+def frozen(cfg: ConfigDict) -> dict:
+    """The net that tells people apart, where the loss asks for it."""
+    return identity_net(cfg.loss.identity)
 
 
 def nets(cfg: ConfigDict) -> dict[str, Net]:
@@ -190,6 +197,9 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
         terms, faces = terms_of(cfg, made, pair), {side: face for side, (face, _) in made.items()}
         if cfg.loss.gan:
             terms['g/adv'] = cfg.loss.gan * sum(g_loss('vanilla', head) for head in heads(cfg, params, faces, pair))
+        codes = lambda: applied(cfg, own, 'encoder', pair['a']['input'])
+        swapped = lambda: applied(cfg, own, 'decoder', morph(cfg, own, codes(), 1.0))[0]
+        terms |= identity(cfg.loss.identity, state.frozen, swapped, 2 * pair['b']['target'] - 1, pair)
         return sum(terms.values()), (terms, faces)
 
     own = {name: params[name] for name in GENERATOR}

@@ -4,19 +4,17 @@ Side `a` is the person in the video, side `b` the person put in. Each decoder le
 person's faces; the encoder serves both, so its code keeps what the two share: pose, expression, light. A face of `a`
 through the encoder and decoder `b` is the swap.
 
-What this adds to the classic recipe: landmarks. Detection finds them anyway, in training faces and in the video. Faces
-are bent to the shape of a mean face before the nets see them, and what the decoder paints is bent to where the
-landmarks are to be: b's mean and a's offsets from his own, so that the face has b's proportions and a's expression,
-even where b never opened the mouth so wide. The nets learn looks alone, gaze, teeth and light, at places that never
-move. The encoder is shown by how much a picture differs from its person's mean picture, and told the offsets: whose
-face it is hardly enters, so that decoder b finds in the code of a's face what it knows from b's. What is far from
-b's usual is brought nearer, code and offsets: a decoder knows little further out, and paints stains there. Past its
-outline a face is plain skin to the decoders: they paint no hair, and serve every outline. A patch discriminator on side
-`b` is optional.
+What this adds to the classic recipe: landmarks. Faces are bent to the shape of a mean face before the nets see them,
+and what the decoder paints is bent to where the landmarks are to be: b's mean and a's offsets from his own, so that the
+face has b's proportions and a's expression, even where b never opened the mouth so wide. The nets learn looks alone,
+gaze, teeth and light, at places that never move. The encoder is shown by how much a picture differs from its person's
+mean picture, and told the offsets: whose face it is hardly enters, so that decoder b finds in the code of a's face what
+it knows from b's. Code and offsets that are far from b's usual are brought nearer: a decoder paints stains further out.
+Past its outline a face is plain skin to the decoders: they paint no hair, and serve every outline.
 
-A decoder begins with what is known: reference pictures of its person, chosen when the run starts and mixed place by
-place by how near their landmarks lie. It learns where and how much of each, and paints what is in none of them; before
-the first step the swap is that mixture. See `ops.references`.
+A decoder begins with reference pictures of its person, chosen when the run starts and mixed place by place by how near
+their landmarks lie. It learns where and how much of each, and paints what is in none of them; before the first step the
+swap is that mixture. See `ops.references`.
 """
 
 import functools
@@ -34,6 +32,7 @@ from dfjax.data.faces.references import references_of, resized
 from dfjax.data.sets.open import open_dataset
 from dfjax.errors import InputError
 from dfjax.losses.adversarial import d_loss, g_loss
+from dfjax.losses.identity import identity, identity_net
 from dfjax.losses.image import reconstruction
 from dfjax.models import autoencoder, patchgan
 from dfjax.models.patchgan import PatchGAN
@@ -85,6 +84,7 @@ def default_config() -> ConfigDict:
         window=r.size(7),  # side of the SSIM window, in pixels
         mask=0.0,  # for a decoder with a mask, which faces without shape do not need
         gan=0.0,  # 0 leaves the discriminator out
+        identity=0.0,  # weight of how much further a swap is from b than b's own faces are, by dlib's descriptor
         outside=0.05,  # weight of pixels off the face, against 1 on it
         features=2.0,  # what is added over eyes and mouth
     )
@@ -95,9 +95,8 @@ def default_config() -> ConfigDict:
 
 def nets(cfg: ConfigDict) -> dict[str, Net]:
     """The nets by name; a discriminator only where `loss.gan` asks for one."""
-    dtype, size = compute_dtype(cfg), cfg.input_size
+    dtype, size, count = compute_dtype(cfg), cfg.input_size, cfg.references.count
     encoder = autoencoder.Encoder(**cfg.model.encoder, dtype=dtype)
-    count = cfg.references.count
     decoder = autoencoder.Decoder(**cfg.model.decoder, references=count, dtype=dtype)
     offsets = {'offsets': arrays(1, 68, 2)} if cfg.data.canonical else {}
     outputs = ('y', 'mask', 'mixture') if count else ('y', 'mask')
@@ -127,9 +126,7 @@ def check(cfg: ConfigDict) -> None:
         raise InputError(f'config key data.size is a multiple of {COARSER} for canonical faces, not {size}')
     count, large = cfg.references.count, cfg.references.size
     if count and (not cfg.data.canonical or large % size):
-        raise InputError(
-            f'config key references.size is a multiple of {size}; count is 0 where faces are not canonical'
-        )
+        raise InputError(f'config key references.size is a multiple of {size}; count is 0 unless faces are canonical')
 
 
 def init(cfg: ConfigDict, rng: jax.Array) -> State:
@@ -165,13 +162,14 @@ def begin(cfg: ConfigDict, state: State, data: Any) -> State:
 
 def frozen(cfg: ConfigDict) -> dict:
     """The bases of the splines that give faces the shape of the mean face, 'input' for what the encoder sees, and take
-    it from them, 'output': float32 [S, S, 68]."""
+    it from them, 'output': float32 [S, S, 68]; and the net that tells people apart, where the loss asks for it."""
     if not cfg.data.canonical:
-        return {}
+        return identity_net(cfg.loss.identity)
     shape = mean_shape(cfg.data.face_type)
     bases = {'input': spline_basis(shape, cfg.input_size), 'output': spline_basis(shape, cfg.data.size)}
     side = cfg.data.size // cfg.model.decoder.shuffle
-    return bases | ({'shares': references.landmark_shares(shape, side)} if cfg.references.count else {})
+    shares = {'shares': references.landmark_shares(shape, side)} if cfg.references.count else {}
+    return bases | shares | identity_net(cfg.loss.identity)
 
 
 def swap(
@@ -187,9 +185,7 @@ def swap(
 
     Args:
         params: `state.ema`, or `state.params` with its 'stats'; and 'references' of `state.aux`, where there are any.
-        frozen: what the function of that name gives.
-        pictures: [B, S, S, 3] aligned faces in [-1, 1]; S is `cfg.data.size`.
-        landmarks: [B, 68, 2] of the pictures, in units of the side.
+        pictures: [B, S, S, 3] aligned faces in [-1, 1], S `cfg.data.size`; their landmarks [B, 68, 2] in units of it.
         person: the one in the pictures, as one of `params['stats']`; by default that of the other side.
 
     Returns:
@@ -224,15 +220,21 @@ def generate(cfg: ConfigDict, params: dict, state: State, stats: dict, pair: dic
     if cfg.data.canonical:
         pictures = [moments.differences(stats[side], pair[side]['input']) for side in SIDES]
         offsets = jnp.concatenate([pair[side]['landmarks'] - stats[side]['landmarks']['mean'] for side in SIDES])
-    inputs = jnp.concatenate(pictures)  # [2B, s, s, 3]
-    codes = jnp.split(net['encoder'].module.apply({'params': params['encoder']}, inputs, offsets), 2)
-    codes, terms = dict(zip(SIDES, codes)), {}
+    codes = net['encoder'].module.apply({'params': params['encoder']}, jnp.concatenate(pictures), offsets)
+    codes, terms = dict(zip(SIDES, jnp.split(codes, 2))), {}
     shape = mean_shape(cfg.data.face_type).astype(jnp.float32)[None] if cfg.data.canonical else None
-    for side, code in codes.items():
-        decoder, points = net[f'decoder_{side}'].module, pair[side]['landmarks']
-        picture, mask, *mixture = decoder.apply({'params': params[f'decoder_{side}']}, code)
+
+    def decoded(code: jax.Array, side: str, points: jax.Array) -> tuple[jax.Array, jax.Array]:
+        face, mask, *mixture = net['decoder_b'].module.apply({'params': params[f'decoder_{side}']}, code)
         if mixture:
-            picture = references.paint(state.aux['references'][side], state.frozen['shares'], points, picture, *mixture)
+            face = references.paint(state.aux['references'][side], state.frozen['shares'], points, face, *mixture)
+        return face, mask
+
+    moved = lambda: transfer_expression(pair['a']['landmarks'], *(stats[s]['landmarks']['mean'] for s in SIDES))
+    swapped = lambda: decoded(codes['a'], 'b', moved())[0]
+    terms |= identity(cfg.loss.identity, state.frozen, swapped, pair['b']['target'], pair, shape)
+    for side, code in codes.items():
+        picture, mask = decoded(code, side, points := pair[side]['landmarks'])
         found = reconstruction(cfg.loss, picture, mask, pair[side], points if shape is None else shape)
         terms |= {f'{side}/{name}': value for name, value in found.items()}
     return terms, picture, codes
@@ -271,9 +273,8 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     if cfg.loss.gan:
         cost = lambda p: d_loss('hinge', discriminate(p, pair['b']['target']), discriminate(p, faces))
         metrics['d/adv'], grads = jax.value_and_grad(cost)(discriminator)
-        params['discriminator'], opt['discriminator'] = apply_grads(
-            cfg.optimizer, rate, discriminator, grads, opt['discriminator']
-        )
+        before = opt['discriminator']
+        params['discriminator'], opt['discriminator'] = apply_grads(cfg.optimizer, rate, discriminator, grads, before)
 
     # The rest
     metrics = mean_over_devices(metrics | {'total': sum(metrics.values())}) | {'rate': rate}
@@ -284,8 +285,7 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
 
 def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:
     """For each example a, a again, a as b, b, b again, b as a: [6B, S, S, 3]."""
-    size, params = cfg.data.size, state.ema | state.aux
-    rows = []
+    size, params, rows = cfg.data.size, state.ema | state.aux, []
     for side, other in (('a', 'b'), ('b', 'a')):
         landmarks = batch[side]['landmarks']
         whole = jnp.concatenate([batch[side]['image'], batch[side]['mask'][..., None]], -1).astype(jnp.float32) / 255

@@ -29,6 +29,7 @@ from dfjax.data import augment
 from dfjax.data.faces.align import FACE_TYPES
 from dfjax.errors import InputError
 from dfjax.losses import faceswap_gan as losses
+from dfjax.losses.identity import identity, identity_net
 from dfjax.models import faceswap_gan as models
 from dfjax.models import vgg
 from dfjax.models.features import LEAST, extract, octaves
@@ -69,6 +70,7 @@ def default_config() -> ConfigDict:
         l1=1.0,  # weight of the mean difference of pixels
         features=30.0,  # L1 over eyes and mouth
         edges=0.1,  # weight of the difference of the steps between neighbours
+        identity=0.0,  # weight of how much further a swap is from b than b's own faces are, by dlib's descriptor
         gan=0.1,  # weight of what fools the discriminators, by the face alone and by what is shown of it
         perceptual=[0.01, 0.1, 0.3, 0.1],  # weights of maps' differences, from the coarsest map to the finest
         mask=0.01,  # weight of a mask's mean, where it is to be small
@@ -128,8 +130,9 @@ def check(cfg: ConfigDict) -> None:
 
 
 def frozen(cfg: ConfigDict) -> dict:
-    """The weights of the net whose features are compared, where one is given; a trained run does without its file."""
-    return {'vgg': read_features(cfg.features) if cfg.features and Path(cfg.features).exists() else {}}
+    """Weights of the net whose features are compared, where one is given and its file is there, and of identity's."""
+    vgg = read_features(cfg.features) if cfg.features and Path(cfg.features).exists() else {}
+    return {'vgg': vgg} | identity_net(cfg.loss.identity)
 
 
 def init(cfg: ConfigDict, rng: jax.Array) -> State:
@@ -228,7 +231,7 @@ def generate(cfg: ConfigDict, params: dict, state: State, now: dict, pair: dict,
         found = {'l1': far.mean() + sum(jnp.abs(x - resize(target, x.shape[1])).mean() for x in early)}
         found['features'] = (far * losses.features_weight(pair[side]['landmarks'], size)).mean()
         found['edges'] = losses.edge_distance(face, target)
-        found['gan'] = 2 * losses.fooled(judge(cfg, judges, side), fakes[side], twice(seen))  # two kinds of fakes
+        found['gan'] = 2 * losses.fooled(judge(cfg, judges, side), fakes[side], losses.twice(seen))  # two kinds
         found = {name: w[name] * value for name, value in found.items()}
         found['mask'] = losses.mask_size(mask, now['margin'], w.mask, w.missing)
         found['variation'] = w.variation * losses.variation(mask)
@@ -238,6 +241,8 @@ def generate(cfg: ConfigDict, params: dict, state: State, now: dict, pair: dict,
         maps = extract(state.frozen['vgg'], jnp.concatenate(pictures), octaves(size))[0][::-1][: len(w.perceptual)]
         shown, real = zip(*(jnp.split(x, 2) for x in maps))
         terms['g/perceptual'] = now['perceptual'] * 2 * losses.perceptual(shown, real, w.perceptual)  # two people
+    swapped = lambda: applied(cfg, params, 'decoder_b', codes[: len(codes) // 2])[0]
+    terms |= identity(w.identity, state.frozen, swapped, pair['b']['target'], pair)
     return terms | {'g/decay': w.decay * losses.kernel_decay(params)}, fakes
 
 
@@ -245,14 +250,9 @@ def discriminate(cfg: ConfigDict, judges: dict, fakes: dict, pair: dict, share: 
     """The discriminators' terms."""
     terms = {'d/decay': cfg.loss.decay * losses.kernel_decay(judges)}
     for side in SIDES:
-        real, seen = twice(pair[side]['target']), twice(pair[side]['input'])
+        real, seen = losses.twice(pair[side]['target']), losses.twice(pair[side]['input'])
         terms[f'd/{side}'] = 2 * losses.mixup(judge(cfg, judges, side), real, fakes[side], seen, share)
     return terms
-
-
-def twice(x: jax.Array) -> jax.Array:
-    """[B, ...] -> [2B, ...], as fakes are."""
-    return jnp.concatenate([x, x])
 
 
 def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:

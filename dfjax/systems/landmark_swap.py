@@ -19,6 +19,7 @@ from dfjax.data import augment
 from dfjax.data.faces.align import FACE_TYPES
 from dfjax.data.faces.canonical import mean_shape
 from dfjax.errors import InputError
+from dfjax.losses.identity import identity, identity_net
 from dfjax.losses.image import reconstruction
 from dfjax.models import landmark_swap as models
 from dfjax.ops.devices import mean_over_devices
@@ -56,10 +57,16 @@ def default_config() -> ConfigDict:
         mask=0.5,  # weight of the difference of masks
         outside=0.3,  # weight of pixels off the face, against 1 on it: hair and neck are to be seen
         features=2.0,  # what is added over eyes and mouth
+        identity=0.0,  # weight of how much further a swap is from b than b's own faces are, by dlib's descriptor
     )
     cfg.optimizer = optimizer_config(lr=2e-3, schedule='cosine', warmup=100, b1=0.9, b2=0.99, clip=1.0)
     cfg.ema = r.decay(0.995)
     return cfg
+
+
+def frozen(cfg: ConfigDict) -> dict:
+    """The net that tells people apart, where the loss asks for it."""
+    return identity_net(cfg.loss.identity)
 
 
 def nets(cfg: ConfigDict) -> dict[str, Net]:
@@ -161,6 +168,10 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
             points = pair[side]['landmarks']
             found = reconstruction(cfg.loss, *decoded(cfg, params, code, points, side), pair[side], points)
             terms |= {f'{side}/{name}': value for name, value in found.items()}
+        there = pair | {'a': pair['a'] | {'landmarks': moved(state.ema, pair['a']['landmarks'], 'b')}}
+        given = params | {'shape': state.ema['shape']}, {}, pair['a']['input'], pair['a']['landmarks']
+        swapped = lambda: swap(cfg, *given)[0]
+        terms |= identity(cfg.loss.identity, state.frozen, swapped, pair['b']['target'], there)
         return sum(terms.values()), terms
 
     grads, metrics = jax.grad(loss, has_aux=True)(state.params)

@@ -21,12 +21,13 @@ from dfjax.data.faces.align import FACE_TYPES
 from dfjax.errors import InputError
 from dfjax.losses import saehd as losses
 from dfjax.losses.adversarial import d_loss, g_loss
+from dfjax.losses.identity import identity, identity_net
 from dfjax.losses.image import total_variation
 from dfjax.models import saehd
 from dfjax.ops.colour import COLOURS, match_colour
 from dfjax.ops.devices import mean_over_devices
 from dfjax.ops.image import resize
-from dfjax.ops.optimize import apply_grads, ema_update, learning_rate, optimizer
+from dfjax.ops.optimize import apply_grads, dropped, ema_update, learning_rate, optimizer
 from dfjax.systems.state import Net, State, arrays, common_config, compute_dtype, init_nets, optimizer_config
 
 BATCH = 'faces_ab'
@@ -66,6 +67,7 @@ def default_config() -> ConfigDict:
         background_style=0.0,  # percent
         true_face=0.0,  # df alone; 0.01 is usual
         gan=0.0,  # 0.1 is usual
+        identity=0.0,  # weight of how much further a swap is from b than b's own faces are, by dlib's descriptor
         spots=1e-6,  # total variation, against bright dots by a GAN
         background=0.02,  # likewise, what is off the face
     )
@@ -73,6 +75,11 @@ def default_config() -> ConfigDict:
     cfg.dropout = r.share(0.0)  # share of parameters that a step leaves as they are; 0.7 in the original, with a wave
     cfg.ema = r.decay(0.995)
     return cfg
+
+
+def frozen(cfg: ConfigDict) -> dict:
+    """The net that tells people apart, where the loss asks for it."""
+    return identity_net(cfg.loss.identity)
 
 
 def generator_nets(cfg: ConfigDict) -> dict[str, Net]:
@@ -169,7 +176,7 @@ def swap(
     return decode(cfg, params, code_of(cfg, params, applied(cfg, params, 'encoder', pictures), side), side)
 
 
-def generate(cfg: ConfigDict, params: dict, pair: dict) -> tuple[dict, dict, dict]:
+def generate(cfg: ConfigDict, params: dict, frozen: dict, pair: dict) -> tuple[dict, dict, dict]:
     """The terms of both reconstructions and of styles; both persons' faces in [0, 1]; both persons' codes."""
     w, sides = cfg.loss, ('a', 'b')
     rows = applied(cfg, params, 'encoder', jnp.concatenate([pair[side]['input'] for side in sides]))
@@ -185,16 +192,18 @@ def generate(cfg: ConfigDict, params: dict, pair: dict) -> tuple[dict, dict, dic
     for side in sides:
         terms |= {f'{side}/{k}': v for k, v in losses.reconstruction(w, *made[side], pair[side]).items()}
     if w.face_style or w.background_style:
-        swapped = code_of(cfg, params, rows['a'], 'b')
+        code = code_of(cfg, params, rows['a'], 'b')
         still = jax.lax.stop_gradient
         if w.face_style:
-            face, mask = decode(cfg, params, still(swapped), 'b')
+            face, mask = decode(cfg, params, still(code), 'b')
             like = still(made['a'][0] * made['a'][1])
             terms['style/face'] = losses.face_style(w.face_style / 100, (face + 1) / 2 * still(mask), like)
         if w.background_style:
-            face, soft = decode(cfg, params, swapped, 'b')[0], losses.softened(pair['a']['mask'])
+            face, soft = decode(cfg, params, code, 'b')[0], losses.softened(pair['a']['mask'])
             power = w.background_style / 100
             terms['style/background'] = losses.background_style(w, power, (face + 1) / 2, pair['a']['target'], soft)
+    swapped = lambda: decode(cfg, params, code_of(cfg, params, rows['a'], 'b'), 'b')[0]
+    terms |= identity(w.identity, frozen, swapped, 2 * pair['b']['target'] - 1, pair)
     return terms, {side: face for side, (face, _) in made.items()}, codes
 
 
@@ -249,7 +258,7 @@ def step(cfg: ConfigDict, state: State, batch: dict) -> tuple[State, dict]:
     rate = rate_of(cfg, state)
 
     def generator_loss(own: dict) -> tuple[jax.Array, tuple]:
-        terms, faces, codes = generate(cfg, params | own, pair)
+        terms, faces, codes = generate(cfg, params | own, state.frozen, pair)
         terms |= adversarial(cfg, params | own, faces['b'], codes, pair['b'])
         return sum(terms.values()), (terms, faces['b'], codes)
 
@@ -276,14 +285,6 @@ def rate_of(cfg: ConfigDict, state: State) -> jax.Array:
     """The learning rate of this step, which falls to 0 and rises again where parameters are left as they are."""
     rate = learning_rate(cfg.optimizer, state.step, state.horizon)
     return rate * (jnp.cos(2 * jnp.pi / WAVE * state.step) + 1) / 2 if cfg.dropout else rate
-
-
-def dropped(key: jax.Array, share: float, before: dict, after: dict) -> dict:
-    """`after`, with a random `share` of its numbers as they were `before`."""
-    leaves, tree = jax.tree.flatten(before)
-    keys = jax.tree.unflatten(tree, list(jax.random.split(key, len(leaves))))
-    still = lambda key, old, new: jnp.where(jax.random.bernoulli(key, share, old.shape), old, new)
-    return jax.tree.map(still, keys, before, after)
 
 
 def preview(cfg: ConfigDict, state: State, batch: dict) -> jax.Array:

@@ -20,6 +20,7 @@ from dfjax.training.workdir import say
 
 # Shares of the memory at hand: an accelerator's is cut into pieces, a CPU's convolutions and compiler take some too.
 DEVICE_SHARE, CPU_SHARE = 0.92, 0.75
+OWN = 3 * 2**28  # bytes that JAX, its compiler and what reads pictures take of a CPU's besides; measured
 UNITS = {'MB': 2**20, 'GB': 2**30}
 
 
@@ -96,7 +97,7 @@ def state_bytes(devices: Devices) -> int:
 def at_hand() -> float:
     """Bytes that a device has for training, the one with the least; on a CPU those of the machine and its limits."""
     if not backend.accelerated():
-        return CPU_SHARE * free_memory()
+        return max(CPU_SHARE * (free_memory() - OWN), 1)
     return DEVICE_SHARE * min((x.memory_stats() or {}).get('bytes_limit', 2**33) for x in jax.local_devices())
 
 
