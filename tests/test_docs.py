@@ -1,5 +1,6 @@
 """The documentation: what it shows in Python runs or is of functions as they are, and every system has its page."""
 
+import ast
 import html
 import importlib.util
 import inspect
@@ -9,6 +10,9 @@ from pathlib import Path
 import pytest
 
 import dfjax
+from dfjax.apps.batch import read_jobs
+from dfjax.apps.cli import build_parser
+from dfjax.inference.settings import read_settings
 from dfjax.systems import SYSTEMS
 
 pytestmark = pytest.mark.whole
@@ -17,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = ROOT / 'docs' / 'pages'
 CODE = [
     (path, code)
-    for path in sorted(PAGES.rglob('*.md'))
+    for path in sorted([ROOT / 'README.md', *PAGES.rglob('*.md')])
     for code in re.findall(r'```python\n(.*?)```', path.read_text(), re.S)
 ]
 FILES = re.compile(r'\.mp4|\.jpg|faces/')  # of yours: not to be run here
@@ -27,6 +31,10 @@ FILES = re.compile(r'\.mp4|\.jpg|faces/')  # of yours: not to be run here
 def test_python_in_the_pages(path, code):
     """Is run; what names a person's files is compiled, and its calls of `dfjax.` fit their functions."""
     compiled = compile(code, str(path), 'exec')
+    if 'google.colab' in code:  # which only Colab has: its command is one that the program takes
+        words = ast.literal_eval(re.search(r'words = (\[.*\])', code)[1])
+        build_parser(words[1], words[2:]).parse_args(words[2:])
+        return
     if not FILES.search(code):
         exec(compiled, {})
         return
@@ -37,6 +45,14 @@ def test_python_in_the_pages(path, code):
             f'lambda *a, **k: inspect.signature(dfjax.{name}).bind(*a, **k)', {'inspect': inspect, 'dfjax': dfjax}
         )
         eval(f'bound({words})', {'bound': bound})
+
+
+@pytest.mark.parametrize(('page', 'read'), [('recipes', read_jobs), ('swap', read_settings)])
+def test_toml_in_the_pages(page, read, tmp_path):
+    (code,) = re.findall(r'```toml\n(.*?)```', (PAGES / f'{page}.md').read_text(), re.S)
+    path = tmp_path / 'in.toml'
+    path.write_text(code)
+    assert read(path)
 
 
 def test_every_system_has_a_page():

@@ -3,7 +3,7 @@
 import argparse
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from dfjax.apps import config
@@ -85,6 +85,7 @@ def train(
     overrides: Sequence[str] = (),
     fit: bool | str = False,
     start_from: Path | str | None = None,
+    batches: Iterable[Mapping] | None = None,
     **options,
 ) -> dict:
     """Trains a run in a folder, or goes on with the one that is there.
@@ -102,6 +103,8 @@ def train(
         fit: choose the batch, and whether blocks are recomputed, by the memory at hand, or by so much, as '8GB': see
             `training.fit`. A run that is there keeps what was chosen.
         start_from: another run, whose parameters a new one begins with.
+        batches: an iterable of batches of one's own to train on instead of the sets that the config names; what can be
+            iterated again, as a list, is gone on with exactly where it was, see `data.own.Own`.
         options: `change`, `log`, `profile` and `progress` of `training.loop.train`.
 
     Returns:
@@ -119,6 +122,8 @@ def train(
     check_length(minutes, steps)
     if steps == 0:
         raise InputError('--steps 0: give 1 or more')
+    if fit and batches is not None:
+        raise InputError('fit: batches are of the size that they are; choose fit or batches')
     stored = read_config(workdir) if what is None or last_step(workdir) else None
     cfg = stored if what is None else load_config(what) if isinstance(what, str) else what
     changes = checked(changes or {}, cfg) | parse_overrides(overrides, cfg)
@@ -126,7 +131,7 @@ def train(
     if stored is not None and 'steps' not in changes and steps is None:
         cfg = build(cfg, {'steps': max(cfg.steps, stored.steps) if minutes is None else stored.steps})
     seconds = None if minutes is None else 60 * minutes
-    step = train_for(cfg, workdir, steps, seconds, fit, start_from=start_from, **options)
+    step = train_for(cfg, workdir, steps, seconds, fit, batches, start_from=start_from, **options)
     report = {'workdir': str(workdir), 'system': cfg.system, 'steps': step}
     return report | {'seconds': round(time.monotonic() - began, 1), 'next': next_steps(workdir, cfg.system)}
 
@@ -145,7 +150,13 @@ def checked(changes: dict, cfg) -> dict:
 
 
 def train_for(
-    cfg, workdir: Path | str, steps: int | None, seconds: float | None, fit: bool | str = False, **options
+    cfg,
+    workdir: Path | str,
+    steps: int | None,
+    seconds: float | None,
+    fit: bool | str = False,
+    batches: Iterable[Mapping] | None = None,
+    **options,
 ) -> int:
     """Trains for so many steps or seconds, or as the config says; returns the run's step.
 
@@ -154,6 +165,7 @@ def train_for(
     """
     from dfjax.config import build
     from dfjax.data.batches import make_data
+    from dfjax.data.own import Own
     from dfjax.systems import load_system
     from dfjax.training.fit import fitted, read_size
     from dfjax.training.loop import train
@@ -164,11 +176,13 @@ def train_for(
     done = last_step(workdir) or 0
     cfg = build(cfg, {'steps': steps}) if steps else cfg
     size, fits = read_size(fit) if isinstance(fit, str) else None, bool(fit) and not done and steps != 0
+    own = None if batches is None else Own(batches, cfg.seed, cfg.batch_size)
     if until is None and steps != 0 and not fits:
-        return int(train(cfg, workdir, **options).step)
+        return int(train(cfg, workdir, data=own, **options).step)
     check_fits(workdir, cfg, options.get('change', False))
     # Nothing is trained: some faces will do, and streamed ones are read when they are asked for.
-    data = make_data(build(cfg, {'data.resident_bytes': 0}) if steps == 0 else cfg, load_system(cfg.system).BATCH)
+    named = build(cfg, {'data.resident_bytes': 0}) if steps == 0 else cfg
+    data = own or make_data(named, load_system(cfg.system).BATCH)
     with contextlib.ExitStack() as stack:
         stack.callback(data.close)
         if fits:

@@ -19,6 +19,7 @@ from ml_collections import ConfigDict
 
 from dfjax.data.batches import make_data
 from dfjax.data.media.output import reason
+from dfjax.data.own import Own
 from dfjax.errors import InputError
 from dfjax.systems import load_system
 from dfjax.systems.state import State
@@ -59,7 +60,7 @@ def train(
 
     Args:
         workdir: the run's folder, or a place in a bucket, as gs://bucket/W.
-        data: of `dfjax.data.batches.make_data`, where the caller has made it already, and will close it.
+        data: of `dfjax.data.batches.make_data` or `dfjax.data.own.Own`, made by the caller, who will close it.
         start_from: the folder of another run, trained or imported, whose parameters a new run begins with, where name
             and shape are the same; one that goes on does not look at it.
         deadline: seconds of wall clock, from now, after which to save and return with fewer steps.
@@ -142,6 +143,10 @@ def _first_state(
         return (started_from(start_from, state) if start_from else state), 0
     state, position = restored
     with together():
+        if 'own' in position and not isinstance(devices.data, Own):
+            raise InputError(
+                f'{checkpoints.workdir}: was trained on batches of its caller; give them: train(batches=…)'
+            )
         state = without_deleted(checkpoints.workdir, state, devices.replicate)
     devices.data.set_state(position)
     step = int(np.asarray(state.step.addressable_data(0)))
