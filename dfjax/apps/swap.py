@@ -249,7 +249,7 @@ def _extract(
     from dfjax.apps.convert import of_people
     from dfjax.apps.extract import extract_faces
     from dfjax.apps.job import looked_at, stored_side
-    from dfjax.data.faces.analyse import analyse, load_analysis
+    from dfjax.data.faces.analyse import analyse, load_analysis, one_person
     from dfjax.data.faces.faceset import load_faceset
     from dfjax.data.kinds import stored_size
     from dfjax.data.media.progress import bar
@@ -268,10 +268,11 @@ def _extract(
     everyone = searched(EVERYONE, every_face=True) if settings.people else None
     if everyone:
         of_people(everyone.faces, settings, into)  # who is not there is said before the training
-    analysis = searched('into.jsonl', person=person)
+    analysis = everyone or searched('into.jsonl', person=person)
     if not Path(cfg.data.a).is_dir():
-        extract_faces([into], cfg.data.a, analyses=[analysis], size=stored_size(cfg.data), **look)
+        learnt = one_person(everyone, person) if everyone else analysis
+        extract_faces([into], cfg.data.a, analyses=[learnt], size=stored_size(cfg.data), **look)
     found = {side: len(load_faceset(cfg.data[side])) for side in ('a', 'b')}
     if progress:
         print(f'faces: {found["a"]} to be replaced, {found["b"]} of the person put in', file=sys.stderr)
-    return found, everyone or analysis
+    return found, analysis

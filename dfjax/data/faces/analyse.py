@@ -6,7 +6,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -115,21 +115,41 @@ def analyse(
             work = _Analyser(pool, progress, None if span else _count(src))
             work.run(frames)
         everyone = smooth(work.bridged())
-    faces = everyone if every_face else choose_person(everyone, wanted, place or 1)
     if not everyone and not allow_none:
         pictures = 'it' if work.count == 1 else f'its {work.count} frames'
         least = 40 if np.prod(work.size) <= UPSAMPLED_PIXELS else 80
         raise InputError(f'{src}: no face found in {pictures}; a face must be {least} px large and mostly in view')
+    found = Analysis(str(src), *work.size, frames=work.count, faces=everyone)
+    return found if every_face else one_person(found, person, wanted, allow_none)
+
+
+def one_person(
+    found: Analysis, person: Path | str | int | None, wanted: np.ndarray | None = None, allow_none: bool = False
+) -> Analysis:
+    """The faces of one person among everybody's.
+
+    Args:
+        found: of `analyse` with `every_face`.
+        person, allow_none: see `analyse`.
+        wanted: the person's descriptor, where it is known already.
+
+    Raises:
+        InputError: if that person is not there; as `describe`.
+    """
+    place = place_of(person)
+    if person is not None and not place and wanted is None:
+        wanted = describe(person)
+    faces = choose_person(found.faces, wanted, place or 1)
     if not faces and place and not allow_none:
-        there = f'there are {len(clusters(everyone))} people in it, as `dfjax people {src}` shows'
-        raise InputError(f'{src}: no --person {place}: {there}')
+        there = f'there are {len(clusters(found.faces))} people in it, as `dfjax people {found.source}` shows'
+        raise InputError(f'{found.source}: no --person {place}: {there}')
     if not faces and not allow_none:
-        nearest = min(descriptor_distance(mean, wanted) for mean in track_descriptors(everyone).values())
+        nearest = min(descriptor_distance(mean, wanted) for mean in track_descriptors(found.faces).values())
         raise InputError(
-            f'{src}: nobody looks like {person} (nearest distance {nearest:.2f}, the limit is {SAME_PERSON}); '
+            f'{found.source}: nobody looks like {person} (nearest distance {nearest:.2f}, the limit is {SAME_PERSON}); '
             'give another picture of the person, or leave --person out'
         )
-    return Analysis(str(src), *work.size, frames=work.count, faces=faces)
+    return replace(found, faces=faces)
 
 
 def place_of(person: Path | str | int | None) -> int | None:
