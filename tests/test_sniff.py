@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from fractions import Fraction
 
 import av
@@ -196,3 +198,19 @@ def test_a_folder_is_searched_by_what_files_hold(tmp_path):
     (tmp_path / 'notes.txt').write_text('none of them')
     (tmp_path / 'deeper.png').mkdir()
     assert [path.name for path in media_files(tmp_path)] == ['10', 'two.mts']
+
+
+def test_what_a_killed_process_left_half_written_is_removed_by_the_next(tmp_path):
+    writes = (
+        'import os, sys\n'
+        'from dfjax.data.media.output import atomic_folder, atomic_path\n'
+        'with atomic_path(sys.argv[1] + "/out.mp4") as part, atomic_folder(sys.argv[1] + "/faces") as folder:\n'
+        '    part.write_bytes(b"half"), (folder / "a.png").write_bytes(b"half"), os.kill(os.getpid(), 9)\n'
+    )
+    subprocess.run([sys.executable, '-c', writes, str(tmp_path)], check=False)
+    left = set(os.listdir(tmp_path))
+    assert len(left) == 2 and all(name[0] == '.' for name in left)
+    with atomic_path(tmp_path / 'mine.txt') as mine:  # of a process that lives
+        again = 'from dfjax.data.media.output import atomic_path\nimport sys\nwith atomic_path(sys.argv[1]): pass'
+        subprocess.run([sys.executable, '-c', again, str(tmp_path / 'other.txt')], check=True)
+        assert set(os.listdir(tmp_path)) == {mine.name, 'other.txt'}

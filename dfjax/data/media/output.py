@@ -2,8 +2,11 @@
 
 import contextlib
 import errno
+import functools
 import hashlib
 import os
+import platform
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -13,6 +16,8 @@ from dfjax.errors import FileError, WriteError
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 LONGEST = 255  # bytes of a name, on nearly every file system
+MACHINE = hashlib.sha256(platform.node().encode()).hexdigest()[:6]  # whose processes hidden names number
+LEFT = re.compile(rf'\.{MACHINE}-([0-9a-f]+)-[0-9a-f]{{4}}\..*')  # a hidden name, and its process
 
 
 def reason(error: OSError) -> str:
@@ -49,6 +54,7 @@ def atomic_path(path, force: bool = False) -> Iterator[Path]:
     try:
         with _disk_errors(path, temporary):
             path.parent.mkdir(parents=True, exist_ok=True)
+            _tidy(path.parent)
             temporary.touch(exist_ok=False)
             yield temporary
             check_output(path, force)  # another process may have made it meanwhile
@@ -74,10 +80,11 @@ def atomic_folder(path, force: bool = False, marker: str | None = None) -> Itera
         what = f'holds no {marker}' if path.is_dir() else 'is a file'
         raise WriteError(path, f'{what}, so it is not replaced even with --force; choose another name')
     _check_parent(path)
-    temporary, old = hidden_name(path), hidden_name(path)
+    temporary, old = hidden_name(path), path.with_name(fitting(f'.{secrets.token_hex(4)}.{path.name}'))
     try:
         with _disk_errors(path, temporary):
             path.parent.mkdir(parents=True, exist_ok=True)
+            _tidy(path.parent)
             temporary.mkdir()
             yield temporary
             if filled:
@@ -128,8 +135,28 @@ def _check_parent(path: Path) -> None:
 
 
 def hidden_name(path: Path) -> Path:
-    """A new hidden name beside `path`, with its suffix."""
-    return path.with_name(fitting(f'.{secrets.token_hex(4)}.{path.name}'))
+    """A new hidden name beside `path`, with its suffix; `_tidy` knows whose it is."""
+    return path.with_name(fitting(f'.{MACHINE}-{os.getpid():x}-{secrets.token_hex(2)}.{path.name}'))
+
+
+@functools.cache  # once a process: a face set has thousands of files
+def _tidy(folder: Path) -> None:
+    """Removes what processes of this machine that were killed have left half-written in a folder."""
+    for path in folder.iterdir():
+        if (hidden := LEFT.fullmatch(path.name)) and not _alive(int(hidden[1], 16)):
+            with contextlib.suppress(OSError):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _alive(process: int) -> bool:
+    """Whether there is a process of that number, as far as this one may know."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
 
 
 def check_name(path: Path) -> None:
