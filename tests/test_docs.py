@@ -61,6 +61,8 @@ def test_every_system_has_a_page():
         assert f'{{{{ runs {system} }}}}' in page, system
         for part in ('## Measured', '## From', '## What goes wrong'):
             assert part in page, f'{system}: {part}'
+        pictures = re.findall(r'!\[.+\]\((.+)\)', page)
+        assert pictures and all((PAGES / 'systems' / name).stat().st_size < 150_000 for name in pictures), system
 
 
 @pytest.mark.skipif(importlib.util.find_spec('mkdocs') is None, reason="mkdocs is not installed: pip install '.[docs]'")
