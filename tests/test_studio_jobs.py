@@ -181,6 +181,14 @@ def test_a_job_that_was_killed_has_failed(jobs):
     assert 'memory' in jobs.shown(jobs.get(which))['why']
 
 
+def test_what_a_job_said_is_told_beside_its_result_by_the_names_of_uploads(jobs):
+    note = 'import sys\nprint("/x/uploads/0123456789abcdef/file.mp4: is shorter than the sound", file=sys.stderr)'
+    for can, notes in (([], ['holiday.mp4: is shorter than the sound']), (['train'], [])):
+        which = jobs.add(job_of(jobs.folder, BAR + note, can=can))['id']
+        until(jobs, which, 'done')
+        assert jobs.shown(jobs.get(which))['notes'] == notes
+
+
 def test_a_job_that_fails_says_why(jobs):
     body = (
         'import sys\nprint("dfjax: /x/uploads/0123456789abcdef/file.mp4: no face found", file=sys.stderr)\nstatus = 2'

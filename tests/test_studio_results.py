@@ -69,7 +69,9 @@ def test_attributes_are_tried_by_sliders_and_given_to_the_file(opened, runs, cli
     form.locator('.compare').wait_for(timeout=LONG)  # seen before anything is written
     assert not list(runs.glob('edit-*'))
     form.locator('button.big').click()
-    made = read_image(downloaded(page, done(page, 'a.png: smile'), tmp_path))
+    card = done(page, 'a.png: smile')
+    assert 'train it longer' in card.inner_text()
+    made = read_image(downloaded(page, card, tmp_path))
     assert made.shape == (192, 192, 3) and (made != read_image(clips / 'a.png')).any()
 
 

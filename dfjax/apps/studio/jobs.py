@@ -17,7 +17,7 @@ import sys
 import threading
 from pathlib import Path
 
-from dfjax.apps.studio.progress import progress_of, report_of, why_failed
+from dfjax.apps.studio.progress import notes_of, progress_of, report_of, why_failed
 from dfjax.apps.studio.store import HIDDEN, ID, Locked, clock, is_locked, new_id, read_json, write_json
 from dfjax.errors import InputError
 
@@ -112,10 +112,12 @@ class Jobs:
         if job['state'] == 'queued':
             at_work = sum(other['state'] in ('running', 'stopping') for other in self._jobs.values())
             told['ahead'] = at_work + sum(other['queued'] < job['queued'] for other in self._waiting())
+        named = lambda text: UPLOAD.sub(lambda found: job['uses'].get(found[1], found[0]), text)
         if job['state'] == 'failed':
-            told['why'] = UPLOAD.sub(lambda found: job['uses'].get(found[1], found[0]), why_failed(place))
+            told['why'] = named(why_failed(place))
         if job['state'] == 'done':
-            told['report'] = report_of(place)
+            notes = [] if 'train' in job['can'] else notes_of(place)  # a training's are of its folder and its clock
+            told |= {'report': report_of(place), 'notes': list(map(named, notes))}
         return told
 
     def out_of(self, job: dict) -> Path:

@@ -50,6 +50,11 @@ def report_of(place: Path) -> dict:
     return {}
 
 
+def notes_of(place: Path) -> list[str]:
+    """What a job that has ended said beside its bars: what was left out, and how much to expect."""
+    return _read(tail(place / 'log'))[1][-LINES:]
+
+
 def why_failed(place: Path) -> str:
     """The line that says why: what the program said last, as it says why on bad input."""
     _, lines = _read(tail(place / 'log'))

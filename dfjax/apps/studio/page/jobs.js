@@ -114,6 +114,7 @@ class Card {
 
   show(job) {
     this.result.replaceChildren();
+    if (job.state === 'done') this.result.append(...job.notes.map((note) => h('p', { className: 'hint' }, note)));
     if (job.state !== 'done' || !job.made) return;
     const made = `/api/jobs/${this.id}/file?t=${job.ended}`;
     const kind = /\.(mp4)$/.test(job.out) ? 'video' : /\.(png|gif|webp|jpg)$/.test(job.out) ? 'image' : null;
