@@ -230,7 +230,7 @@ function aboutTab() {
   async function fill() {
     const said = await facts();
     const device = await get('/api/device');
-    const on = device.platform === 'cpu' ? `${device.cores} CPU cores: training takes tens of minutes; a GPU is not found` : `${device.count} × ${device.kind}`;
+    const on = device.platform === 'cpu' ? `${device.cores} CPU core${device.cores > 1 ? 's' : ''}: training takes tens of minutes; a GPU is not found` : `${device.count} × ${device.kind}`;
     element.replaceChildren(
       h('div', { className: 'card' }, h('h2', {}, 'This machine'), rows([['Works on', on], ['Free memory', device.free === null ? 'not known' : `${device.free} GB`], ['Folder', said.folder], ['Uploads', `up to ${size(state.limits.bytes)} and ${state.limits.minutes} minutes`]])),
       h('div', { className: 'card' }, h('h2', {}, 'People'), h('p', {}, 'Show somebody doing what they never did only if they agree. Without that it harms them, and is a crime in many places.'), h('p', {}, state.consent ? 'You said that everyone you use here agrees.' : 'You will be asked once, before the first face is used.'), h('p', {}, 'What is made carries content credentials that say it was made by AI: dfjax verify reads them.')),
