@@ -8,6 +8,7 @@ What the commands do is here as functions, imported when they are first asked fo
     dfjax.extract(['anna.mp4'], 'faces/anna')
     report = dfjax.train('vae:laptop', 'runs/vae', {'data.source': 'pictures'})
     run = dfjax.load_run('runs/vae')
+    shown = dfjax.swapper('out.mp4.run').frame(rgb)
 
 Every system is a module of pure functions for a loop of one's own, with arrays of one's own, under jax.jit and with any
 optimiser; `dfjax.systems.state` says what there is:
@@ -33,6 +34,7 @@ FUNCTIONS = {  # name: module, and its name there
     'make_batch': ('data.own', 'make_batch'),
     'people': ('apps.people', 'people'),
     'swap': ('apps.swap', 'swap'),
+    'swapper': ('inference.live', 'swapper'),
     'train': ('apps.train', 'train'),
 }
 MODULES = ('errors', 'systems')
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from dfjax.config import load_config as load_config
     from dfjax.data.own import make_batch as make_batch
     from dfjax.evaluation.swap import evaluate as evaluate
+    from dfjax.inference.live import swapper as swapper
     from dfjax.inference.run import load_run as load_run
 
 

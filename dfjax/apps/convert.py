@@ -3,6 +3,7 @@
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from dfjax.apps.consent import add_consent
@@ -101,21 +102,13 @@ def convert(
     from dfjax.data.media.progress import bar
     from dfjax.inference.frames import run_job
     from dfjax.inference.plan import plan_settings
-    from dfjax.inference.run import load_run, with_morph
-    from dfjax.inference.sharpen import run_gains
-    from dfjax.inference.swap import SwapJob, Swapper
+    from dfjax.inference.swap import SwapJob, open_swapper
     from dfjax.training.parallel import enable_compilation_cache
 
     enable_compilation_cache()
     plan = plan_settings(video, out, settings.check(), force, recursive)
 
-    def opened() -> tuple[Swapper, tuple | None]:
-        whole = load_run(run, can='swap') if isinstance(run, str | Path) else run
-        model = whole if morph is None else with_morph(whole, morph)
-        mask_net = load_run(settings.mask_net, can='mask') if settings.mask_net else None
-        gains = run_gains(whole, side) if settings.detail else None
-        return Swapper(model, settings, side, batch_size, gains, mask_net), gains
-
+    opened = partial(open_swapper, run, settings, side, morph, batch_size)
     moment = settings.preview
     with ThreadPoolExecutor(1) as aside:  # a preview is there sooner if its net is read while its face is searched for
         ready = aside.submit(opened) if moment is None else aside.submit(_warm, opened, moment)
@@ -125,7 +118,7 @@ def convert(
         if analysis is None:
             with bar(f'faces of {Path(video).name}', progress) as tick:
                 analysis = _search(video, plan, settings, recursive, tick, found)
-        swapper, gains = ready.result()
+        swapper = ready.result()
     faces = as_faces(analysis.faces)
     if strange := set(faces.sources) - {name_in(video, file) for file in plan.files}:
         raise InputError(f'{video}: the analysis given is of another source ({min(strange)})')
@@ -136,7 +129,7 @@ def convert(
     job.total = None if plan.span else analysis.frames
     with bar(f'writing {Path(out).name}', progress) as tick:
         report = run_job(job, plan, tick)
-    return report | _counted(job, report['frames'], plan.many) | {'detail': gains, 'analysis_seconds': searched}
+    return report | _counted(job, report['frames'], plan.many) | {'detail': swapper.gains, 'analysis_seconds': searched}
 
 
 def _counted(job, frames: int, many: bool) -> dict:
@@ -148,10 +141,10 @@ def _counted(job, frames: int, many: bool) -> dict:
     return report | ({'passed_at': stretches(job.passed, many)} if job.passed else {})
 
 
-def _warm(opened: Callable[[], tuple], moment: float) -> tuple:
-    swapper, gains = opened()
+def _warm(opened: Callable, moment: float):
+    swapper = opened()
     swapper.warm(moment)
-    return swapper, gains
+    return swapper
 
 
 def _search(video: Path | str, plan, settings: Settings, recursive: bool, tick, found: dict):

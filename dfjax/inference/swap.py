@@ -19,8 +19,9 @@ from dfjax.inference.follow import SLOTS, fresh_state
 from dfjax.inference.frames import FaceJob, Output
 from dfjax.inference.merge import STATS, merge
 from dfjax.inference.paste import Placed, adapted, enlarged, grainy, lay, placed
-from dfjax.inference.run import Run
+from dfjax.inference.run import Run, load_run, with_morph
 from dfjax.inference.settings import DEFAULTS, LEARNED, Settings
+from dfjax.inference.sharpen import run_gains
 from dfjax.inference.views import layer, masked
 from dfjax.ops import backend
 from dfjax.ops.geometry import to_unit
@@ -57,6 +58,7 @@ class Swapper:
         mask_net: the run of a mask net, for the mask by one.
 
     Attributes:
+        gains: as they were given.
         owner: which of `settings.people` each track is of.
     """
 
@@ -78,11 +80,15 @@ class Swapper:
         group = backend.group_size(self.size**2)
         self.batch_size = batch_size or max(LEAST, group)
         self.group = min(group, 1 << (self.batch_size - 1).bit_length())  # faces that the nets see at once
-        gains = None if gains is None else tuple(gains)
+        self.gains = None if gains is None else tuple(gains)
         masked_by = None if mask_net is None else functools.partial(mask_net.system.mask, mask_net.cfg)
-        self._nets = jax.device_put((run.params, run.frozen, {} if mask_net is None else mask_net.params))
-        self._merge = functools.cache(lambda look: jax.jit(functools.partial(merge, run, side, look, gains, masked_by)))
-        self._state = fresh_state(self.size, STATS)
+        device = jax.local_devices()[0]  # named, so that the state is there from the first call on: one program serves
+        nets = run.params, run.frozen, {} if mask_net is None else mask_net.params
+        self._nets = jax.device_put(nets, device)
+        self._merge = functools.cache(
+            lambda look: jax.jit(functools.partial(merge, run, side, look, self.gains, masked_by))
+        )
+        self._state = jax.device_put(fresh_state(self.size, STATS), device)
         self._followed: dict[tuple, tuple[int, int, np.ndarray]] = {}  # slot, last frame and place, oldest first
 
     def __call__(self, frames: list[np.ndarray], faces: list[list[Face]]) -> list[np.ndarray]:
@@ -191,6 +197,21 @@ class Swapper:
             size = self.batch_size
             hint = f'try --batch-size {size // 2}' if size > 1 else 'no smaller batch would help'
             raise InputError(f'the device ran out of memory with --batch-size {size}; {hint}') from None
+
+
+def open_swapper(
+    run: Run | Path | str, settings: Settings, side: str, morph: float | None, batch_size: int | None
+) -> Swapper:
+    """The Swapper of a run, or of a run's folder, by settings: with the mask net and the gains that they ask for.
+
+    Raises:
+        InputError: as `load_run`, `with_morph` and Swapper.
+    """
+    whole = load_run(run, can='swap') if isinstance(run, str | Path) else run
+    model = whole if morph is None else with_morph(whole, morph)
+    mask_net = load_run(settings.mask_net, can='mask') if settings.mask_net else None
+    gains = run_gains(whole, side) if settings.detail else None
+    return Swapper(model, settings, side, batch_size, gains, mask_net)
 
 
 @functools.lru_cache(64)

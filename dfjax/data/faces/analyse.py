@@ -192,14 +192,34 @@ def _count(src: Path | str) -> int | None:
     return probe(src).frames if kind(src) == 'video' else None
 
 
+def thumbnail(small: np.ndarray) -> np.ndarray:
+    """What `is_cut` sees of a bounded frame: uint8 [32, 32], grey."""
+    import cv2
+
+    step = max(1, min(small.shape[:2]) // 128)  # a cut shows in a part of the pixels as well
+    return cv2.cvtColor(cv2.resize(small[::step, ::step], (32, 32), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+
+
+def is_cut(before: np.ndarray, thumb: np.ndarray) -> bool:
+    """Whether a frame begins another scene than the one before it."""
+    return float(np.abs(np.subtract(before, thumb, dtype=np.int16)).mean()) > CUT
+
+
 @dataclass(frozen=True, eq=False)
-class _Frame:
+class SearchedFrame:
+    """A frame as it is searched.
+
+    Attributes:
+        rgb, shrink: as `bounded` gives them.
+        starts: nothing goes on from the frame before.
+    """
+
     index: int
     time: float
-    rgb: np.ndarray  # bounded
+    rgb: np.ndarray
     shrink: float
     name: str
-    starts: bool  # nothing goes on from the frame before
+    starts: bool
 
 
 class _Analyser:
@@ -214,7 +234,7 @@ class _Analyser:
         self._descriptors: dict[int, list[tuple[int, Future]]] = {}  # by track: frame and descriptor
 
     def run(self, frames: Iterable) -> None:
-        waiting: deque[tuple[list[_Frame], Future]] = deque()
+        waiting: deque[tuple[list[SearchedFrame], Future]] = deque()
         for chunk in self._chunks(frames):
             waiting.append((chunk, self.pool.search([frame.rgb for frame in chunk])))
             # One chunk more than workers, so that none waits and few frames are held.
@@ -239,36 +259,32 @@ class _Analyser:
         faces, self.faces = self.faces, Faces()  # not kept beside those that `bridge` makes of it
         return bridge(faces, self.times)
 
-    def _chunks(self, frames: Iterable) -> Iterator[list[_Frame]]:
+    def _chunks(self, frames: Iterable) -> Iterator[list[SearchedFrame]]:
         """Runs of up to CHUNK frames of one scene."""
-        import cv2
-
-        chunk: list[_Frame] = []
+        chunk: list[SearchedFrame] = []
         before = None  # name and thumbnail
         for index, time, rgb, name in frames:
             if before is None:
                 self.size = rgb.shape[1], rgb.shape[0]
             small, shrink = bounded(rgb)
-            step = max(1, min(small.shape[:2]) // 128)  # a cut shows in a part of the pixels as well
-            thumb = cv2.resize(small[::step, ::step], (32, 32), interpolation=cv2.INTER_AREA)
-            thumb = cv2.cvtColor(thumb, cv2.COLOR_RGB2GRAY)
-            starts = before is None or name != before[0] or cv2.absdiff(thumb, before[1]).mean() > CUT
+            thumb = thumbnail(small)
+            starts = before is None or name != before[0] or is_cut(before[1], thumb)
             before = name, thumb
             if chunk and (starts or len(chunk) >= min(CHUNK, CHUNK_BYTES // small.nbytes)):
                 yield chunk
                 chunk = []
-            chunk.append(_Frame(index, time, small, shrink, name, starts))
+            chunk.append(SearchedFrame(index, time, small, shrink, name, starts))
         if chunk:
             yield chunk
 
-    def _collect(self, chunk: list[_Frame], future: Future) -> None:
+    def _collect(self, chunk: list[SearchedFrame], future: Future) -> None:
         for frame, found in zip(chunk, future.result(), strict=True):
             if frame.starts:
                 self._tracker.cut()
             times = self.times[frame.name]
             times.extend([0.0] * (frame.index - len(times)))  # frames before a span
             times.append(frame.time)
-            faces = self._tracker.update([_face(frame, one) for one in found])
+            faces = self._tracker.update([face_in(frame, one) for one in found])
             for face, one in zip(faces, found):
                 rows = self._descriptors.setdefault(face.track, [])
                 if not rows or face.frame - rows[-1][0] >= DESCRIBE_EVERY:
@@ -280,9 +296,11 @@ class _Analyser:
             self.progress(self.count, self.total)
 
 
-def _face(frame: _Frame, found: Found) -> Face:
+def face_in(frame: SearchedFrame, found: Found, track: int = 0) -> Face:
     """A found face in the pixels of the original frame."""
     back = (frame.shrink - 1) / 2
     box = tuple(v * frame.shrink + back for v in found.box)
     landmarks = (found.landmarks * frame.shrink + back).astype(np.float32)
-    return Face(frame.name, frame.index, frame.time, box, found.score, landmarks, sharpness=found.sharpness)
+    return Face(
+        frame.name, frame.index, frame.time, box, found.score, landmarks, track=track, sharpness=found.sharpness
+    )
