@@ -19,7 +19,8 @@ import cv2
 import numpy as np
 from scipy.io import wavfile
 
-from dfjax.data.faces.analyse import CUT, Analysis, analyse
+from dfjax.data.faces.analyse import Analysis, analyse
+from dfjax.data.faces.frame import is_cut
 from dfjax.data.faces.square import face_square, whole_square
 from dfjax.data.faces.warp import apply, crop
 from dfjax.data.media.audio import read_sound
@@ -169,7 +170,7 @@ def plan_shots(video: Path, size: int) -> list[Planned]:
     with closing(iter_frames(video)) as frames:
         for index, time, rgb, _ in frames:
             thumb = cv2.cvtColor(cv2.resize(rgb, (THUMB, THUMB), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
-            if before is None or cv2.absdiff(thumb, before).mean() > CUT:
+            if before is None or is_cut(before, thumb):
                 shots.append([])
             before, shape = thumb, rgb.shape
             shots[-1].append((index, time))

@@ -14,8 +14,9 @@ import numpy as np
 
 from dfjax.data.faces.detect import load_detector
 from dfjax.data.faces.face import Face
+from dfjax.data.faces.frame import SearchedFrame, bounded, face_in, is_cut, thumbnail
 from dfjax.data.faces.identity import SAME_PERSON, choose_person, clusters, descriptor_distance, track_descriptors
-from dfjax.data.faces.search import UPSAMPLED_PIXELS, Found
+from dfjax.data.faces.search import UPSAMPLED_PIXELS
 from dfjax.data.faces.table import Faces
 from dfjax.data.faces.track import Tracker, bridge, smooth
 from dfjax.data.faces.workers import Pool
@@ -24,9 +25,7 @@ from dfjax.foreign import parse, said, text, whole
 from dfjax.interrupts import check, deferred
 
 CHUNK, CHUNK_BYTES = 16, 64 << 20  # most consecutive frames, and most bytes, that a worker gets at once
-LONGEST = 1920  # px; larger frames are searched scaled down to it
 DESCRIBE_EVERY = 30  # frames between the descriptors of a track; one costs as much as searching four frames
-CUT = 30  # grey levels, mean change from frame to frame at 32 px; only a cut makes so much
 
 
 @dataclass(frozen=True)
@@ -175,51 +174,11 @@ def describe(path: Path | str) -> np.ndarray:
         return _describe_person(path, pool)
 
 
-def bounded(rgb: np.ndarray) -> tuple[np.ndarray, float]:
-    """A frame no longer than LONGEST, and how many pixels of the original are one of its."""
-    import cv2
-
-    shrink = max(rgb.shape[:2]) / LONGEST
-    if shrink <= 1:
-        return rgb, 1.0
-    return cv2.resize(rgb, None, fx=1 / shrink, fy=1 / shrink, interpolation=cv2.INTER_AREA), shrink
-
-
 def _count(src: Path | str) -> int | None:
     from dfjax.data.media.inputs import kind
     from dfjax.data.media.video import probe
 
     return probe(src).frames if kind(src) == 'video' else None
-
-
-def thumbnail(small: np.ndarray) -> np.ndarray:
-    """What `is_cut` sees of a bounded frame: uint8 [32, 32], grey."""
-    import cv2
-
-    step = max(1, min(small.shape[:2]) // 128)  # a cut shows in a part of the pixels as well
-    return cv2.cvtColor(cv2.resize(small[::step, ::step], (32, 32), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
-
-
-def is_cut(before: np.ndarray, thumb: np.ndarray) -> bool:
-    """Whether a frame begins another scene than the one before it."""
-    return float(np.abs(np.subtract(before, thumb, dtype=np.int16)).mean()) > CUT
-
-
-@dataclass(frozen=True, eq=False)
-class SearchedFrame:
-    """A frame as it is searched.
-
-    Attributes:
-        rgb, shrink: as `bounded` gives them.
-        starts: nothing goes on from the frame before.
-    """
-
-    index: int
-    time: float
-    rgb: np.ndarray
-    shrink: float
-    name: str
-    starts: bool
 
 
 class _Analyser:
@@ -294,13 +253,3 @@ class _Analyser:
         check()
         if self.progress:
             self.progress(self.count, self.total)
-
-
-def face_in(frame: SearchedFrame, found: Found, track: int = 0) -> Face:
-    """A found face in the pixels of the original frame."""
-    back = (frame.shrink - 1) / 2
-    box = tuple(v * frame.shrink + back for v in found.box)
-    landmarks = (found.landmarks * frame.shrink + back).astype(np.float32)
-    return Face(
-        frame.name, frame.index, frame.time, box, found.score, landmarks, track=track, sharpness=found.sharpness
-    )

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dfjax.data.faces.analyse import CHUNK, SearchedFrame, bounded, describe, face_in, is_cut, thumbnail
+from dfjax.data.faces.analyse import CHUNK, describe
 from dfjax.data.faces.detect import load_detector
 from dfjax.data.faces.face import Face
+from dfjax.data.faces.frame import SearchedFrame, bounded, face_in, is_cut, thumbnail
 from dfjax.data.faces.identity import SAME_PERSON, descriptor_distance, load_descriptor
 from dfjax.data.faces.landmarks import load_landmarker, place
 from dfjax.data.faces.search import Found, Search
@@ -32,7 +33,7 @@ class LiveSearch:
         self._wanted = describe(person) if person else None
         self._describe = load_descriptor() if person else None
         self._count, self._track = 0, -1
-        self._shape: tuple = ()  # of the frame before, its thumbnail, and its face
+        self._shape: tuple = ()  # shape, thumbnail and face: those of the frame before
         self._thumb = np.zeros(0)
         self._found: Found | None = None
 
