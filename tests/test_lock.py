@@ -54,6 +54,7 @@ def test_a_second_process_is_refused_and_a_killed_ones_lock_is_gone(tmp_path):
     assert {path.name for path in (tmp_path / 'w').iterdir()} == {
         'config.json',
         'metrics.jsonl',
+        'log.txt',
         'checkpoints',
         'tb',
         'previews',

@@ -113,6 +113,26 @@ def test_previews_by_the_clock_change_no_bits_and_do_not_pile_up(whole, tmp_path
     assert same(none, whole[0]) and not (tmp_path / 'none' / 'preview.jpg').exists()
 
 
+def test_what_is_said_is_kept_in_the_runs_folder_with_the_time(tmp_path, capsys):
+    folder, cfg = tmp_path / 'w', config(steps=20)
+    with pytest.raises(InputError, match='no way'):
+        train(folder, parallel='no way')
+    assert not folder.exists()
+    loop.train(cfg, folder, data=toy.resident(cfg))
+    bar, before = capsys.readouterr().err, (folder / 'log.txt').read_text()
+    train(folder, steps=20)
+    with pytest.raises(InputError, match='another config'):
+        train(folder, lr=0.5)
+    text = (folder / 'log.txt').read_text()
+    assert text.startswith(before) and '\r' not in text and '\r' in bar
+    for line in text.splitlines():
+        time.strptime(line[:19], '%Y-%m-%d %H:%M:%S')
+    said = [line[20:] for line in text.splitlines()]
+    assert said[:3] == header.header(cfg, folder).splitlines()
+    assert said[-2] == 'all 20 steps are done' and 'another config: lr' in said[-1]
+    assert sum('20/20' in line for line in said) == 1 and len(said) < 12, said
+
+
 def test_a_header_says_what_runs_where_to_look_and_how_to_stop(tmp_path, capsys):
     cfg = config(steps=2)
     loop.train(cfg, tmp_path, data=toy.resident(cfg))
@@ -268,10 +288,11 @@ def test_a_tracker_of_ones_own_sees_what_the_run_reports(tmp_path):
         def close(self):
             self.seen.append('closed')
 
-    mine, cfg = Mine(), config(steps=20)
-    loop.train(cfg, tmp_path, data=toy.resident(cfg), progress=False, log=[mine])
+    mine, another, cfg = Mine(), Mine(), config(steps=20)
+    loop.train(cfg, tmp_path, data=toy.resident(cfg), progress=False, log=[mine, another])
     totals = [(row['step'], row['total']) for row in rows(tmp_path)]
     assert mine.seen == [(0, 'uint8'), totals[0], (10, 'uint8'), totals[1], (20, 'uint8'), 'closed']
+    assert another.seen == mine.seen
 
 
 def test_a_tracker_that_fails_ends_no_training(tmp_path, monkeypatch, capsys):

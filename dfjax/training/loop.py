@@ -26,6 +26,7 @@ from dfjax.systems.state import State
 from dfjax.training.checkpoint import Checkpoints
 from dfjax.training.header import header
 from dfjax.training.lock import locked
+from dfjax.training.log import logged
 from dfjax.training.parallel import Devices, finite, memory_errors, on_first_device
 from dfjax.training.previews import Previews
 from dfjax.training.processes import from_first, together
@@ -78,15 +79,16 @@ def train(
             runs out of memory. What was saved before stays. What fails in one process ends all.
     """
     until = math.inf if deadline is None else time.monotonic() + deadline
-    try:
-        with memory_errors(cfg), Stop(until, workdir) as stop:
-            state = _train(cfg, workdir, data, start_from, stop, profile, change, progress=progress, log=log)
-            stop.share()
-    except OSError as error:
-        where = error.filename or workdir
-        raise InputError(f'{where}: {reason(error)}; mend that and run the same command again') from error
-    finally:
-        forget()
+    with logged(workdir):
+        try:
+            with memory_errors(cfg), Stop(until, workdir) as stop:
+                state = _train(cfg, workdir, data, start_from, stop, profile, change, progress=progress, log=log)
+                stop.share()
+        except OSError as error:
+            where = error.filename or workdir
+            raise InputError(f'{where}: {reason(error)}; mend that and run the same command again') from error
+        finally:
+            forget()
     stop.leave()
     return state
 

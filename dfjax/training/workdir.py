@@ -4,7 +4,7 @@ W/config.json       every key of the run, its system among them
 W/checkpoints/N/    see `checkpoint.py`
 W/changes.jsonl     keys that were changed on going on: a line each time, with the step
 W/metrics.jsonl, W/tb: see `report.py`; W/preview.jpg, W/previews, W/timelapse.webp: see `previews.py`
-W/references, of some systems: see `references.py`
+W/log.txt: see `log.py`; W/references, of some systems: see `references.py`
 W/consent.txt       what was said of the consent of the people shown, if anything was
 
 W may be a folder, or a place that `etils.epath` can write to, as gs://bucket/W.
@@ -41,6 +41,7 @@ PLACES = {
     'tb': True,
     'references': True,
     'consent.txt': False,
+    'log.txt': False,
 }
 
 # What may change when a run goes on: it says how long and how to watch, and not what is learnt.
