@@ -306,3 +306,19 @@ def test_a_wrong_sample_is_one_line(runs, picture, tmp_path, capsys, system, wor
     assert cli.main(['sample', '--run', str(runs[system]), *words]) == 2
     assert line in capsys.readouterr().err.strip().splitlines()[-1]
     assert not list(tmp_path.glob('out*'))
+
+
+def test_a_run_itself_has_codes_and_samples(runs):
+    vae, gan, diffusion = (load_run(runs[name]) for name in ('vae', 'gan', 'diffusion'))
+    made = vae.sample(3, seed=5)
+    assert made.shape == (3, 32, 32, 3) and made.dtype == np.uint8 and (made[:2] == vae.sample(2, seed=5)).all()
+    codes = vae.encode(made)
+    np.testing.assert_array_equal(codes, Latents(vae).encode(made))
+    np.testing.assert_array_equal(vae.decode(codes), Latents(vae).decode(codes))
+    assert gan.sample(2, truncation=0.5).shape == diffusion.sample(2, steps=2).shape == (2, 32, 32, 3)
+    with pytest.raises(InputError, match="system 'diffusion', which cannot encode and decode; can: vae"):
+        diffusion.decode(codes)
+    with pytest.raises(InputError, match=r'encode: uint8 \(3, 16, 32, 3\); give uint8 \[N, 32, 32, 3\]'):
+        vae.encode(made[:, ::2])
+    with pytest.raises(InputError, match='sample 0'):
+        gan.sample(0)

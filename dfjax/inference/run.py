@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from dfjax.config import build
@@ -42,6 +43,44 @@ class Run:
         """What its system's functions take beside parameters, `frozen(cfg)`: read when asked for, once."""
         return self.system.frozen(self.cfg) if hasattr(self.system, 'frozen') else {}
 
+    @cached_property
+    def _latents(self) -> Any:
+        from dfjax.inference.latents import Latents
+
+        check_can(self.path, self.cfg.system, ('encode', 'decode'))
+        return Latents(self)
+
+    def encode(self, pictures: np.ndarray) -> np.ndarray:
+        """Codes float32 [N, L] of uint8 pictures [N, S, S, 3], by a system that has codes, as a VAE.
+
+        Raises:
+            InputError: its system has none (names those that have), here as in `decode` and `sample`; another shape.
+        """
+        latents, side = self._latents, self.cfg.data.size
+        if pictures.dtype != np.uint8 or pictures.shape[1:] != (side, side, 3) or not len(pictures):
+            raise InputError(f'encode: {pictures.dtype} {pictures.shape}; give uint8 [N, {side}, {side}, 3]')
+        return latents.encode(pictures)
+
+    def decode(self, codes: np.ndarray) -> np.ndarray:
+        """uint8 pictures [N, S, S, 3] of codes [N, L]."""
+        return self._latents.decode(codes)
+
+    def sample(self, count: int, seed: int = 0, **options: Any) -> np.ndarray:
+        """uint8 pictures [count, S, S, 3] out of noise, by a system that makes some; the n-th follows from (seed, n).
+
+        Args:
+            options: of `inference.sample.make`, or, by a diffusion model, of `diffuse`.
+        """
+        from dfjax.inference import sample
+
+        check_can(self.path, self.cfg.system, 'noise_shape')
+        if count < 1:
+            raise InputError(f'sample {count}: give 1 or more')
+        noise = sample.draw_noise(self, count, seed)
+        if hasattr(self.system, 'from_noise'):
+            return sample.make(self, noise, **options)
+        return sample.diffuse(self, noise, seed=seed, **options)
+
     def __repr__(self) -> str:
         return f'Run({str(self.path)!r}, {self.cfg.system}, step {self.step}, {", ".join(self.params)})'
 
@@ -56,6 +95,7 @@ def load_run(workdir: Path | str, can: str | Sequence[str] = ()) -> Run:
 
         run = load_run('runs/anna')
         faces, masks = run.system.swap(run.cfg, run.params, run.frozen, pictures, landmarks)
+        codes = load_run('runs/vae').encode(pictures)
 
     Args:
         workdir: the folder that training or the import wrote. An imported one has the nets that were given, no more.

@@ -52,10 +52,10 @@ class Trackers:
     def __init__(self, trackers: Sequence[Any], workdir: Any, cfg: ConfigDict):
         check_trackers(trackers)
         run = re.sub(r'[^\w.-]', '_', workdir.name)
-        self._all = {type(own).__name__: own for own in trackers if not isinstance(own, str)}
+        self._all = [(type(own).__name__, own) for own in trackers if not isinstance(own, str)]
         for name in (tracker for tracker in trackers if isinstance(tracker, str)):
             try:
-                self._all[name] = KINDS[name](run, dict(flatten(cfg)))
+                self._all.append((name, KINDS[name](run, dict(flatten(cfg)))))
             except Exception as error:  # a service may raise anything
                 raise InputError(f'--log {name}: cannot begin ({said(error)})') from error
 
@@ -74,12 +74,13 @@ class Trackers:
         self._tell('picture', step, picture)
 
     def _tell(self, what: str, *words: Any) -> None:
-        for name in list(self._all):
+        for named in list(self._all):
+            name, tracker = named
             try:
-                getattr(self._all[name], what)(*words)
+                getattr(tracker, what)(*words)
             except Exception as error:
                 say(f'--log {name}: {said(error)}; nothing more is sent there')
-                del self._all[name]
+                self._all.remove(named)
 
 
 class _Wandb:
