@@ -20,7 +20,7 @@ LOST = 2  # frames in which a face may be missing without a new shot
 TALK_SECONDS, TALK_FPS, LONGEST_TALK = 10, 25, 600
 TALK_SIZE = 256  # pixels a side of the picture that a talking head is drawn in
 VERSION = 1
-PIECE = 1024  # frames filled at once: a video may last for hours
+PIECE = 128  # frames filled at once: a video may last for hours
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,9 +84,8 @@ def make_driver(name: str, landmarks: np.ndarray, times: np.ndarray, shots: np.n
     del fitted, filled
     for shot in np.unique(shots):
         part = slice(*np.searchsorted(shots, [shot, shot + 1]))
-        smoothed = heads.smooth(motion[part], times[part], SIGMA)
-        for name in heads.PER_FRAME:
-            getattr(motion, name)[part] = getattr(smoothed, name)
+        for name, column in heads.smooth(motion[part], times[part], SIGMA):
+            getattr(motion, name)[part] = column
     return Driver(name, motion, _fill(rows, seen, len(known), shots), times, shots, known)
 
 

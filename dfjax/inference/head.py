@@ -10,6 +10,7 @@ landmarks is kept as `residual`, in the head's own axes, so that it turns along 
 """
 
 import functools
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from importlib import resources
 
@@ -20,7 +21,7 @@ WEIGHTS = np.where(np.arange(LANDMARKS) < 17, 0.35, 1.0)  # the outline of the j
 NOISE = 0.06  # standard deviation of landmarks' errors in distances between the eyes: regularises the fit
 SPREAD = 40  # frames, spread over a clip, that an identity is fitted to
 ROUNDS, PASSES = 6, 4
-CHUNK = 512  # frames at once: bounded memory for clips of any length
+CHUNK = 128  # frames at once: bounded memory for clips of any length
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,36 +198,43 @@ def project(head: Head, motion: Motion) -> np.ndarray:
     return view(points, rotation_matrices(motion.turn), motion.scale, motion.place)
 
 
-def smooth(motion: Motion, times: np.ndarray, sigma: float) -> Motion:
-    """Smoothed over time by a gaussian of `sigma` seconds, both ways alike, so that nothing lags.
+def smooth(motion: Motion, times: np.ndarray, sigma: float) -> Iterator[tuple[str, np.ndarray]]:
+    """Each column of a motion, smoothed over time by a gaussian of `sigma` seconds, both ways alike: nothing lags.
+
+    One after the other: an hour of them is not held twice.
 
     Args:
         times: [T] seconds, rising; steps may differ.
     """
     times = np.asarray(times, np.float64)
-    if len(times) < 3:
-        return motion
-    typical = np.median(np.diff(times))
-    reach = int(min(np.ceil(4 * sigma / max(typical, 1e-6)), len(times) - 1))
-    columns = {name: np.log(motion.scale) if name == 'scale' else getattr(motion, name) for name in PER_FRAME}
-    smoothed = {name: np.empty_like(column) for name, column in columns.items()}
+    for name in PER_FRAME:
+        column = getattr(motion, name)
+        if len(times) < 3:
+            yield name, column
+        elif name == 'scale':
+            yield name, np.exp(_smooth(np.log(column), times, sigma))
+        else:
+            yield name, _smooth(column, times, sigma)
+
+
+def _smooth(column: np.ndarray, times: np.ndarray, sigma: float) -> np.ndarray:
+    """A column [T, ...] smoothed; past its ends point reflection continues it: a steady motion goes on steadily."""
+    typical, last = np.median(np.diff(times)), len(times) - 1
+    reach = int(min(np.ceil(4 * sigma / max(typical, 1e-6)), last))
+    smoothed = np.empty_like(column)
+    shaped = (slice(None),) + (None,) * (column.ndim - 1)
     for start in range(0, len(times), CHUNK):  # a clip may last for hours
         at = np.arange(start, min(start + CHUNK, len(times)))
-        total, sums = np.zeros(len(at)), dict.fromkeys(PER_FRAME, 0.0)
+        total, sums = np.zeros(len(at)), 0.0
         for step in range(-reach, reach + 1):
-            # Past its ends the motion is continued by point reflection: a steady motion goes on steadily.
             n = at + step
-            inside = np.where(n < 0, -n, np.where(n >= len(times), 2 * len(times) - 2 - n, n)).clip(0, len(times) - 1)
-            end = np.where(n < 0, 0, len(times) - 1)
-            beyond = (n < 0) | (n >= len(times))
+            inside = np.where(n < 0, -n, np.where(n > last, 2 * last - n, n)).clip(0, last)
+            end = np.where(n < 0, 0, last)
+            beyond = (n < 0) | (n > last)
             then = np.where(beyond, 2 * times[end] - times[inside], times[inside])
             weight = np.exp(-0.5 * ((then - times[at]) / sigma) ** 2)
             total += weight
-            for name, column in columns.items():
-                shaped = (slice(None),) + (None,) * (column.ndim - 1)
-                value = np.where(beyond[shaped], 2 * column[end] - column[inside], column[inside])
-                sums[name] = sums[name] + weight[shaped] * value
-        for name, column in sums.items():
-            smoothed[name][at] = column / total[(slice(None),) + (None,) * (column.ndim - 1)]
-    smoothed['scale'] = np.exp(smoothed['scale'])
-    return replace(motion, **smoothed)
+            value = np.where(beyond[shaped], 2 * column[end] - column[inside], column[inside])
+            sums = sums + weight[shaped] * value
+        smoothed[at] = sums / total[shaped]
+    return smoothed

@@ -63,7 +63,7 @@ class Animator:
         for shot in np.unique(driver.shots):
             rows = np.flatnonzero(driver.shots == shot)
             seen = rows[driver.known[rows]] if driver.known[rows].any() else rows
-            at = frame if frame is not None else int(seen[find_best_frame(head, source, driver.motion[seen])])
+            at = frame if frame is not None else find_best_frame(head, source, driver.motion, seen)
             self.best.append(at)
             best = driver.motion[at : at + 1]
             for part in np.split(rows, range(PIECE, len(rows), PIECE)):

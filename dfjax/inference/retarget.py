@@ -22,7 +22,7 @@ WIDEST = 1.5  # widest opening of an eye, in times its own
 NECK = np.array([0.0, 1.17, 0.39])  # where the head turns on the neck, in the head's axes
 FURTHEST = np.radians([30.0, 35.0, 40.0])  # pitch, yaw, roll: as far as a picture can be bent
 PROFILE = np.radians(50.0)  # yaw, the source's own included
-PIECE = 1024  # frames at once: a driver may last for hours
+PIECE = 128  # frames at once: what they take is the same for a short driver and one of hours
 FREE = 0.7  # share of a limit up to which nothing is held back
 
 
@@ -58,10 +58,10 @@ def gaps(points: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     return np.maximum(points[:, pairs[:, 1], 1] - points[:, pairs[:, 0], 1], 0)
 
 
-def find_best_frame(head: Head, source: Motion, driver: Motion) -> int:
-    """The frame of the driver [T] that looks most like the source [1]: in expression, gap of the lips and pose."""
-    pieces = (driver[start : start + PIECE] for start in range(0, len(driver), PIECE))
-    return int(np.argmin(np.concatenate([_unlike(head, source, piece) for piece in pieces])))
+def find_best_frame(head: Head, source: Motion, driver: Motion, rows: np.ndarray) -> int:
+    """Which of the frames `rows` of a driver looks most like the source [1]: in expression, gap of the lips and pose."""
+    pieces = (driver[part] for part in np.split(rows, range(PIECE, len(rows), PIECE)))
+    return int(rows[np.argmin(np.concatenate([_unlike(head, source, piece) for piece in pieces]))])
 
 
 def _unlike(head: Head, source: Motion, driver: Motion) -> np.ndarray:
