@@ -59,7 +59,7 @@ def gaps(points: np.ndarray, pairs: np.ndarray) -> np.ndarray:
 
 
 def find_best_frame(head: Head, source: Motion, driver: Motion, rows: np.ndarray) -> int:
-    """Which of the frames `rows` of a driver looks most like the source [1]: in expression, gap of the lips and pose."""
+    """Which of the frames `rows` of a driver looks most like the source [1]: in expression, gap of lips and pose."""
     pieces = (driver[part] for part in np.split(rows, range(PIECE, len(rows), PIECE)))
     return int(rows[np.argmin(np.concatenate([_unlike(head, source, piece) for piece in pieces]))])
 
