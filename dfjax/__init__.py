@@ -26,16 +26,23 @@ __version__ = '0.1.0'
 FUNCTIONS = {  # name: module, and its name there
     'animate': ('apps.animate', 'animate'),
     'convert': ('apps.convert', 'convert'),
+    'edit': ('apps.edit', 'edit'),
     'evaluate': ('evaluation.swap', 'evaluate'),
     'extract': ('apps.extract', 'extract_faces'),
     'lipsync': ('apps.lipsync', 'lipsync'),
     'load_config': ('config', 'load_config'),
     'load_run': ('inference.run', 'load_run'),
     'make_batch': ('data.own', 'make_batch'),
+    'mask': ('apps.mask', 'mask'),
+    'morph': ('apps.morph', 'morph'),
     'people': ('apps.people', 'people'),
+    'sample': ('apps.sample', 'sample'),
+    'stylize': ('apps.stylize', 'stylize'),
+    'stylize_by_run': ('apps.stylize', 'stylize_by_run'),
     'swap': ('apps.swap', 'swap'),
     'swapper': ('inference.live', 'swapper'),
     'train': ('apps.train', 'train'),
+    'translate': ('apps.translate', 'translate'),
 }
 MODULES = ('errors', 'systems')
 __all__ = [*FUNCTIONS, *MODULES, '__version__']
@@ -46,11 +53,18 @@ if TYPE_CHECKING:
     from dfjax import systems as systems
     from dfjax.apps.animate import animate as animate
     from dfjax.apps.convert import convert as convert
+    from dfjax.apps.edit import edit as edit
     from dfjax.apps.extract import extract_faces as extract  # noqa: F401
     from dfjax.apps.lipsync import lipsync as lipsync
+    from dfjax.apps.mask import mask as mask
+    from dfjax.apps.morph import morph as morph
     from dfjax.apps.people import people as people
+    from dfjax.apps.sample import sample as sample
+    from dfjax.apps.stylize import stylize as stylize
+    from dfjax.apps.stylize import stylize_by_run as stylize_by_run
     from dfjax.apps.swap import swap as swap
     from dfjax.apps.train import train as train
+    from dfjax.apps.translate import translate as translate
     from dfjax.config import load_config as load_config
     from dfjax.data.own import make_batch as make_batch
     from dfjax.evaluation.swap import evaluate as evaluate

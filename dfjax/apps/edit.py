@@ -89,7 +89,7 @@ def vectors_of(run, data: str | None = None, names: Sequence[str] = (), progress
     kept = None if data else vectors.load(run)
     if kept is None:
         labelled, there, few = vectors.open_labelled(run.cfg, data, names)
-        with bar(f'codes of {labelled.name}', progress) as tick:
+        with bar(f'codes of {labelled.name}', progress, 'picture') as tick:
             kept = vectors.compute(Latents(run), labelled, there, few, progress=tick)
         vectors.save(run, kept)
         if few:

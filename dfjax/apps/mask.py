@@ -86,7 +86,7 @@ def _into_faceset(path: Path, masker, force: bool, progress: bool) -> dict:
     faces, counts = load_faceset(path), {'written': 0, 'kept': 0}
     if faces.face_type != masker.face_type:
         raise InputError(f'{path}: faces of type {faces.face_type}, where the net has learnt {masker.face_type}')
-    with bar(f'masks of {path.name}', progress) as tick:
+    with bar(f'masks of {path.name}', progress, 'picture') as tick:
         for n, row in enumerate(faces.rows, 1):
             file = outlines_path(row.path, row.file)
             if file.is_file() and not force and not read_outlines(file).ours:

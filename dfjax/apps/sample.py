@@ -174,7 +174,7 @@ def _sampled(run, count, seed, truncation, interpolate, options: dict, whole: bo
         options['init'] = part.seen
     if 'mask' in options:
         white, options['mask'] = part.masked(options['mask'])
-    with bar('steps', progress) as tick:
+    with bar('painting', progress, 'step') as tick:
         made = sampling.diffuse(run, noise, seed=seed, progress=tick, **options)
     return made if white is None else np.stack([part.restored(one, white) for one in made])
 

@@ -98,7 +98,7 @@ def stylize(
     enable_compilation_cache()
     film = 'is a video; train a run of system style, and give it as --run'
     plan = plan_outputs(source, out, force, recursive=recursive, stills=film)
-    with bar(f'painting {Path(out).name}', progress) as tick:
+    with bar(f'painting {Path(out).name}', progress, 'step') as tick:
         job = PictureJob(read_style(style, size), size, read_features(features) if features else None, how, tick)
         return run_job(job, plan) | job.figures
 

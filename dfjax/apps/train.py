@@ -105,7 +105,8 @@ def train(
         start_from: another run, whose parameters a new one begins with.
         batches: an iterable of batches of one's own to train on instead of the sets that the config names; what can be
             iterated again, as a list, is gone on with exactly where it was, see `data.own.Own`.
-        options: `change`, `log`, `profile` and `progress` of `training.loop.train`.
+        options: `change`, `log` (objects that get rows and previews, too), `profile` and `progress` of
+            `training.loop.train`.
 
     Returns:
         'workdir', 'system', 'steps' done, 'seconds', 'loss' of the last row, 'next': commands that use the run.

@@ -10,12 +10,12 @@ Tick = Callable[[int, int | None], None]  # called with what is done and how muc
 
 
 @contextmanager
-def bar(text: str, show: bool = True) -> Iterator[Tick]:
+def bar(text: str, show: bool = True, unit: str = 'frame') -> Iterator[Tick]:
     """Yields a function of (done, total or None) that draws a progress bar on stderr, and lets a signal that waits stop
-    the work."""
+    the work. A rate is of `unit`s."""
     from tqdm import tqdm
 
-    with tqdm(desc=text, unit='frame', file=sys.stderr, disable=not show, dynamic_ncols=True) as line:
+    with tqdm(desc=text, unit=unit, file=sys.stderr, disable=not show, dynamic_ncols=True) as line:
 
         def tick(done: int, total: int | None) -> None:
             check()
