@@ -128,6 +128,8 @@ def test_the_largest_cluster_and_the_person_asked_for():
     assert not choose_person([])
     twins = [face(0, track=0, descriptor=near(0)), face(0, x=300, track=1, descriptor=who[0].astype(np.float32))]
     assert [f.track for f in choose_person(twins, who[0])] == [1]  # one a frame: the nearer
+    twins += [face(n, x=300, track=1, descriptor=near(0)) for n in (1, 2)] + [face(3, track=2, descriptor=near(0))]
+    assert clusters(twins) == [{1, 2}, {0}]  # alike, and seen together: not one person
 
 
 def test_records_come_back_bit_for_bit(tmp_path):

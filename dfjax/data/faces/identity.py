@@ -54,21 +54,29 @@ def track_descriptors(faces: Iterable[Face]) -> dict[int, np.ndarray]:
 
 
 def clusters(faces: Iterable[Face]) -> list[set[int]]:
-    """Tracks grouped by person, the person who takes most room (frames times size of the face) first."""
+    """Tracks grouped by person, the person who takes most room (frames times size of the face) first.
+
+    Tracks that have a frame in common are of different people, however alike.
+    """
     faces = as_faces(faces)
     means = track_descriptors(faces)
     tracks, index = np.unique(faces.rows['track'], return_inverse=True)
     wide = faces.rows['box'][:, 2] - faces.rows['box'][:, 0]
     room = dict(zip(tracks.tolist(), np.bincount(index, wide, len(tracks)).tolist()))
-    groups = []  # [tracks, sum of room, mean descriptor]
+    order = np.argsort(index, kind='stable')
+    parts = np.split(faces.frame_keys()[order], np.flatnonzero(np.diff(index[order])) + 1)
+    frames = {track: set(keys.tolist()) for track, keys in zip(tracks.tolist(), parts)}
+    groups = []  # [tracks, sum of room, mean descriptor, keys of frames]
     for track in sorted(means, key=lambda t: -room[t]):
-        near = min(groups, key=lambda g: descriptor_distance(g[2], means[track]), default=None)
+        apart = (group for group in groups if frames[track].isdisjoint(group[3]))
+        near = min(apart, key=lambda g: descriptor_distance(g[2], means[track]), default=None)
         if near is None or descriptor_distance(near[2], means[track]) > CLUSTER:
-            groups.append([{track}, room[track], means[track]])
+            groups.append([{track}, room[track], means[track], frames[track]])
         else:
             near[0].add(track)
             near[2] = (near[2] * near[1] + means[track] * room[track]) / (near[1] + room[track])
             near[1] += room[track]
+            near[3] |= frames[track]
     return [group[0] for group in sorted(groups, key=lambda g: -g[1])]
 
 
