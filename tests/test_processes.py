@@ -1,6 +1,8 @@
 """Work that is shared by processes: the same as without them, and one line where one of them is gone."""
 
 import importlib
+import platform
+import resource
 import subprocess
 import sys
 
@@ -106,3 +108,20 @@ def test_no_more_workers_than_memory_holds(monkeypatch):
     assert processes.Workers('none', count=64).count == 64
     monkeypatch.undo()
     assert processes.free_memory() > 1 << 20
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='of the allocator of glibc')
+def test_freed_memory_is_handed_back_to_the_system():
+    script = (
+        'import numpy as np\n'
+        'from dfjax.data.processes import give_back\n'
+        'pages = lambda: int(open("/proc/self/statm").read().split()[1])\n'
+        'before, held = pages(), [np.ones(20_000) for _ in range(400)]\n'  # small enough for the heap
+        'full, last = pages(), held[-1]\n'  # which keeps the heap's end
+        'del held\n'
+        'give_back()\n'
+        'print(full - before, pages() - before)\n'
+    )
+    done = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True, check=True)
+    full, left = map(int, done.stdout.split())
+    assert full * resource.getpagesize() > 60e6 and left < full / 10

@@ -34,6 +34,7 @@ from dfjax.data.media.output import atomic_folder
 from dfjax.data.media.progress import Tick, say
 from dfjax.data.media.threads import Behind
 from dfjax.data.media.video import frames_ahead
+from dfjax.data.processes import give_back
 from dfjax.errors import ReadError
 from dfjax.inference.plan import Plan
 from dfjax.inference.writers import open_writer
@@ -179,6 +180,7 @@ def run_job(job: Job, plan: Plan, tick: Tick | None = None) -> dict:
     start, done, skipped = time.monotonic(), 0, len(plan.left)
     for file, reason in plan.left.items():
         say(f'left out: {file}: {reason}')
+    give_back()  # what the search for faces took
     with deferred(), atomic_folder(plan.out) if plan.many else contextlib.nullcontext() as folder:
         files = {file: made for file, made in plan.files.items() if file not in plan.left}
         for source, (name, kind) in files.items():
