@@ -45,12 +45,12 @@ setup(
         'ml_collections>=1.1',
         'ml_dtypes>=0.5',
         'numpy>=2',
-        'opencv-python-headless>=4.10.0.84',
+        'opencv-python-headless>=4.13.0.92',
         'optax>=0.2.5',
         'orbax-checkpoint>=0.11.30',
         'pillow>=10.3',  # tensorboardX needs it for pictures and does not say so
         'tensorboardX>=2.6.2',
-        'tensorflow-datasets>=4.9.9',
+        'tensorflow-datasets>=4.9.10',
         'tqdm>=4.66',
     ],
     extras_require={
