@@ -38,7 +38,7 @@ setup(
         'face_recognition_models>=0.3',
         'flatbuffers>=24.3',
         'flax>=0.12',
-        'grain>=0.2.12',
+        'grain>=0.2.15',
         'h5py>=3.11',
         'importlib_resources>=6.1',  # tensorflow-datasets needs it and does not say so
         'jax>=0.8,!=0.10.2',  # jaxlib 0.10.2 adds up wrong sums on a CPU: tests/test_jaxlib.py
@@ -48,7 +48,7 @@ setup(
         'opencv-python-headless>=4.13.0.92',
         'optax>=0.2.5',
         'orbax-checkpoint>=0.11.30',
-        'pillow>=10.3',  # tensorboardX needs it for pictures and does not say so
+        'pillow>=11.3',  # the first that reads AVIF by itself; tensorboardX needs one too and does not say so
         'tensorboardX>=2.6.2',
         'tensorflow-datasets>=4.9.10',
         'tqdm>=4.66',
@@ -66,7 +66,7 @@ setup(
             'pytest-xdist>=3.6',
             'pytest>=8',
             'ruff>=0.8',
-            'scikit-image>=0.25',
+            'scikit-image>=0.26',
             'scipy>=1.14',
             'starlette>=1.0',
             'uvicorn>=0.30',

@@ -193,7 +193,7 @@ def load_motion(path: Path | str) -> Driver:
         landmarks = floats(arrays['landmarks'], count, LANDMARKS, 2).astype(np.float32)
         times, shots, known = (floats(arrays[name], count) for name in ('times', 'shots', 'known'))
         rising = count and (np.diff(times) > 0).all() and (motion['scale'] > 0).all()
-        if int(arrays['dfjax_motion']) != VERSION or not rising:
+        if int(floats(arrays['dfjax_motion'])) != VERSION or not rising:
             raise ValueError
         return Driver(str(path), Motion(**motion), landmarks, times, shots.astype(int), known.astype(bool))
     except (ReadError, ValueError, KeyError, TypeError):
