@@ -134,7 +134,7 @@ def common_config() -> ConfigDict:
             parallel=r.choice('jit', PARALLEL),
             # computed in: 'auto' is bfloat16 on accelerators, float32 on a CPU
             dtype=r.choice('auto', DTYPES),
-            # whether the backward pass computes blocks of nets again and keeps less: less memory, a third more time
+            # whether blocks of nets are computed again in the backward pass: less memory, a third more arithmetic
             remat=False,
         )
     )

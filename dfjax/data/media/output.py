@@ -142,10 +142,11 @@ def hidden_name(path: Path) -> Path:
 @functools.cache  # once a process: a face set has thousands of files
 def _tidy(folder: Path) -> None:
     """Removes what processes of this machine that were killed have left half-written in a folder."""
-    for path in folder.iterdir():
-        if (hidden := LEFT.fullmatch(path.name)) and not _alive(int(hidden[1], 16)):
-            with contextlib.suppress(OSError):
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with contextlib.suppress(OSError):  # a folder may be written to and not listed
+        for path in folder.iterdir():
+            if (hidden := LEFT.fullmatch(path.name)) and not _alive(int(hidden[1], 16)):
+                with contextlib.suppress(OSError):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _alive(process: int) -> bool:
@@ -155,7 +156,7 @@ def _alive(process: int) -> bool:
     except ProcessLookupError:
         return False
     except (OSError, OverflowError):
-        return True
+        pass
     return True
 
 
