@@ -34,9 +34,11 @@ def spline_basis(points: np.ndarray, size: int) -> np.ndarray:
     points = np.asarray(points, np.float64)
     count = len(points)
     solution = np.linalg.inv(_system(points))[:, :count]  # [K + 3, K]
-    pixels = pixel_centres(size).reshape(-1, 2).astype(np.float64)
-    terms = np.concatenate([_kernel(pixels, points), np.ones((len(pixels), 1)), pixels], 1)  # [S*S, K + 3]
-    return np.dot(terms, solution).reshape(size, size, count).astype(np.float32)
+    basis = np.empty((size, size, count), np.float32)
+    for row, pixels in zip(basis, pixel_centres(size).astype(np.float64)):  # row by row it stays in the cache
+        terms = np.concatenate([_kernel(pixels, points), np.ones((size, 1)), pixels], 1)  # [S, K + 3]
+        np.copyto(row, np.dot(terms, solution))
+    return basis
 
 
 def bend(pictures: jax.Array, basis: jax.Array, goals: jax.Array) -> jax.Array:

@@ -211,7 +211,7 @@ class Devices:
     @functools.cached_property
     def abstract(self) -> State:
         """The state's shapes, types and shardings; `frozen` as it is."""
-        shapes = jax.eval_shape(lambda key: self.system.init(self.cfg, key), jax.random.key(0))
+        shapes = self._init.eval_shape(init_key(self.cfg.seed))  # which is traced once for this and for `blank`
         shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self.replicated), shapes)
         return shapes.replace(frozen=self.frozen)
 
