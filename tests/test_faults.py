@@ -13,7 +13,7 @@ import faulty
 import numpy as np
 import pytest
 import whole_jobs
-from test_video import chirp, make_with_sound, scene
+from videos import chirp, make_with_sound, scene
 
 from dfjax.data.media.image import write_image
 from dfjax.systems import SYSTEMS

@@ -9,8 +9,8 @@ import av
 import cv2
 import numpy as np
 import pytest
-from test_video import assert_same_sound, chirp, make, make_with_sound, scene, sound_packets, times
 from toy_jobs import same, transform_video
+from videos import assert_same_sound, chirp, make, make_with_sound, scene, sound_packets, times
 
 from dfjax.data.media import audio
 from dfjax.data.media.credentials import read_credentials

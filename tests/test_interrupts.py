@@ -7,7 +7,7 @@ import sys
 import time
 
 import pytest
-from test_video import chirp, make_with_sound
+from videos import chirp, make_with_sound
 
 from dfjax import interrupts
 from dfjax.interrupts import check, deferred

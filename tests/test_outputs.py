@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 from test_stored import decoded, lossless
-from test_video import chirp, make, make_with_sound, psnr, scene, sound_packets, times
 from toy_jobs import same, transform_video
+from videos import chirp, make, make_with_sound, psnr, scene, sound_packets, times
 
 from dfjax.data.faces.face import Face
 from dfjax.data.media import hdr

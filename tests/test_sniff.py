@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from fake_faces import write_faces
 from PIL import Image
-from test_video import psnr, scene
+from videos import psnr, scene
 
 from dfjax.data.faces.faceset import load_faceset, rank_pictures
 from dfjax.data.media.credentials import read_credentials, sign

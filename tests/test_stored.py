@@ -9,8 +9,8 @@ import av
 import cv2
 import numpy as np
 import pytest
-from test_video import psnr, scene
 from toy_jobs import same, transform_video
+from videos import psnr, scene
 
 from dfjax.data.media import hdr
 from dfjax.data.media.encode import VideoWriter

@@ -7,8 +7,8 @@ import threading
 import av
 import numpy as np
 import pytest
-from test_video import chirp, make, scene
 from toy_jobs import same, transform_video
+from videos import chirp, make, scene
 
 from dfjax.data.media.threads import Behind, ahead
 from dfjax.data.media.video import VideoWriter, probe, read_frames

@@ -1,4 +1,4 @@
-"""Writes checkpoints byte by byte, as PyTorch would, without it. It is not a test."""
+"""Writes checkpoints byte by byte, as PyTorch would, without it; and some weights to write. It is not a test."""
 
 import json
 import struct
@@ -95,3 +95,15 @@ def write_safetensors(path: Path, weights: Mapping[str, np.ndarray]) -> Path:
     text = json.dumps(header).encode()
     path.write_bytes(struct.pack('<Q', len(text)) + text + data)
     return path
+
+
+RNG = np.random.default_rng(0)
+WEIGHTS = {
+    'conv.weight': RNG.normal(size=(4, 3, 2, 2)).astype(np.float32),
+    'conv.bias': RNG.normal(size=4),
+    'half': RNG.normal(size=(2, 3)).astype(np.float16),
+    'num_batches_tracked': np.array(12, np.int64),
+    'flags': np.array([True, False, True]),
+    'none': np.zeros((0, 3), np.float32),
+}
+WRITERS = {'zip': write_zip, 'older': write_older, 'safetensors': write_safetensors}
