@@ -78,6 +78,15 @@ def as_accelerated(monkeypatch):
     monkeypatch.setattr(backend, 'accelerated', lambda: True)
 
 
+@pytest.fixture(scope='module')
+def toy_is_a_system():
+    """Makes `toy_system` one of the systems, by the name of 'toy'."""
+    import toy_system
+
+    with toy_system.installed():
+        yield
+
+
 @pytest.fixture(scope='session')
 def noise():
     """A picture without any structure, uint8 [320, 330, 3]."""

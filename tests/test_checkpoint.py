@@ -14,6 +14,7 @@ import pytest
 import toy_run
 import toy_system as toy
 from tensorboardX import event_file_writer
+from toy_training import train
 
 from dfjax.config import build
 from dfjax.errors import InputError
@@ -23,22 +24,11 @@ from dfjax.training.checkpoint import Checkpoints
 from dfjax.training.restore import load_params
 from dfjax.training.workdir import read_config
 
-pytestmark = pytest.mark.whole
-
-
-@pytest.fixture(autouse=True, scope='module')
-def system():
-    with toy.installed():
-        yield
-
-
-def train(workdir, **changes):
-    cfg = build(toy.default_config(), changes)
-    return loop.train(cfg, workdir, data=toy.resident(cfg), progress=False)
+pytestmark = [pytest.mark.whole, pytest.mark.usefixtures('toy_is_a_system')]
 
 
 @pytest.fixture(scope='module')
-def whole(system, tmp_path_factory):
+def whole(toy_is_a_system, tmp_path_factory):
     """(state, folder) of a run of 20 steps, with checkpoints at 10 and 20."""
     folder = tmp_path_factory.mktemp('whole') / 'w'
     return train(folder, steps=20), folder

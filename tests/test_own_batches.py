@@ -11,13 +11,9 @@ from dfjax.errors import InputError
 from dfjax.inference.run import load_run
 from dfjax.training import loop
 
+pytestmark = pytest.mark.usefixtures('toy_is_a_system')
+
 CHANGES = {'batch_size': 8, 'checkpoint_every': 2, 'log_every': 1, 'preview_every': 0}
-
-
-@pytest.fixture(autouse=True)
-def _toy():
-    with toy.installed():
-        yield
 
 
 def batches(count=3, size=8):

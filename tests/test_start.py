@@ -9,26 +9,18 @@ import numpy as np
 import pytest
 import toy_system as toy
 from jax.experimental.compilation_cache import compilation_cache
+from toy_training import config
 
-from dfjax.config import build
 from dfjax.ops.image import to_uint8
 from dfjax.training import loop, parallel, timed
 from dfjax.training.report import Report
+
+pytestmark = pytest.mark.usefixtures('toy_is_a_system')
 
 LEAST = 'jax_persistent_cache_min_compile_time_secs'
 HITS, MISSES = '/jax/compilation_cache/cache_hits', '/jax/compilation_cache/cache_misses'
 events: list[str] = []  # of JAX, in this process
 jax.monitoring.register_event_listener(lambda name, **_: events.append(name))
-
-
-@pytest.fixture(autouse=True, scope='module')
-def system():
-    with toy.installed():
-        yield
-
-
-def config(**changes):
-    return build(toy.default_config(), changes)
 
 
 @pytest.mark.parametrize('make_data', [toy.resident, toy.Stream])
