@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch_files as tf
+from critics import critic, drawn, star_critic
 from programs import named, operations
-from test_import import critic, drawn, star_critic
 
 from dfjax.apps.cli import main
 from dfjax.errors import InputError

@@ -1,13 +1,11 @@
-"""`dfjax import` and `dfjax apply`: the originals' nets at sizes that are nobody's default, and what does not fit."""
-
-import json
-import shutil
+"""`dfjax import`: nets of the originals at sizes that are nobody's default, and what does not fit."""
 
 import golden
 import jax
 import numpy as np
 import pytest
 import torch_files as tf
+from critics import critic, drawn
 
 from dfjax.apps.cli import build_parser, main
 from dfjax.errors import InputError
@@ -18,31 +16,6 @@ from dfjax.inference.run import load_run
 pytestmark = pytest.mark.whole
 
 RNG = np.random.default_rng(5)
-
-
-def drawn(shapes: dict[str, tuple]) -> dict[str, np.ndarray]:
-    return {name: RNG.normal(size=shape).astype(np.float32) * 0.3 for name, shape in shapes.items()}
-
-
-def critic(inputs: int = 3, width: int = 4, layers: int = 2) -> dict[str, tuple]:
-    """Names and shapes of a patch discriminator with instance norm."""
-    shapes = {'model.0.weight': (width, inputs, 4, 4), 'model.0.bias': (width,)}
-    c = width
-    for i in range(1, layers + 1):
-        wider = width * min(2**i, 8)
-        shapes |= {f'model.{3 * i - 1}.weight': (wider, c, 4, 4), f'model.{3 * i - 1}.bias': (wider,)}
-        c = wider
-    last = 3 * layers + 2
-    return shapes | {f'model.{last}.weight': (1, c, 4, 4), f'model.{last}.bias': (1,)}
-
-
-def star_critic(size: int = 12, width: int = 4, labels: int = 2, layers: int = 2) -> dict[str, tuple]:
-    shapes, c = {}, 3
-    for i in range(layers):
-        shapes |= {f'main.{2 * i}.weight': (width * 2**i, c, 4, 4), f'main.{2 * i}.bias': (width * 2**i,)}
-        c = width * 2**i
-    side = size // 2**layers
-    return shapes | {'conv1.weight': (1, c, 3, 3), 'conv2.weight': (labels, c, side, side)}
 
 
 # Against PyTorch
@@ -108,69 +81,7 @@ def test_other_geometries_against_torch(system, net, kind, arguments, side, expe
         np.testing.assert_allclose(ours, theirs, atol=2e-4 * max(1, abs(theirs).max()))
 
 
-# Whole runs
-
-
-@pytest.fixture(scope='module')
-def run_folder(tmp_path_factory):
-    """A run of StarGAN's discriminator alone, of 12 pixels and two labels, and its file."""
-    folder = tmp_path_factory.mktemp('import')
-    weights = drawn(star_critic())
-    path = tf.write_zip(folder / 'd.ckpt', weights)
-    assert main(['import', 'stargan', f'd={path}', '-o', str(folder / 'run'), '--json']) == 0
-    return folder
-
-
-def arrays_file(path, **arrays):
-    np.savez(path, **arrays)
-    return str(path)
-
-
-def test_a_file_made_without_torch_through_both_verbs(run_folder, capsys):
-    x = RNG.normal(size=(3, 12, 12, 3)).astype(np.float32)
-    given = arrays_file(run_folder / 'in.npz', x=x)
-    words = ['--run', str(run_folder / 'run'), '--net', 'd', '--input', given, '--output', str(run_folder / 'out.npz')]
-    assert main(['apply', *words, '--json', '--force']) == 0
-    assert json.loads(capsys.readouterr().out)['out_cls'] == '3,2'
-    with np.load(run_folder / 'out.npz') as out:
-        assert out['out_src'].shape == (3, 3, 3, 1)
-        assert out['out_cls'].dtype == np.float32
-    assert main(['apply', *words]) == 2  # the output exists
-    assert '--force' in capsys.readouterr().err
-
-
-def test_other_precisions_are_cast(run_folder, tmp_path):
-    x = RNG.normal(size=(2, 12, 12, 3))
-    found = []
-    for dtype in (np.float32, np.float64, np.float16):
-        given = arrays_file(tmp_path / 'in.npz', x=x.astype(dtype))
-        words = ['--run', str(run_folder / 'run'), '--net', 'd', '--input', given, '--output', str(tmp_path / 'o.npz')]
-        assert main(['apply', *words, '--force']) == 0
-        with np.load(tmp_path / 'o.npz') as out:
-            found.append(out['out_cls'])
-    np.testing.assert_array_equal(found[0], found[1])
-    np.testing.assert_allclose(found[0], found[2], atol=0.01 * np.abs(found[0]).max())
-
-
-def test_nets_are_listed(run_folder, capsys):
-    for words in ([], ['--net', 'd']):
-        assert main(['apply', '--run', str(run_folder / 'run'), *words, '--json']) == 0
-        assert json.loads(capsys.readouterr().out) == {'d': 'x float32 [B, 12, 12, 3] -> out_src, out_cls'}
-    assert main(['apply', '--run', str(run_folder / 'run'), '--input', 'in.npz']) == 2
-    assert 'give both --input and --output' in capsys.readouterr().err
-
-
-@pytest.mark.parametrize('kind', ['zip', 'older', 'safetensors'])
-def test_golden_weights_through_each_kind_of_file(kind, tmp_path, capsys):
-    name = 'cyclegan_discriminator'
-    writer = {'zip': tf.write_zip, 'older': tf.write_older, 'safetensors': tf.write_safetensors}[kind]
-    path = writer(tmp_path / 'latest_net_D_A.pth', golden.weights(name))
-    assert main(['import', 'cyclegan', f'd_b={path}', '-o', str(tmp_path / 'run')]) == 0
-    given = arrays_file(tmp_path / 'in.npz', x=golden.arrays(name)['in.x'])
-    words = ['--run', str(tmp_path / 'run'), '--net', 'd_b', '--input', given, '--output', str(tmp_path / 'out.npz')]
-    assert main(['apply', *words]) == 0
-    with np.load(tmp_path / 'out.npz') as out:
-        golden.check(name, 'y', out['y'])
+# What is taken
 
 
 def test_two_nets_make_one_config(tmp_path):
@@ -188,13 +99,6 @@ def test_two_nets_make_one_config(tmp_path):
     assert not (tmp_path / 'other').exists()
 
 
-def test_a_discriminator_of_other_channels_is_named(tmp_path):
-    path = tf.write_zip(tmp_path / 'd.pth', drawn(critic(1)))
-    with pytest.raises(InputError, match=r'd\.pth: d sees 1 channels, and g makes 1 of 1') as error:
-        import_run('pix2pix', {'d': path}, tmp_path / 'run')
-    assert '\n' not in str(error.value)
-
-
 def test_averages_that_old_instance_norms_kept_are_ignored(tmp_path):
     weights = drawn(critic()) | {f'model.{i}.running_mean': np.ones(8, np.float32) for i in (3, 6)}
     import_run('cyclegan', {'d_a': tf.write_zip(tmp_path / 'd.pth', weights)}, tmp_path / 'run')
@@ -210,7 +114,45 @@ def test_half_precision_becomes_single(tmp_path):
     np.testing.assert_array_equal(params['Conv_3']['bias'], halves['model.8.bias'])
 
 
+def test_options_are_those_of_the_system(capsys, monkeypatch):
+    helped = {}
+    for system in ('stargan', 'pix2pix'):
+        with pytest.raises(SystemExit):
+            main(['import', system, '--help'])
+        helped[system] = ' '.join(capsys.readouterr().out.split())
+    assert '--exclusive N,N numbers from 0 of the groups whose labels exclude each other' in helped['stargan']
+    assert '--exclusive N,N' not in helped['pix2pix']
+    assert main(['import', 'pix2pix', 'g=x', '-o', 'run', '--exclusive', '1']) == 2
+    assert capsys.readouterr().err == 'dfjax: --exclusive: not an option of pix2pix, but of stargan\n'
+    with pytest.raises(SystemExit):
+        main(['import', 'pix2pix', 'g=x', '-o', 'run', '--exclusively', '1'])
+    assert 'unrecognized arguments: --exclusively' in capsys.readouterr().err
+
+    def config(found, what, *, align_corners: bool = False, scale: float = 1.0):
+        """Anything.
+
+        Args:
+            align_corners: which of the
+                two grids.
+        """
+
+    seen = []
+    monkeypatch.setattr('dfjax.weights.pix2pix.config', config)
+    monkeypatch.setattr('dfjax.inference.importing.import_run', lambda *a, **options: seen.append(options) or {})
+    assert main(['import', '--align-corners', '--scale', '2', 'pix2pix', 'g=x', '-o', 'run']) == 0
+    assert main(['import', 'pix2pix', 'g=x', '-o', 'run']) == 0
+    assert seen == [{'align_corners': True, 'scale': 2.0}, {}]
+    assert 'which of the two grids' in ' '.join(build_parser('import', ['pix2pix']).format_help().split())
+
+
 # What does not fit
+
+
+def test_a_discriminator_of_other_channels_is_named(tmp_path):
+    path = tf.write_zip(tmp_path / 'd.pth', drawn(critic(1)))
+    with pytest.raises(InputError, match=r'd\.pth: d sees 1 channels, and g makes 1 of 1') as error:
+        import_run('pix2pix', {'d': path}, tmp_path / 'run')
+    assert '\n' not in str(error.value)
 
 
 def test_another_architecture_is_compared_in_full(tmp_path):
@@ -267,101 +209,3 @@ def test_weights_that_are_not_finite(tmp_path):
     weights['model.2.weight'][0, 0, 0, 0] = np.nan
     with pytest.raises(InputError, match=r'd\.pth: model\.2\.weight holds numbers that are not finite'):
         import_run('cyclegan', {'d_a': tf.write_zip(tmp_path / 'd.pth', weights)}, tmp_path / 'run')
-
-
-def test_options_are_those_of_the_system(capsys, monkeypatch):
-    helped = {}
-    for system in ('stargan', 'pix2pix'):
-        with pytest.raises(SystemExit):
-            main(['import', system, '--help'])
-        helped[system] = ' '.join(capsys.readouterr().out.split())
-    assert '--exclusive N,N numbers from 0 of the groups whose labels exclude each other' in helped['stargan']
-    assert '--exclusive N,N' not in helped['pix2pix']
-    assert main(['import', 'pix2pix', 'g=x', '-o', 'run', '--exclusive', '1']) == 2
-    assert capsys.readouterr().err == 'dfjax: --exclusive: not an option of pix2pix, but of stargan\n'
-    with pytest.raises(SystemExit):
-        main(['import', 'pix2pix', 'g=x', '-o', 'run', '--exclusively', '1'])
-    assert 'unrecognized arguments: --exclusively' in capsys.readouterr().err
-
-    def config(found, what, *, align_corners: bool = False, scale: float = 1.0):
-        """Anything.
-
-        Args:
-            align_corners: which of the
-                two grids.
-        """
-
-    seen = []
-    monkeypatch.setattr('dfjax.weights.pix2pix.config', config)
-    monkeypatch.setattr('dfjax.inference.importing.import_run', lambda *a, **options: seen.append(options) or {})
-    assert main(['import', '--align-corners', '--scale', '2', 'pix2pix', 'g=x', '-o', 'run']) == 0
-    assert main(['import', 'pix2pix', 'g=x', '-o', 'run']) == 0
-    assert seen == [{'align_corners': True, 'scale': 2.0}, {}]
-    assert 'which of the two grids' in ' '.join(build_parser('import', ['pix2pix']).format_help().split())
-
-
-def test_an_existing_run_is_kept_without_force(run_folder, tmp_path, capsys):
-    shutil.copytree(run_folder / 'run', tmp_path / 'run')
-    words = ['import', 'stargan', f'd={run_folder / "d.ckpt"}', '-o', str(tmp_path / 'run')]
-    assert main(words) == 2
-    assert '--force' in capsys.readouterr().err
-    assert main([*words, '--force']) == 0
-
-
-@pytest.mark.parametrize(
-    'arrays, net, line',
-    [
-        ({'y': (1, 12, 12, 3)}, 'd', "takes x; there is no array 'x', but y"),
-        ({'x': (12, 12, 3)}, 'd', 'x has shape [12, 12, 3]; net'),
-        ({'x': (1, 12, 12, 4)}, 'd', 'takes [B, 12, 12, 3]'),
-        ({'x': (0, 12, 12, 3)}, 'd', 'takes [B, 12, 12, 3]'),
-        ({'x': (1, 24, 24, 3)}, 'd', 'takes [B, 12, 12, 3]'),
-        ({'x': (1, 12, 12, 3)}, 'g', "has no net 'g'; it has: d"),
-    ],
-)
-def test_bad_arrays(run_folder, arrays, net, line, tmp_path, capsys):
-    given = arrays_file(tmp_path / 'in.npz', **{k: np.zeros(s, np.float32) for k, s in arrays.items()})
-    words = ['--run', str(run_folder / 'run'), '--net', net, '--input', given, '--output', str(tmp_path / 'out.npz')]
-    assert main(['apply', *words]) == 2
-    error = capsys.readouterr().err
-    assert line in error and len(error.splitlines()) == 1
-    assert list(tmp_path.iterdir()) == [tmp_path / 'in.npz']
-
-
-def test_bad_files_of_apply(run_folder, tmp_path, capsys):
-    (tmp_path / 'text.npz').write_text('no arrays')
-    np.save(tmp_path / 'one.npy', np.zeros(3))
-    np.savez(tmp_path / 'objects.npz', x=np.array([{}], dtype=object))
-    arrays_file(tmp_path / 'bytes.npz', x=np.zeros((1, 12, 12, 3), np.uint8))
-    arrays_file(tmp_path / 'large.npz', x=np.full((1, 12, 12, 3), 1e300))
-    for name, line in {
-        'text.npz': 'not an .npz file of plain arrays, or damaged',
-        'one.npy': 'not an .npz file of plain arrays',
-        'objects.npz': 'it holds Python objects',
-        'bytes.npz': 'divide pictures of 0..255 by 127.5 and take 1 off: they are in [-1, 1]',
-        'large.npz': 'x holds numbers that are not finite, or too large for float32',
-        'none.npz': 'no such file',
-    }.items():
-        words = ['--run', str(run_folder / 'run'), '--input', str(tmp_path / name), '--output', str(tmp_path / 'o.npz')]
-        assert main(['apply', *words]) == 2
-        error = capsys.readouterr().err
-        assert f'{tmp_path / name}: ' in error and line in error and len(error.splitlines()) == 1
-    assert main(['apply', *words[:-1], str(tmp_path / 'o.txt')]) == 2
-    assert 'name it so' in capsys.readouterr().err
-
-
-def test_damaged_runs(run_folder, tmp_path):
-    for change, line in (('nets/d.npz', r'd\.npz: damaged'), ('config.json', r'config\.json: damaged')):
-        folder = tmp_path / change[:3]
-        shutil.copytree(run_folder / 'run', folder)
-        (folder / change).write_bytes((folder / change).read_bytes()[:50])
-        with pytest.raises(InputError, match=line):
-            load_run(folder)
-
-
-def test_sizes_too_small_for_a_net(tmp_path):
-    import_run('cyclegan', {'d_a': tf.write_zip(tmp_path / 'd.pth', drawn(critic()))}, tmp_path / 'run')
-    net = open_net(load_run(tmp_path / 'run'), None)
-    with pytest.raises(InputError, match='11x11 are too small for a patch discriminator of 2 layers; it needs 12'):
-        apply_net(net, {'x': np.zeros((1, 11, 11, 3), np.float32)})
-    assert apply_net(net, {'x': np.zeros((9, 12, 12, 3), np.float32)})['y'].shape == (9, 1, 1, 1)
