@@ -1,7 +1,7 @@
 """Videos as sources of pictures: which frames, how they are cut, and what labels they have."""
 
 import numpy as np
-from test_pictures import SIZE, section, values, write
+from picture_folders import SIZE, section, values, write
 
 from dfjax.data.kinds import open_streams
 from dfjax.data.media.video import VideoWriter
