@@ -43,6 +43,7 @@ FUNCTIONS = {  # name: module, and its name there
     'swapper': ('inference.live', 'swapper'),
     'train': ('apps.train', 'train'),
     'translate': ('apps.translate', 'translate'),
+    'watching': ('apps.inline', 'watching'),
 }
 MODULES = ('errors', 'systems')
 __all__ = [*FUNCTIONS, *MODULES, '__version__']
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from dfjax.apps.convert import convert as convert
     from dfjax.apps.edit import edit as edit
     from dfjax.apps.extract import extract_faces as extract  # noqa: F401
+    from dfjax.apps.inline import watching as watching
     from dfjax.apps.lipsync import lipsync as lipsync
     from dfjax.apps.mask import mask as mask
     from dfjax.apps.morph import morph as morph

@@ -1,17 +1,22 @@
 """The documentation: what it shows in Python runs or is of functions as they are, and every system has its page."""
 
-import ast
 import html
+import http.client
 import importlib.util
 import inspect
+import os
 import re
+import shlex
+import socket
+import sys
+from contextlib import closing
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
 import dfjax
 from dfjax.apps.batch import read_jobs
-from dfjax.apps.cli import build_parser
 from dfjax.inference.settings import read_settings
 from dfjax.systems import SYSTEMS
 
@@ -31,9 +36,7 @@ FILES = re.compile(r'\.mp4|\.jpg|faces/')  # of yours: not to be run here
 def test_python_in_the_pages(path, code):
     """Is run; what names a person's files is compiled, and its calls of `dfjax.` fit their functions."""
     compiled = compile(code, str(path), 'exec')
-    if 'google.colab' in code:  # which only Colab has: its command is one that the program takes
-        words = ast.literal_eval(re.search(r'words = (\[.*\])', code)[1])
-        build_parser(words[1], words[2:]).parse_args(words[2:])
+    if 'google.colab' in code:  # which only Colab has: a test of its own
         return
     if not FILES.search(code):
         exec(compiled, {})
@@ -45,6 +48,54 @@ def test_python_in_the_pages(path, code):
             f'lambda *a, **k: inspect.signature(dfjax.{name}).bind(*a, **k)', {'inspect': inspect, 'dfjax': dfjax}
         )
         eval(f'bound({words})', {'bound': bound})
+
+
+def test_the_studio_is_opened_on_colab(tmp_path, monkeypatch):
+    """The code of the page with a stand-in for Colab's proxy, which may pass on either name."""
+    (code,) = [code for _, code in CODE if 'google.colab' in code]
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        own = free.getsockname()[1]
+    opened = []
+
+    def serve_kernel_port_as_window(port, path='/', anchor_text=None):  # as in google.colab.output
+        opened.append((port, path))
+
+    google, colab = ModuleType('google'), ModuleType('google.colab')
+    colab.output = SimpleNamespace(serve_kernel_port_as_window=serve_kernel_port_as_window)
+    for module in (google, colab):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    program = tmp_path / 'dfjax'
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m dfjax.apps.cli "$@"\n')
+    program.chmod(0o700)
+    monkeypatch.setenv('PATH', str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv('PYTHONPATH', str(ROOT), prepend=os.pathsep)
+    monkeypatch.chdir(tmp_path)
+    named = {}
+    try:
+        exec(code.replace('7860', str(own)), named)
+        ((port, path),) = opened
+        for host in (f'x-{port}-colab.googleusercontent.com', f'{port}-gpu-x.prod.colab.dev', f'localhost:{port}'):
+            status, entry, cookie = asked(port, path, host)
+            assert status == 200 and 'Open the studio' in entry
+            status, page, _ = asked(port, '/', host, cookie.partition(';')[0])
+            assert status == 200 and '<script' in page
+        assert asked(port, path, 'example.org')[0] == 400
+        assert asked(port, '/', f'localhost:{port}')[0] == 401
+        with pytest.raises(AssertionError, match='another studio is open there'):  # the cell is run again
+            exec(code.replace('7860', str(own)), {})
+    finally:
+        if 'studio' in named:
+            named['studio'].terminate()
+            named['studio'].communicate(timeout=60)
+
+
+def asked(port: int, path: str, host: str, cookie: str = '') -> tuple[int, str, str]:
+    """Status, body and cookie of what is served at a port of this machine under a name."""
+    with closing(http.client.HTTPConnection('127.0.0.1', port, timeout=60)) as connection:
+        connection.request('GET', path, headers={'Host': host, 'Cookie': cookie})
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode(), answer.getheader('Set-Cookie', '')
 
 
 @pytest.mark.parametrize(('page', 'read'), [('recipes', read_jobs), ('swap', read_settings)])
@@ -68,7 +119,6 @@ def test_every_system_has_a_page():
 @pytest.mark.skipif(importlib.util.find_spec('mkdocs') is None, reason="mkdocs is not installed: pip install '.[docs]'")
 def test_the_site_is_built_without_a_warning(tmp_path):
     import subprocess
-    import sys
 
     command = [
         sys.executable,

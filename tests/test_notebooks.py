@@ -1,9 +1,12 @@
 """The three notebooks of a swap, run in order on small rendered videos, and each of the others; how they are stored."""
 
 import ast
+import base64
 import importlib.util
+import re
 from pathlib import Path
 from types import SimpleNamespace
+from xml.etree import ElementTree
 
 import nbformat
 import pytest
@@ -11,7 +14,7 @@ from nbclient import NotebookClient
 
 from dfjax.data.faces.faceset import load_faceset
 from dfjax.data.media.credentials import read_credentials
-from dfjax.data.media.image import read_image
+from dfjax.data.media.image import decode_image, read_image
 from dfjax.data.media.video import probe
 
 pytestmark = pytest.mark.whole
@@ -19,7 +22,8 @@ pytestmark = pytest.mark.whole
 FOLDER = Path(__file__).parents[1] / 'notebooks'
 NAMES = ('1_preprocess', '2_train', '3_generate')
 FRAMES = 12
-SMALL = {'VARIANT': 'smoke', 'STEPS': 4}
+SVG = '{http://www.w3.org/2000/svg}'
+SMALL = {'VARIANT': 'smoke', 'STEPS': 6}  # two rows, which are a curve
 OTHERS = {  # settings that make them short, and what they leave in their folders
     '4_vae_and_edits': (SMALL | {'DATA': 'render:people:1:64'}, ('edited.png', 'morph.gif')),
     '5_gan': (SMALL | {'COUNT': 4}, ('sheet.png',)),
@@ -27,7 +31,7 @@ OTHERS = {  # settings that make them short, and what they leave in their folder
     '7_translate': (SMALL, ('stargan.png',)),
     '8_style': (SMALL | {'SIZE': 64}, ('painted.png', 'at_once.png')),
     '9_animate_and_lipsync': ({'DRIVING': 'talk:7:1'}, ('moving.mp4', 'speaking.mp4')),
-    'dfjax_colab': (SMALL | {'STEPS': 2, 'FRAMES': {'a': FRAMES, 'b': FRAMES}}, ('swap.mp4',)),
+    'dfjax_colab': (SMALL | {'FRAMES': {'a': FRAMES, 'b': FRAMES}}, ('swap.mp4',)),
 }
 SPEC = importlib.util.spec_from_file_location('build', FOLDER / 'build.py')
 BUILD = importlib.util.module_from_spec(SPEC)
@@ -56,6 +60,21 @@ def execute(name: str, folder: Path, **values):
 
 def outputs(notebook) -> list:
     return [output for cell in notebook.cells if cell.cell_type == 'code' for output in cell.outputs]
+
+
+def watched(notebook) -> list[dict[str, bytes]]:
+    """The pictures of each place that shows a training, by kind, as they were in the end."""
+    pages = [''.join(output.get('data', {}).get('text/html', '')) for output in outputs(notebook)]
+    found = [dict(re.findall(r'src="data:image/([\w+]+);base64,([^"]+)"', page)) for page in pages]
+    return [{kind: base64.b64decode(data) for kind, data in kinds.items()} for kinds in found if 'svg+xml' in kinds]
+
+
+def check_watched(notebook) -> None:
+    """One place, with curves of two points at the least and a preview."""
+    (seen,) = watched(notebook)
+    curves = [line.get('points').split() for line in ElementTree.fromstring(seen['svg+xml']).iter(f'{SVG}polyline')]
+    assert curves and all(len(points) == 2 for points in curves)
+    assert decode_image(seen['jpeg'], 'preview').std() > 10
 
 
 def shown(notebook, kind: str) -> int:
@@ -90,6 +109,7 @@ def test_train_keeps_a_checkpoint_and_shows_previews(ran):
         '00000006',
     ]
     assert shown(ran.notebooks['2_train'], 'image/jpeg') == 2
+    check_watched(ran.notebooks['2_train'])
     assert 'step       6  loss' in ''.join(output.get('text', '') for output in outputs(ran.notebooks['2_train']))
 
 
@@ -113,6 +133,8 @@ def test_the_others_run(name, tmp_path):
     for file in made:
         assert read_credentials(tmp_path / 'job' / file)['ai_generated']
     assert sum('image/' in kind or 'html' in kind for out in outputs(done) for kind in out.get('data', {})) >= len(made)
+    if 'STEPS' in values:
+        check_watched(done)
 
 
 def test_all_are_made_of_their_sources():

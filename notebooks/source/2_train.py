@@ -50,12 +50,14 @@ print(cfg.steps, 'steps, pictures of', cfg.data.size, 'px')
 # %% [markdown]
 # ## Train
 #
-# For curves while it runs, put `%load_ext tensorboard` and `%tensorboard --logdir dfjax-work/run/tb` into a cell above this one.
+# Below are the losses and the newest preview, anew every few seconds. TensorBoard shows more of them, from a cell above this one: `%load_ext tensorboard`, `%tensorboard --logdir dfjax-work/run/tb`.
 
 # %%
+from dfjax.apps.inline import watching
 from dfjax.training.loop import train
 
-state = train(cfg, run, data=data, deadline=None if STEPS else 60 * MINUTES)
+with watching(run):
+    state = train(cfg, run, data=data, deadline=None if STEPS else 60 * MINUTES)
 rows = [json.loads(line) for line in (run / 'metrics.jsonl').read_text().splitlines()]
 for row in rows[:: max(1, len(rows) // 10)]:
     print(f'step {row["step"]:>7}  loss {row["total"]:.4f}  {row["examples_per_second"]:.0f} pictures/s')
@@ -63,7 +65,7 @@ for row in rows[:: max(1, len(rows) // 10)]:
 # %% [markdown]
 # ## What it has learned
 #
-# The first and the newest preview, one example a row; the last picture of a row is the swap.
+# The first and the newest preview, one example a row; the column *a as b* is the swap.
 
 # %%
 from IPython.display import Image, display

@@ -27,26 +27,18 @@ VECTOR = {'smile': 1.5}  # how far along which labels
 SYSTEM = 'vae'
 CHANGES = {'data.source': DATA} if DATA else {}
 
-# %% include watching
-
 # %% include variant
 
-# %% [markdown]
-# ## Train
-#
-# Stop it when you like: run again, it goes on from its newest checkpoint. The picture is the newest preview.
+# %% include training
 
 # %% include train
-
-# %% include curves
 
 # %% [markdown]
 # ## Edit
 #
-# Which labels there are, how well each is told apart (`auc`: 0.5 not at all, 1 always), and an edit.
+# Which labels there are, how well each is told apart (0.5 not at all, 1 always), and an edit.
 
 # %%
-
 from dfjax.apps.edit import edit, list_vectors
 from dfjax.apps.morph import morph
 from dfjax.data.media.image import write_image
@@ -58,7 +50,7 @@ picture = given(PICTURE, 'The picture to be edited:')
 if not picture:
     picture = str(work / 'head.png')
     write_image(picture, render(random_identity(77), animate(77, 1), 256).image[0])
-display(list_vectors(run))
+display({name: told['auc'] for name, told in list_vectors(run).items() if name != 'source'})
 whole = not PICTURE  # a rendered head is like those that it was trained on
 edit(trained, VECTOR, picture, work / 'edited.png', whole=whole, force=True)
 display(Image(str(work / 'edited.png')))

@@ -26,18 +26,11 @@ COUNT = 16  # pictures to make
 SYSTEM = 'gan'
 CHANGES = {'data.source': DATA} if DATA else {}
 
-# %% include watching
-
 # %% include variant
 
-# %% [markdown]
-# ## Train
-#
-# Stop it when you like: run again, it goes on from its newest checkpoint. The picture is the newest preview.
+# %% include training
 
 # %% include train
-
-# %% include curves
 
 # %% [markdown]
 # ## Make pictures

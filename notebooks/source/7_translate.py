@@ -27,18 +27,11 @@ TO = {'smile': 1}  # of stargan: the labels asked for
 # %%
 CHANGES = DATA
 
-# %% include watching
-
 # %% include variant
 
-# %% [markdown]
-# ## Train
-#
-# Stop it when you like: run again, it goes on from its newest checkpoint. The picture is the newest preview.
+# %% include training
 
 # %% include train
-
-# %% include curves
 
 # %% [markdown]
 # ## Translate

@@ -24,9 +24,9 @@ VARIANT = None  # laptop, gpu, paper or smoke; None: what suits the machine
 
 # %% include drive
 
-# %% include watching
-
 # %%
+from IPython.display import Image, display
+
 from dfjax.apps.stylize import stylize
 from dfjax.data.media.image import write_image
 from dfjax.data.render import animate, random_identity, render
@@ -44,14 +44,9 @@ CHANGES = {'style': STYLE} | ({'data.source': DATA} if DATA else {})
 
 # %% include variant
 
-# %% [markdown]
-# ## Train
-#
-# Stop it when you like: run again, it goes on from its newest checkpoint. The picture is the newest preview.
+# %% include training
 
 # %% include train
-
-# %% include curves
 
 # %%
 from dfjax.apps.stylize import stylize_by_run

@@ -23,8 +23,6 @@ FRAMES = {'a': 96, 'b': 240}  # of the rendered videos
 
 # %% include drive
 
-# %% include watching
-
 # %% include variant
 
 # %%
@@ -39,22 +37,22 @@ if not (video and face):
 # %% [markdown]
 # ## Swap
 #
-# Finds the faces of both, trains, and writes the video. The picture is the newest preview. Interrupt it and run it again: it goes on where it was.
+# Finds the faces of both, trains, and writes the video. While it trains, the losses and the newest preview are shown. Interrupt it and run it again: it goes on where it was.
 
 # %%
-from dfjax.apps.swap import swap
+import dfjax
 
 out = work / 'swap.mp4'
 how_long = {'steps': STEPS} if STEPS is not None else {'minutes': MINUTES}
-with watching(f'{out}.run'):
-    report = swap([face], video, out, config=named('faceswap'), force=True, **how_long)
+with dfjax.watching(f'{out}.run'):
+    report = dfjax.swap([face], video, out, config=named('faceswap'), force=True, **how_long)
 report
 
 # %% [markdown]
 # ## Look, and measure
 
 # %%
-from IPython.display import Video
+from IPython.display import Video, display
 
 from dfjax.evaluation.swap import evaluate
 

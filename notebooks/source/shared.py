@@ -62,61 +62,23 @@ def given(path, what):
     return next((str(Path(name).resolve()) for name in files.upload()), '')
 
 
-# %% name watching
-import contextlib
-import threading
-
-from IPython.display import Image, display
-
-
-@contextlib.contextmanager
-def watching(run):
-    """While the body trains, the newest preview of its run stays in view."""
-    picture, over = display('no preview yet', display_id=True), threading.Event()
-
-    def follow():
-        shown, ended = None, False
-        while not ended:
-            ended = over.wait(5)
-            newest = max((Path(run) / 'previews').glob('*.jpg'), default=None)
-            if newest is not None and newest != shown:
-                picture.update(Image(str(newest)))
-                shown = newest
-
-    thread = threading.Thread(target=follow, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
 # %% name variant
 def named(system):
     """The run of a system that suits the machine, or the one asked for."""
     return f'{system}:{VARIANT or ("laptop" if jax.default_backend() == "cpu" else "gpu")}'
 
 
+# %% name training [markdown]
+# ## Train
+#
+# Stop it when you like: run again, it goes on from its newest checkpoint. Below are the losses and the newest preview, anew every few seconds.
+
 # %% name train
-from dfjax.apps.train import train
+from IPython.display import Image, display
+
+import dfjax
 
 run = work / SYSTEM
-with watching(run):
-    report = train(named(SYSTEM), run, CHANGES, minutes=None if STEPS else MINUTES, steps=STEPS)
+with dfjax.watching(run):
+    report = dfjax.train(named(SYSTEM), run, CHANGES, minutes=None if STEPS else MINUTES, steps=STEPS)
 report
-
-# %% name curves
-import json
-
-import cv2
-import numpy as np
-
-rows = [json.loads(line) for line in (run / 'metrics.jsonl').read_text().splitlines()]
-losses = np.array([row['total'] for row in rows])
-canvas = np.full((240, 640, 3), 255, np.uint8)
-spread = np.ptp(losses) or 1.0
-points = np.stack([np.linspace(20, 620, len(rows)), 220 - 200 * (losses - losses.min()) / spread], -1)
-cv2.polylines(canvas, [points.astype(np.int32)[:, None]], False, (120, 60, 0), 2, cv2.LINE_AA)
-display(Image(cv2.imencode('.png', canvas)[1].tobytes()))
-print(f'the loss of {rows[-1]["step"]} steps: {losses[0]:.3f} to {losses[-1]:.3f}')
