@@ -12,7 +12,7 @@ def test_reports_speak_to_people_and_scripts_get_the_figures(tmp_path, capsys, m
     spoken = evaluate.spoken(figures)
     assert spoken['transfer'].startswith('0.64 ') and '0.5 is half-way' in spoken['transfer']
     assert spoken['expression'] is None and spoken['frames'] == 96
-    args = SimpleNamespace(out='out.mp4', face=['b b.mp4'], into='a.mp4')
+    args = SimpleNamespace(out='out.mp4', face=[['b b.mp4']], into='a.mp4')
     soft = convert.spoken({'detail': (2.187, 2.513, 1.926)}, args)
     assert '2.2, 2.5, 1.9 times' in soft['detail'] and 'longer training' in soft['note'] and 'out.mp4' in soft['next']
     assert 'note' not in convert.spoken({'detail': None}, args)

@@ -2,8 +2,7 @@
 
 import argparse
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from dfjax.apps.consent import add_consent
@@ -18,11 +17,21 @@ DESCRIPTION = 'face swapped by a trained model'
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = f'Example: {EXAMPLE}'
-    parser.add_argument('--run', required=True, metavar='W', help='the folder of a trained face swap')
+    parser.add_argument(
+        '--run',
+        required=True,
+        action='append',
+        metavar='W',
+        help='the folder of a trained face swap; once for each --person',
+    )
     parser.add_argument('--into', required=True, metavar='VIDEO', help='a video, a picture or a folder of them')
     parser.add_argument('-o', '--out', required=True, metavar='OUT', help='what to write, of the same kind')
     parser.add_argument(
-        '--person', metavar='WHO', help='whose face to replace: a picture, or the number that `dfjax people` gives'
+        '--person',
+        action='append',
+        default=[],
+        metavar='WHO',
+        help='whose face to replace: a picture, or the number that `dfjax people` gives; several, each with a --run',
     )
     parser.add_argument('--side', choices=('a', 'b'), default='b', help='whose face to put in; default b')
     parser.add_argument('--morph', type=float, metavar='X', help='how far to go, 0 to 1, by a run that can; default 1')
@@ -37,15 +46,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict:
     """Converts as the arguments say; returns the report."""
-    names = ('side', 'morph', 'batch_size', 'recursive', 'force', 'person', 'detector', 'detector_model')
+    from dfjax.apps.swap import pairs
+
+    names = ('side', 'morph', 'batch_size', 'recursive', 'force', 'detector', 'detector_model')
     how = {name: getattr(args, name) for name in names}
-    return convert(args.run, args.into, args.out, settings=settings_of(args), **how)
+    if len(args.run) == 1 and len(args.person) < 2:
+        how |= {'person': (*args.person, None)[0]}
+        return convert(args.run[0], args.into, args.out, settings=settings_of(args), **how)
+    return convert(pairs(args.person, args.run, '--run'), args.into, args.out, settings=settings_of(args), **how)
 
 
 def spoken(report: dict, args: argparse.Namespace) -> dict:
     """The report, with what the gains of the detail mean."""
     said, gains = {'detail': 'as soft as the net paints it'}, report.get('detail')
-    if gains:
+    if gains and not isinstance(gains[0], float):  # one list a person
+        said = {}
+    elif gains:
         said['detail'] = f'from fine to coarse {", ".join(f"{gain:.1f}" for gain in gains)} times what the net paints'
         if max(gains) > SOFT:
             said['note'] = 'the net still paints much softer than the person is: a longer training helps'
@@ -72,13 +88,16 @@ def convert(
     Frames without that face pass through untouched and are counted. Frame count, times and sound are the input's.
 
         convert('runs/anna', 'video.mp4', 'out.mp4', settings=Settings(colour='mkl', erode=0.02))
+        convert({'anna.jpg': 'runs/anna', 'carl.jpg': 'runs/carl'}, 'both.mp4', 'out.mp4')
 
     Args:
-        run: the folder of a run whose system can swap, or what `load_run` gave.
+        run: the folder of a run whose system can swap, or what `load_run` gave. To replace several people in one pass:
+            such a run for each of them, by whom it replaces, as `person` says it.
         video: a video, a picture or a folder of them.
         out: of the same kind as `video`; a picture for a preview, a folder for pictures with alpha.
         settings: how, see `inference.settings`. Where it names people, they are replaced, each by their own settings.
-        analysis: what `analyse` returned for `video`, where that is done already; with all its faces for people.
+        analysis: what `analyse` returned for `video`, where that is done already; with all its faces where several
+            people are replaced or the settings name some.
         side, batch_size: see `inference.swap.Swapper`.
         morph: how far from the person in the video to the one put in, see `inference.run.with_morph`.
         recursive: of a folder, the files in its folders too.
@@ -108,7 +127,10 @@ def convert(
     enable_compilation_cache()
     plan = plan_settings(video, out, settings.check(), force, recursive)
 
-    opened = partial(open_swapper, run, settings, side, morph, batch_size)
+    runs: Mapping = run if isinstance(run, Mapping) else {found.get('person'): run}
+    several = len(runs) > 1
+    found |= {'person': None, 'every_face': True} if several else {'person': next(iter(runs))}
+    opened = lambda: [open_swapper(one, settings, side, morph, batch_size) for one in runs.values()]
     moment = settings.preview
     with ThreadPoolExecutor(1) as aside:  # a preview is there sooner if its net is read while its face is searched for
         ready = aside.submit(opened) if moment is None else aside.submit(_warm, opened, moment)
@@ -118,18 +140,23 @@ def convert(
         if analysis is None:
             with bar(f'faces of {Path(video).name}', progress) as tick:
                 analysis = _search(video, plan, settings, recursive, tick, found)
-        swapper = ready.result()
+        swappers = ready.result()
     faces = as_faces(analysis.faces)
     if strange := set(faces.sources) - {name_in(video, file) for file in plan.files}:
         raise InputError(f'{video}: the analysis given is of another source ({min(strange)})')
     if settings.people:
-        faces, swapper.owner = of_people(faces, settings, video)
+        faces, looks = of_people(faces, settings, video)
+        for swapper in swappers:
+            swapper.owner = looks
+    faces, swapper = _of_each(analysis, list(runs), swappers) if several else (faces, swappers[0])
     searched = round(time.monotonic() - start, 2)
     job = SwapJob(DESCRIPTION, swapper.run.cfg.system, swapper, faces, plan.source if plan.many else None)
     job.total = None if plan.span else analysis.frames
     with bar(f'writing {Path(out).name}', progress) as tick:
         report = run_job(job, plan, tick)
-    return report | _counted(job, report['frames'], plan.many) | {'detail': swapper.gains, 'analysis_seconds': searched}
+    gains = [one.gains for one in swappers]
+    report |= {'detail': gains if several else gains[0], 'analysis_seconds': searched}
+    return report | _counted(job, report['frames'], plan.many)
 
 
 def _counted(job, frames: int, many: bool) -> dict:
@@ -141,10 +168,26 @@ def _counted(job, frames: int, many: bool) -> dict:
     return report | ({'passed_at': stretches(job.passed, many)} if job.passed else {})
 
 
+def _of_each(analysis, people: list, swappers: list) -> tuple:
+    """The faces of several people in order, and what swaps each by the swapper of that person."""
+    import numpy as np
+
+    from dfjax.data.faces.analyse import several_people
+    from dfjax.data.faces.table import as_faces
+    from dfjax.inference.swap import Together
+
+    parts = [as_faces(part.faces) for part in several_people(analysis, people)]
+    owner = {track: n for n, part in enumerate(parts) for track in np.unique(part.rows['track']).tolist()}
+    rows = np.concatenate([part.rows for part in parts])
+    faces = parts[0].take(rows[np.lexsort([rows['track'], rows['frame'], rows['source']])])
+    return faces, Together(swappers, owner)
+
+
 def _warm(opened: Callable, moment: float):
-    swapper = opened()
-    swapper.warm(moment)
-    return swapper
+    swappers = opened()
+    for swapper in swappers:
+        swapper.warm(moment)
+    return swappers
 
 
 def _search(video: Path | str, plan, settings: Settings, recursive: bool, tick, found: dict):
@@ -153,7 +196,7 @@ def _search(video: Path | str, plan, settings: Settings, recursive: bool, tick, 
 
     if settings.people and found.get('person'):
         raise InputError(f'--person {found["person"]}: the settings name people already; leave it out')
-    how = found | {'every_face': bool(settings.people), 'span': plan.span, 'skipped': plan.left}
+    how = {'every_face': bool(settings.people)} | found | {'span': plan.span, 'skipped': plan.left}
     if plan.span and plan.span[0] == plan.span[1]:
         how |= {'workers': 1}  # one frame
     return analyse(video, progress=tick, recursive=recursive, **how)

@@ -6,14 +6,19 @@ import math
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dfjax.apps.consent import add_consent
 from dfjax.apps.merging import add_settings, settings_of
 from dfjax.apps.train import add_fit
 from dfjax.errors import InputError
 from dfjax.inference.settings import DEFAULTS, Settings
+
+if TYPE_CHECKING:
+    from dfjax.apps.pair import Pair
+    from dfjax.data.faces.analyse import Analysis
 
 EVERYONE = 'everyone.jsonl'  # all faces of the video, where settings name people
 USABLE = 1000  # steps of a run that begins without references
@@ -31,8 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--face',
         required=True,
         nargs='+',
+        action='append',
         metavar='WHO',
-        help='who is put in: videos, pictures (one will do), folders or a face set',
+        help='who is put in: videos, pictures (one will do), folders or a face set; once for each --person',
     )
     parser.add_argument('--into', required=True, metavar='VIDEO', help='where: a video, a picture or a folder of them')
     parser.add_argument('-o', '--out', required=True, metavar='OUT', help='what to write, of the same kind')
@@ -47,7 +53,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='SYSTEM:VARIANT or FILE:VARIANT; default: laptop on a CPU, gpu on an accelerator',
     )
     parser.add_argument(
-        '--person', metavar='WHO', help='whose face to replace: a picture, or the number that `dfjax people` gives'
+        '--person',
+        action='append',
+        default=[],
+        metavar='WHO',
+        help='whose face to replace: a picture, or the number that `dfjax people` gives; several, each with a --face',
     )
     add_fit(parser)
     parser.add_argument('--start-from', metavar='RUN', help='begin with the parameters of another run, where they fit')
@@ -60,10 +70,13 @@ def run(args: argparse.Namespace) -> dict:
     """Swaps as the arguments say; returns the report."""
     if args.instant:
         args.steps = 0
-    names = ('minutes', 'steps', 'workdir', 'config', 'overrides', 'fit', 'start_from', 'person', 'force')
-    return swap(
-        args.face, args.into, args.out, settings=settings_of(args), **{name: getattr(args, name) for name in names}
-    )
+    names = ('minutes', 'steps', 'workdir', 'config', 'overrides', 'fit', 'start_from', 'force')
+    how = {name: getattr(args, name) for name in names}
+    if len(args.face) == 1 and len(args.person) < 2:
+        return swap(
+            args.face[0], args.into, args.out, settings=settings_of(args), person=(*args.person, None)[0], **how
+        )
+    return swap(pairs(args.person, args.face, '--face'), args.into, args.out, settings=settings_of(args), **how)
 
 
 def spoken(report: dict, args: argparse.Namespace) -> dict:
@@ -72,16 +85,17 @@ def spoken(report: dict, args: argparse.Namespace) -> dict:
     from dfjax.training.workdir import read_config
 
     said = convert.spoken(report, args)
-    known = read_config(report['workdir']).get('references', {}).get('count')
-    if not known and report['steps'] < USABLE:
-        said['note'] = f'{report["steps"]} steps are few: faces are seldom usable before {USABLE}'
-    judge = ['dfjax', 'evaluate', '--swap', args.out, '--input', args.into, '--face', args.face[0]]
+    steps = report['steps'] if isinstance(report['steps'], int) else min(report['steps'])
+    run = report['workdir'] if isinstance(report['workdir'], str) else report['workdir'][0]
+    if not read_config(run).get('references', {}).get('count') and steps < USABLE:
+        said['note'] = f'{steps} steps are few: faces are seldom usable before {USABLE}'
+    judge = ['dfjax', 'evaluate', '--swap', args.out, '--input', args.into, '--face', args.face[0][0]]
     more = 'not good enough? the same command with --force --minutes 20 trains on from here'
     return said | {'next': [f'open {args.out}', more, f'how good is it? {shlex.join(judge)}']}
 
 
 def swap(
-    face: Sequence[Path | str],
+    face: Sequence[Path | str] | Mapping[Path | str | int, Sequence[Path | str]],
     into: Path | str,
     out: Path | str,
     *,
@@ -100,9 +114,11 @@ def swap(
     """Writes `into` to `out` with the face of another person.
 
         swap(['bert.mp4'], 'anna.mp4', 'out.mp4', minutes=10)
+        swap({'anna.jpg': ['bert.mp4'], 'carl.jpg': ['dora.jpg']}, 'both.mp4', 'out.mp4', minutes=20)
 
     Args:
-        face: videos, pictures or folders that show who is put in, or one face set; one photograph will do.
+        face: videos, pictures or folders that show who is put in, or one face set; one photograph will do. To replace
+            several people in one pass: such a list for each of them, by whom it replaces, as `person` says it.
         into: the video (or picture, or folder) whose face is replaced.
         out: of the same kind; a picture for a preview, a folder for pictures with alpha.
         settings: how the face is laid in, and what is written, see `inference.settings`.
@@ -110,7 +126,8 @@ def swap(
             gets so many minutes again: up to the steps that it was planned with, or beyond them if it has done those.
         steps: of training instead; by default the config's. With 0 nothing is trained: the references alone are mixed,
             or a run that is there already is used as it is.
-        workdir: where faces and training are kept, and found again; by default `out` + '.run'.
+        workdir: where faces and training are kept, and found again; by default `out` + '.run'. Of several people each
+            has a folder of their own in it, 1 and so on.
         config: see `config_name`.
         overrides: changes to it, as '--config.batch_size=8'.
         fit: choose the batch by the memory at hand, or by so much, as '8GB': see `apps.train.train`.
@@ -121,54 +138,123 @@ def swap(
         progress: show bars on stderr.
 
     Returns:
-        The report of `convert`, with 'workdir', 'faces' found of each side, 'steps' trained and 'seconds' of each part.
+        The report of `convert`, with 'workdir', 'faces' found of each side, 'steps' trained (lists of them for several
+        people) and 'seconds' of each part.
 
     Raises:
         InputError: as extraction, training and conversion do; a workdir of another job; a time too short.
     """
     from dfjax.apps.convert import convert
-    from dfjax.apps.job import check_inputs, check_minutes, claimed, seconds_to_convert, suited
-    from dfjax.apps.train import train_for
+    from dfjax.apps.job import check_inputs, check_minutes, claimed, seconds_to_convert
+    from dfjax.apps.pair import config_of, extract_put_in, extract_replaced
     from dfjax.data.media.output import fitting
     from dfjax.inference.plan import plan_settings
-    from dfjax.inference.swap import check_masks
-    from dfjax.training.fit import kept, read_size
-    from dfjax.training.workdir import last_step, read_config
+    from dfjax.training.fit import read_size
 
     began, out = time.monotonic(), Path(out)
     check_length(minutes, steps)
     if isinstance(fit, str):
         read_size(fit)
     plan_settings(into, out, settings.check(), force)
-    # The config says where the faces are, from any folder
-    workdir = Path(workdir or out.with_name(fitting(f'{out.name}.run'))).resolve()
-    check_inputs(face, into, person, minutes, workdir)
-    done = last_step(workdir)
-    cfg = read_config(workdir) if done else _config(config, overrides, workdir, face)
-    if done and (config is not None or overrides):
-        _check_same(
-            cfg, suited(_config(config, overrides, workdir, face), overrides), workdir, kept(cfg) if fit else {}
-        )
-    check_masks(settings, cfg)
-    if steps == 0 and not cfg.get('references', {}).get('count'):
-        raise InputError('--instant: a run without references knows nobody before it is trained; give --steps')
-    with claimed(workdir, face, into, person):
-        found, analysis = _extract(cfg, workdir, face, into, person, settings, progress)
-        cfg = cfg if done else suited(cfg, overrides)
-        extracted, deadline = time.monotonic(), None
-        if minutes is not None:
-            deadline = check_minutes(minutes, extracted - began + seconds_to_convert(analysis.frames), workdir)
-        step = done
-        if not done or steps != 0:
-            with good_enough(workdir, into, out):
-                step = train_for(cfg, workdir, steps, deadline, fit, start_from=start_from, progress=progress)
-        trained = time.monotonic()
-        report = convert(workdir, into, out, settings=settings, analysis=analysis, force=force, progress=progress)
-    ends = {'extract': (began, extracted), 'train': (extracted, trained), 'convert': (trained, time.monotonic())}
+    folder = Path(workdir or out.with_name(fitting(f'{out.name}.run'))).resolve()
+    pairs = _pairs(face, person, folder)
+    several = len(pairs) > 1
+    for pair in pairs:
+        check_inputs(pair.face, into, pair.person, minutes, pair.workdir)
+    configs = [config_of(pair, config, overrides, settings, steps, fit) for pair in pairs]
+    with contextlib.ExitStack() as stack:
+        for pair in pairs:
+            stack.enter_context(claimed(pair.workdir, pair.face, into, pair.person))
+        for pair, cfg in zip(pairs, configs):
+            extract_put_in(pair, cfg, progress)
+        analysis, replaced = _searched(pairs, into, folder, settings, progress)
+        found = [extract_replaced(cfg, into, one, progress) for cfg, one in zip(configs, replaced)]
+        extracted, trained = time.monotonic(), []
+        needed = extracted - began + seconds_to_convert(analysis.frames)
+        until = None if minutes is None else extracted + check_minutes(minutes, needed, folder)
+        for n, (pair, cfg) in enumerate(zip(pairs, configs)):
+            share = None if until is None else max((until - time.monotonic()) / (len(pairs) - n), 1.0)
+            if progress and several:
+                print(f'{pair.face[0]} in for {pair.person}', file=sys.stderr)
+            with good_enough(pair.workdir, into, out):
+                trained.append(_trained(pair, cfg, overrides, steps, share, fit, start_from, progress))
+        converting = time.monotonic()
+        runs = {pair.person: pair.workdir for pair in pairs} if several else folder
+        report = convert(runs, into, out, settings=settings, analysis=analysis, force=force, progress=progress)
+    ends = {'extract': (began, extracted), 'train': (extracted, converting), 'convert': (converting, time.monotonic())}
     seconds = {part: round(end - start, 1) for part, (start, end) in ends.items()}
-    seconds |= {'total': round(sum(seconds.values()), 1)}
-    own = {'workdir': str(workdir), 'faces': found, 'steps': step, 'seconds': seconds}
-    return {name: value for name, value in report.items() if name != 'analysis_seconds'} | own
+    seconds['total'] = round(sum(seconds.values()), 1)
+    each: dict[str, list] = {'workdir': [str(pair.workdir) for pair in pairs], 'faces': found, 'steps': trained}
+    own = each if several else {name: values[0] for name, values in each.items()}
+    return {name: value for name, value in report.items() if name != 'analysis_seconds'} | own | {'seconds': seconds}
+
+
+def _pairs(face: Sequence | Mapping, person: Path | str | int | None, folder: Path) -> list['Pair']:
+    """Who is put in for whom, and where that is kept."""
+    from dfjax.apps.pair import Pair
+
+    if not isinstance(face, Mapping):
+        return [Pair(face, person, folder)]
+    if person is not None or not face:
+        raise InputError('face: names who is replaced; leave person out')
+    if len(face) == 1:
+        return [Pair(put_in, who, folder) for who, put_in in face.items()]
+    return [Pair(put_in, who, folder / str(n)) for n, (who, put_in) in enumerate(face.items(), 1)]
+
+
+def _trained(pair: 'Pair', cfg, overrides: Sequence[str], steps: int | None, share, fit, start_from, progress) -> int:
+    """The steps of a pair's run after its training; with 0 asked for, one that is there is left as it is."""
+    from dfjax.apps.job import suited
+    from dfjax.apps.train import train_for
+    from dfjax.training.workdir import last_step
+
+    done = last_step(pair.workdir)
+    if done and steps == 0:
+        return done
+    return train_for(
+        cfg if done else suited(cfg, overrides),
+        pair.workdir,
+        steps,
+        share,
+        fit,
+        start_from=start_from,
+        progress=progress,
+    )
+
+
+def _searched(
+    pairs: Sequence['Pair'], into: Path | str, folder: Path, settings: Settings, progress: bool
+) -> tuple['Analysis', list['Analysis']]:
+    """The analysis of `into`, of one person, or of everybody where several are replaced or settings name people; and
+    that of each pair's person."""
+    from dfjax.apps.convert import of_people
+    from dfjax.apps.pair import searched
+    from dfjax.data.faces.analyse import one_person, several_people
+
+    several = len(pairs) > 1
+    if not several and not settings.people:
+        analysis = searched(into, folder / 'into.jsonl', progress, person=pairs[0].person)
+        return analysis, [analysis]
+    everyone = searched(into, folder / EVERYONE, progress, every_face=True)
+    if settings.people:
+        of_people(everyone.faces, settings, into)  # who is not there is said before the training
+    if not several:
+        return everyone, [one_person(everyone, pairs[0].person)]
+    return everyone, several_people(everyone, [pair.person for pair in pairs if pair.person is not None])
+
+
+def pairs(people: Sequence[str], others: Sequence, option: str) -> dict:
+    """What was given with each --person, by who that is.
+
+    Raises:
+        InputError: more of the one than of the other, or somebody twice.
+    """
+    if len(people) != len(others):
+        raise InputError(f'{option}: given {len(others)} times, and --person {len(people)}; give as many of both')
+    for n, who in enumerate(people):
+        if who in people[:n]:
+            raise InputError(f'--person {who}: is given twice')
+    return dict(zip(people, others))
 
 
 @contextlib.contextmanager
@@ -191,88 +277,3 @@ def check_length(minutes: float | None, steps: int | None) -> None:
         raise InputError(f'--minutes {minutes:g}: give a number above 0')
     if steps is not None and steps < 0:
         raise InputError(f'--steps {steps}: give 1 or more, or 0 for --instant')
-
-
-def config_name(name: str | None = None) -> str:
-    """FILE:VARIANT of a run that swaps: see `config.full_name`; also :VARIANT of the first system that can swap."""
-    from dfjax.config import full_name
-    from dfjax.systems import systems_with
-
-    name = name or ':'
-    return full_name(systems_with(['swap'])[0] + name if name.startswith(':') else name)
-
-
-def _config(name: str | None, overrides: Sequence[str], workdir: Path, face: Sequence):
-    """The config of a new run and the face sets of this job."""
-    from dfjax.config import build, load_config
-    from dfjax.data.media.inputs import kind
-    from dfjax.systems import systems_with
-
-    name = config_name(name)
-    cfg = load_config(name, overrides)
-    if cfg.system not in (able := systems_with(['swap'])):
-        raise InputError(f'{name}: of system {cfg.system!r}, which cannot swap; can: {", ".join(able)}')
-    kinds = [kind(path) for path in face]
-    if 'faceset' in kinds and len(face) > 1:
-        raise InputError(f'{face[kinds.index("faceset")]}: is a face set; give it alone')
-    side_b = str(Path(face[0]).resolve()) if kinds == ['faceset'] else str(workdir / 'faces_b')
-    return build(cfg, {'data.a': str(workdir / 'faces_a'), 'data.b': side_b})
-
-
-def _check_same(cfg, wanted, workdir: Path, chosen: dict) -> None:
-    """Raises InputError where a run goes on with another config than the one that is asked for, but for `chosen`."""
-    from dfjax.config import flatten
-
-    before, now = dict(flatten(cfg)), dict(flatten(wanted)) | chosen
-    others = sorted(key for key in before.keys() | now.keys() if key != 'steps' and before.get(key) != now.get(key))
-    if others:
-        raise InputError(
-            f'{workdir}: its training began with another {", ".join(others[:3])} than --config says; leave '
-            '--config out to go on with it, or give another --workdir'
-        )
-
-
-def _extract(
-    cfg,
-    workdir: Path,
-    face: Sequence,
-    into: Path | str,
-    person: Path | str | int | None,
-    settings: Settings,
-    progress: bool,
-) -> tuple:
-    """Makes the face sets that are not there yet; returns the number of faces of each side, and the analysis of `into`:
-    of one person, or of everybody where settings name people.
-
-    The person put in comes first: pictures are soon searched, and what is wrong with them is said before the long one.
-    """
-    from dfjax.apps.convert import of_people
-    from dfjax.apps.extract import extract_faces
-    from dfjax.apps.job import looked_at, stored_side
-    from dfjax.data.faces.analyse import analyse, load_analysis, one_person
-    from dfjax.data.faces.faceset import load_faceset
-    from dfjax.data.kinds import stored_size
-    from dfjax.data.media.progress import bar
-
-    look = {'face_type': cfg.data.face_type, 'progress': progress}
-    if not Path(cfg.data.b).is_dir():
-        analyses = [looked_at(path, progress) for path in face]
-        extract_faces(face, cfg.data.b, analyses=analyses, size=stored_side(analyses, cfg), **look)
-
-    def searched(name: str, **whom):
-        if not (workdir / name).is_file():
-            with bar(f'faces of {Path(into).name}', progress) as tick:
-                analyse(into, progress=tick, **whom).save(workdir / name)
-        return load_analysis(workdir / name)
-
-    everyone = searched(EVERYONE, every_face=True) if settings.people else None
-    if everyone:
-        of_people(everyone.faces, settings, into)  # who is not there is said before the training
-    analysis = everyone or searched('into.jsonl', person=person)
-    if not Path(cfg.data.a).is_dir():
-        learnt = one_person(everyone, person) if everyone else analysis
-        extract_faces([into], cfg.data.a, analyses=[learnt], size=stored_size(cfg.data), **look)
-    found = {side: len(load_faceset(cfg.data[side])) for side in ('a', 'b')}
-    if progress:
-        print(f'faces: {found["a"]} to be replaced, {found["b"]} of the person put in', file=sys.stderr)
-    return found, analysis

@@ -2,7 +2,8 @@
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import jax
@@ -97,6 +98,10 @@ class Swapper:
 
     def begin(self, frames: list[np.ndarray], faces: list[list[Face]]) -> Iterator[np.ndarray]:
         """The same: the device is at work when this returns, and faces are pasted as the frames are asked for."""
+        return map(self.written, frames, self.begin_parts(frames, faces))
+
+    def begin_parts(self, frames: list[np.ndarray], faces: list[list[Face]]) -> Iterator[list[Placed]]:
+        """What is to be laid into each frame, as `begin`."""
         where = [(i, face, self.look(face)) for i, found in enumerate(faces) for face in found]
         where = [(i, face, look) for i, face, look in where if look.mode != 'original']
         made = {}  # by number in `where`: row of a group's results
@@ -161,7 +166,7 @@ class Swapper:
         self._followed[key] = slot, face.frame, centre
         return slot, not goes_on, centre - before if goes_on else np.zeros(2)
 
-    def _finished(self, frames: list, rows: list) -> Iterator[np.ndarray]:
+    def _finished(self, frames: list, rows: list) -> Iterator[list[Placed]]:
         rows = iter([*rows, (len(frames), None, None, None, None)])
         of, face, look, matrix, made = next(rows)
         for i, frame in enumerate(frames):
@@ -174,9 +179,9 @@ class Swapper:
                     seed = (face.frame, face.track % 2**31)
                     parts.append(grainy(frame, part, look.degrade, seed) if look.degrade else part)
                 of, face, look, matrix, made = next(rows)
-            yield self._written(frame, parts)
+            yield parts
 
-    def _written(self, frame: np.ndarray, parts: list[Placed]) -> np.ndarray:
+    def written(self, frame: np.ndarray, parts: list[Placed]) -> np.ndarray:
         """What is written of a frame."""
         if self.settings.codec == 'png16':
             return layer(frame.shape, parts)
@@ -197,6 +202,31 @@ class Swapper:
             size = self.batch_size
             hint = f'try --batch-size {size // 2}' if size > 1 else 'no smaller batch would help'
             raise InputError(f'the device ran out of memory with --batch-size {size}; {hint}') from None
+
+
+class Together:
+    """Swappers of several people over the same frames; all see these as they were, whoever crosses whom.
+
+    Args:
+        swappers: of one `settings`.
+        owner: which of them swaps each track.
+    """
+
+    def __init__(self, swappers: Sequence[Swapper], owner: Mapping[int, int]):
+        self.swappers, self.owner = swappers, owner
+        self.run, self.settings = swappers[0].run, swappers[0].settings
+        self.batch_size = min(swapper.batch_size for swapper in swappers)
+
+    def begin(self, frames: list[np.ndarray], faces: list[list[Face]]) -> Iterator[np.ndarray]:
+        """As `Swapper.begin`."""
+        own = lambda n: [[face for face in found if self.owner[face.track] == n] for found in faces]
+        made = [swapper.begin_parts(frames, own(n)) for n, swapper in enumerate(self.swappers)]
+        write = self.swappers[0].written
+        return (write(frame, list(itertools.chain(*parts))) for frame, *parts in zip(frames, *made))
+
+    def look(self, face: Face) -> Settings:
+        """What holds for a face."""
+        return self.swappers[self.owner[face.track]].look(face)
 
 
 def open_swapper(
@@ -222,7 +252,7 @@ def _look(settings: Settings, time: float, person: int | None) -> Settings:
 class SwapJob(FaceJob):
     """The job of a Swapper; with views beside the result its frames are as much wider."""
 
-    def __init__(self, description: str, system: str, swapper: Swapper, faces, root: Path | None = None):
+    def __init__(self, description: str, system: str, swapper: Swapper | Together, faces, root: Path | None = None):
         super().__init__(description, system, swapper.begin, faces, swapper.batch_size, root)
         self._panes = 1 + swapper.settings.compare + swapper.settings.mask_view
         self._look = swapper.look

@@ -17,7 +17,7 @@ from dfjax.data.faces.face import Face
 from dfjax.data.faces.frame import SearchedFrame, bounded, face_in, is_cut, thumbnail
 from dfjax.data.faces.identity import SAME_PERSON, choose_person, clusters, descriptor_distance, track_descriptors
 from dfjax.data.faces.search import UPSAMPLED_PIXELS
-from dfjax.data.faces.table import Faces
+from dfjax.data.faces.table import Faces, as_faces
 from dfjax.data.faces.track import Tracker, bridge, smooth
 from dfjax.data.faces.workers import Pool
 from dfjax.errors import InputError
@@ -149,6 +149,27 @@ def one_person(
             'give another picture of the person, or leave --person out'
         )
     return replace(found, faces=faces)
+
+
+def several_people(found: Analysis, people: Sequence[Path | str | int]) -> list[Analysis]:
+    """The faces of each of these people among everybody's; a track that several could be is of the nearest.
+
+    Raises:
+        InputError: as `one_person`; two of them are one.
+    """
+    wanted = [None if place_of(person) else describe(person) for person in people]
+    parts = [as_faces(one_person(found, *who).faces) for who in zip(people, wanted)]
+    means, owner = track_descriptors(found.faces), {}
+    tracks = [np.unique(part.rows['track']).tolist() for part in parts]
+    who = [np.mean([means[t] for t in own], 0) if code is None else code for own, code in zip(tracks, wanted)]
+    for track in set().union(*tracks):
+        could = [n for n, own in enumerate(tracks) if track in own]
+        owner[track] = min(could, key=lambda n: float(descriptor_distance(who[n], means[track])))
+    for n, person in enumerate(people):
+        if n not in owner.values():
+            raise InputError(f'{found.source}: {person} is nobody in it whom another --person is not already')
+    own = [[owner[track] == n for track in part.rows['track'].tolist()] for n, part in enumerate(parts)]
+    return [replace(found, faces=part[np.flatnonzero(mine)]) for part, mine in zip(parts, own)]
 
 
 def place_of(person: Path | str | int | None) -> int | None:
