@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -214,3 +215,24 @@ def test_what_a_killed_process_left_half_written_is_removed_by_the_next(tmp_path
         again = 'from dfjax.data.media.output import atomic_path\nimport sys\nwith atomic_path(sys.argv[1]): pass'
         subprocess.run([sys.executable, '-c', again, str(tmp_path / 'other.txt')], check=True)
         assert set(os.listdir(tmp_path)) == {mine.name, 'other.txt'}
+
+
+def test_what_another_container_is_writing_is_left_alone(tmp_path):
+    """Its processes have numbers of their own, which may be none here while they live."""
+    apart = ['unshare', '--map-root-user', '--pid', '--fork']
+    if not shutil.which('unshare') or subprocess.run([*apart, 'true'], capture_output=True).returncode:
+        pytest.skip('the system lets nobody have process numbers of their own (unshare)')
+    begins = (
+        'import os, sys\n'
+        'from dfjax.data.media.output import atomic_path\n'
+        'os.getpid = lambda: int(sys.argv[2])\n'  # it would take thousands of processes to get it
+        'with atomic_path(sys.argv[1]) as part:\n'
+        '    part.write_bytes(b"half"), os._exit(0)\n'
+    )
+    nobody = next(n for n in range(2, 10**6) if not Path(f'/proc/{n}').exists())
+    subprocess.run([*apart, sys.executable, '-c', begins, tmp_path / 'out.mp4', str(nobody)], check=True)
+    left = set(os.listdir(tmp_path))
+    assert len(left) == 1
+    again = 'from dfjax.data.media.output import atomic_path\nimport sys\nwith atomic_path(sys.argv[1]): pass'
+    subprocess.run([sys.executable, '-c', again, str(tmp_path / 'other.txt')], check=True)
+    assert set(os.listdir(tmp_path)) == left | {'other.txt'}

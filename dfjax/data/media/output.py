@@ -14,9 +14,18 @@ from pathlib import Path
 
 from dfjax.errors import FileError, WriteError
 
+
+def _numbering() -> str:
+    """Whose numbers of processes are one row: a machine's, or a container's in it, which may have the same name."""
+    try:
+        return f'{platform.node()} {os.readlink("/proc/self/ns/pid")}'
+    except OSError:  # no Linux
+        return platform.node()
+
+
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 LONGEST = 255  # bytes of a name, on nearly every file system
-MACHINE = hashlib.sha256(platform.node().encode()).hexdigest()[:6]  # whose processes hidden names number
+MACHINE = hashlib.sha256(_numbering().encode()).hexdigest()[:6]  # whose processes hidden names number
 LEFT = re.compile(rf'\.{MACHINE}-([0-9a-f]+)-[0-9a-f]{{4}}\..*')  # a hidden name, and its process
 
 
