@@ -1,8 +1,10 @@
 """What all tests share: where JAX keeps what it has compiled, the real recordings, and small sets of rendered faces."""
 
 import ctypes
+import functools
 import gc
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -93,6 +95,32 @@ def noise():
     import numpy as np
 
     return np.random.default_rng(0).integers(0, 255, (320, 330, 3), np.uint8)
+
+
+@pytest.fixture(scope='session')
+def picture(tmp_path_factory):
+    """A file with a smooth picture of 32 x 32 pixels, the size of small runs."""
+    import cv2
+    import numpy as np
+
+    path = tmp_path_factory.mktemp('picture') / 'picture.png'
+    noise = np.random.default_rng(0).integers(0, 256, (4, 4, 3), np.uint8)
+    cv2.imwrite(str(path), cv2.resize(noise, (32, 32), interpolation=cv2.INTER_CUBIC)[..., ::-1])
+    return path
+
+
+@pytest.fixture(scope='session')
+def latent_runs(tmp_path_factory):
+    """Copies of runs that have not been trained, by the names of latent systems; each run is made once."""
+    from untrained import latent_run
+
+    made = functools.cache(lambda name: latent_run(tmp_path_factory.mktemp('latent') / name, name))
+
+    def copies(*names):
+        folder = tmp_path_factory.mktemp('runs')
+        return {name: shutil.copytree(made(name), folder / name) for name in names}
+
+    return copies
 
 
 @pytest.fixture(scope='session')

@@ -4,7 +4,7 @@ import importlib
 
 import numpy as np
 import pytest
-from untrained import latent_runs, smooth_picture
+from untrained import smooth_picture
 
 from dfjax.apps import cli
 from dfjax.config import build
@@ -24,8 +24,8 @@ SIZE = 32
 
 
 @pytest.fixture(scope='module')
-def runs(tmp_path_factory):
-    return latent_runs(tmp_path_factory.mktemp('runs'))
+def runs(latent_runs):
+    return latent_runs('vae', 'gan', 'diffusion')
 
 
 def test_reconstruction_figures_are_those_of_scikit_image():

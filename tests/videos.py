@@ -3,7 +3,10 @@
 from fractions import Fraction
 
 import av
+import cv2
 import numpy as np
+
+from dfjax.data.media.video import read_frames
 
 
 def scene(count, height=48, width=64):
@@ -79,6 +82,15 @@ def assert_same_sound(path, want, rate):
     match = [np.dot(np.roll(got, -s), want[: len(got)]) for s in shifts]
     assert abs(shifts[int(np.argmax(match))]) <= 2  # in samples: lips and sound stay together
     assert np.corrcoef(got, want[: len(got)])[0, 1] > 0.98
+
+
+def frames_of(path):
+    """uint8 RGB frames of a GIF, WebP or video, and whether it plays for ever."""
+    if path.suffix == '.mp4':
+        return [rgb for _, _, rgb in read_frames(path)], None
+    done, animation = cv2.imreadanimation(str(path))
+    assert done
+    return [frame[..., 2::-1] for frame in animation.frames], animation.loop_count == 0
 
 
 def psnr(a, b):
