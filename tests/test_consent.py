@@ -83,6 +83,10 @@ def test_a_run_keeps_it_for_those_that_apply_it(tmp_path, monkeypatch):
     assert (run / 'consent.txt').read_text() == f'{WORDS}\n'
     assert settle(tmp_path / 'elsewhere' / 'out.png', run=str(run)) == WORDS
     assert settle(tmp_path / 'third' / 'out.png', 'nobody is shown', run=str(run)) == 'nobody is shown'
+    monkeypatch.setenv(CONSENT, 'Dora, by letter')
+    claim(other := tmp_path / 'other', load_config('pix2pix:smoke'))
+    runs = [str(run), str(tmp_path / 'of nobody'), str(other)]
+    assert settle(tmp_path / 'fourth' / 'out.png', run=runs) == f'{WORDS}; Dora, by letter'
 
 
 def test_words_without_end_are_refused(tmp_path, capsys):

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from test_front import write_run
+from test_runs import write_run
 from untrained import smooth_picture
 
 import dfjax

@@ -122,7 +122,7 @@ def test_seamless_is_opencvs_clone():
 def with_parts(run, frame, face, **settings):
     """A swap, and the faces that are laid into it."""
     swapper, seen = Swapper(run, made(settings), batch_size=1), []
-    swapper._written = lambda frame, parts: seen.extend(parts) or Swapper._written(swapper, frame, parts)
+    swapper.written = lambda frame, parts: seen.extend(parts) or Swapper.written(swapper, frame, parts)
     return swapper([frame], [[face]])[0], seen
 
 

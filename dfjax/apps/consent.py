@@ -59,10 +59,12 @@ def _known(notes: Path) -> dict[str, str]:
 
 
 def _of_run(args: argparse.Namespace) -> str | None:
-    """What was said when the run was trained that a verb applies."""
-    with contextlib.suppress(OSError):
-        return (Path(args.run) / 'consent.txt').read_text(errors='replace') if getattr(args, 'run', None) else None
-    return None
+    """What was said when the run was trained that a verb applies; of several runs by each."""
+    runs, said = getattr(args, 'run', None) or [], {}
+    for run in [runs] if isinstance(runs, str) else runs:
+        with contextlib.suppress(OSError):
+            said[(Path(run) / 'consent.txt').read_text(errors='replace').strip()] = run
+    return '; '.join(said) or None
 
 
 def _keep(notes: Path, known: dict[str, str]) -> None:
