@@ -1,10 +1,8 @@
-"""The swap verb from two small rendered videos to a signed one, resumed, and refused where it must be."""
+"""The swap verb from two small rendered videos to a signed one: gone on with, mended, refused where a run is kept."""
 
 import json
-import os
 import re
 import shutil
-from pathlib import Path
 from types import SimpleNamespace
 
 import av
@@ -12,6 +10,7 @@ import cv2
 import jax
 import numpy as np
 import pytest
+from swapping import FRAMES, ROOT, SMOKE, drawn_videos, refused
 
 from dfjax.apps import extract as extract_verb
 from dfjax.apps.cli import main
@@ -19,46 +18,23 @@ from dfjax.apps.swap import swap
 from dfjax.data.faces import analyse as analysis
 from dfjax.data.faces.faceset import load_faceset
 from dfjax.data.media.credentials import COMPOSITE, read_credentials
-from dfjax.data.media.encode import VideoWriter
-from dfjax.data.media.image import write_image
 from dfjax.data.media.video import read_frames
-from dfjax.data.render import animate, random_identity, render
 from dfjax.errors import InputError
 from dfjax.training import loop, parallel, timed
 from dfjax.training.workdir import last_step
 
 pytestmark = pytest.mark.whole
 
-ROOT = Path(__file__).parents[1]
-SMOKE = f'{ROOT}/configs/faceswap.py:smoke'
-FRAMES, SIZE, RATE, STEPS = 12, 192, 48_000, 6
-FPS = 30_000 / 1001  # times that are no round numbers
+STEPS = 6
 
 
 @pytest.fixture(scope='module')
 def work(tmp_path_factory):
-    """a.mp4 (with a tone) and b.mp4, what was drawn into them, and b swapped into a once."""
-    folder = tmp_path_factory.mktemp('swap')
-    tone = 0.3 * np.sin(2 * np.pi * 440 / RATE * np.arange(int(RATE * FRAMES / FPS)))
-    drawn = {}
-    for name, seed in (('a', 12), ('b', 27)):
-        drawn[name] = render(random_identity(seed), animate(seed, FRAMES), SIZE)
-        audio = (tone.astype(np.float32), RATE) if name == 'a' else None
-        with VideoWriter(folder / f'{name}.mp4', FPS, (SIZE, SIZE), sound=audio) as writer:
-            for frame in drawn[name].image:
-                writer.write(frame)
-    pictures = {name: drawn[name].image[0] for name in 'ab'}
-    pictures |= {'two': np.concatenate([drawn['a'].image[0], drawn['b'].image[0]], 1)}
-    pictures |= {'cut': drawn['b'].image[0][: SIZE * 3 // 4]}
-    for name, picture in pictures.items():
-        write_image(folder / f'{name}.png', picture)
-    with VideoWriter(folder / 'nobody.mp4', 25, (96, 96)) as writer:
-        for grey in (60, 100, 140):
-            writer.write(np.full((96, 96, 3), grey, np.uint8))
-    shutil.copy(folder / 'nobody.mp4', folder / 'nobody_else.mp4')
-    a, b, out = (folder / f'{name}.mp4' for name in ('a', 'b', 'out'))
-    report = swap([b], a, out, steps=STEPS, config=SMOKE, progress=False)
-    return SimpleNamespace(folder=folder, a=a, b=b, out=out, report=report, masks=drawn['a'].mask)
+    """The videos, and b swapped into a once."""
+    videos = drawn_videos(tmp_path_factory.mktemp('swap'))
+    out = videos.folder / 'out.mp4'
+    report = swap([videos.b], videos.a, out, steps=STEPS, config=SMOKE, progress=False)
+    return SimpleNamespace(**vars(videos), out=out, report=report)
 
 
 def frames(path) -> np.ndarray:
@@ -193,68 +169,11 @@ def test_folder_of_another_job_is_refused_and_kept(work):
     assert not (work.folder / 'other.mp4').exists()
 
 
-def refused(work, capsys, *words) -> str:
-    """Runs `dfjax swap`, which must say one line and leave no output; returns that line."""
-    here = {file.name for file in work.folder.iterdir()}
-    assert main(['swap', *map(str, words), '--config', SMOKE]) == 2
-    error = capsys.readouterr().err
-    assert 'Traceback' not in error
-    lines = [line for line in error.splitlines() if line.startswith('dfjax: ')]
-    assert len(lines) == 1 and error.rstrip().endswith(lines[0])
-    new = {file.name for file in work.folder.iterdir()} - here
-    assert all(name.endswith('.run') for name in new)
-    return lines[0]
-
-
 def test_existing_output_is_refused_and_kept(work, capsys):
     before = work.out.read_bytes()
     line = refused(work, capsys, '--face', work.b, '--into', work.a, '-o', work.out, '--steps', 1)
     assert 'out.mp4: exists' in line and '--force' in line
     assert work.out.read_bytes() == before
-
-
-@pytest.mark.parametrize(
-    ('face', 'into', 'out', 'said'),
-    [
-        ('gone.mp4', 'a.mp4', 'x.mp4', 'gone.mp4: no such file'),
-        ('b.mp4', 'gone.mp4', 'x.mp4', 'gone.mp4: no such file'),
-        ('b.mp4', 'a.mp4', 'x.png', 'is a video; name the output'),
-        ('b.mp4', 'a.mp4', 'a.png/x.mp4', 'a.png is not a folder'),
-        ('b.mp4', 'nobody.mp4', 'nobody_in.mp4', 'nobody.mp4: no face found in its 3 frames'),
-        ('two.png', 'a.mp4', 'x.mp4', 'two.png: 2 faces; cut the picture down to the one person'),
-        ('cut.png', 'a.mp4', 'x.mp4', 'cut.png: the face is cut off by the edge of the picture'),
-    ],
-)
-def test_bad_files_get_one_line(work, capsys, face, into, out, said):
-    at = work.folder
-    line = refused(work, capsys, '--face', at / face, '--into', at / into, '-o', at / out, '--steps', 1)
-    assert said in line
-    assert not list(at.glob(f'{out}.run/checkpoints')) and not (at / out).is_file()
-
-
-@pytest.mark.parametrize(
-    ('words', 'said'),
-    [
-        (['--minutes', '0'], '--minutes 0: give'),
-        (['--minutes', 'nan'], '--minutes nan: give'),
-        (['--minutes', 'inf'], '--minutes inf: give'),
-        (['--steps', '-1'], '--steps -1: give 1 or more, or 0 for --instant'),
-        (['--workdir', 'README.md'], 'README.md: is a file'),
-        (['--colour', 'lab'], "colour 'lab' is unknown: choose one of none, reinhard"),
-        (['--person', 'dfjax'], 'dfjax: give one picture of the person'),
-        (['--person', 'gone.jpg'], 'gone.jpg: no such file'),
-        (['--workdir', 'configs'], 'configs: holds other files'),
-        (['--config', 'configs/faceswap.py:huge'], "there is no variant 'huge'"),
-        (['--config', 'vae:smoke'], r"vae.py:smoke: of system 'vae', which cannot swap; can: faceswap"),
-    ],
-)
-def test_bad_options_get_one_line(work, capsys, monkeypatch, words, said):
-    monkeypatch.chdir(ROOT)
-    start = ['swap', '--face', str(work.b), '--into', str(work.a), '-o', str(work.folder / 'y.mp4')]
-    assert main(start + words) == 2
-    error = capsys.readouterr().err
-    assert error.startswith('dfjax: ') and error.count('\n') == 1 and said in error
-    assert not (work.folder / 'y.mp4').exists() and not (work.folder / 'y.mp4.run').exists()
 
 
 def test_too_few_minutes_say_how_many_are_needed(work, capsys):
@@ -277,16 +196,6 @@ def test_person_put_in_without_a_face_leaves_the_other_side(work, capsys):
     words = ['--face', at / 'nobody.mp4', '--into', work.a, '-o', at / 'nobody_put_in.mp4', '--workdir', run]
     assert 'nobody.mp4: no face found' in refused(work, capsys, *words, '--steps', 1)
     assert sorted(file.name for file in run.iterdir()) == ['faces_a', 'into.jsonl', 'job.json']
-
-
-def test_folder_of_a_job_that_found_nothing_can_be_taken_over(work):
-    run = work.folder / 'taken.run'
-    for name in ('nobody.mp4', 'nobody_else.mp4'):
-        with pytest.raises(InputError, match=rf'/{name}: no face found'):
-            swap(
-                [work.b], work.folder / name, work.folder / 'z.mp4', workdir=run, steps=1, config=SMOKE, progress=False
-            )
-    assert {file.name for file in run.iterdir()} == {'job.json', 'faces_b'}
 
 
 def test_one_photograph_is_enough(work):
@@ -321,14 +230,6 @@ def test_what_does_not_train_is_mended_by_the_words_that_it_is_answered_with(wor
         main(['swap', *map(str, words), '--batch_size=2'])
 
 
-def test_a_damaged_note_of_the_job_is_said(work):
-    run = work.folder / 'damaged.run'
-    run.mkdir()
-    (run / 'job.json').write_text('{')
-    with pytest.raises(InputError, match=r'job\.json: damaged .*; delete'):
-        swap([work.b], work.a, work.folder / 'd.mp4', workdir=run, steps=1, config=SMOKE, progress=False)
-
-
 def test_minutes_after_the_end_train_on_from_any_folder(work, monkeypatch):
     run = work.folder / 'more.run'
     shutil.copytree(work.folder / 'out.mp4.run', run)
@@ -337,14 +238,6 @@ def test_minutes_after_the_end_train_on_from_any_folder(work, monkeypatch):
     monkeypatch.chdir(work.folder)
     report = swap(['b.mp4'], 'a.mp4', 'more.mp4', workdir='more.run', minutes=5, progress=False)
     assert report['steps'] == done + 3
-
-
-def test_folder_that_cannot_be_written_is_said_before_the_work(work, capsys, tmp_path, monkeypatch):
-    may = os.access  # root may write everywhere: the answer of the system is put in
-    monkeypatch.setattr(os, 'access', lambda path, mode: path != tmp_path and may(path, mode))
-    line = refused(work, capsys, '--face', work.b, '--into', work.a, '-o', tmp_path / 'x.mp4', '--steps', 1)
-    assert f'{tmp_path} cannot be written' in line
-    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
