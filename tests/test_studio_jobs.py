@@ -108,10 +108,16 @@ print('{{"frames": 7}}')
     until(jobs, second, 'done')
 
 
-def test_cancelling_is_ctrl_c_and_use_it_now_goes_on_at_once(jobs):
+@pytest.mark.parametrize('background', [False, True])
+def test_cancelling_is_ctrl_c_and_use_it_now_goes_on_at_once(jobs, background):
+    """Also where the studio was started by a script, in the background, where Ctrl-C is ignored."""
     folder = jobs.folder
-    which = jobs.add(job_of(folder, WAITS.format(mark=folder / 'mark')))['id']
-    until(jobs, which, 'running')
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN if background else signal.default_int_handler)
+    try:
+        which = jobs.add(job_of(folder, WAITS.format(mark=folder / 'mark')))['id']
+        until(jobs, which, 'running')
+    finally:
+        signal.signal(signal.SIGINT, before)
     ready(folder / 'mark')
     jobs.stop(which, [['x', 'print(\'{"used": 1}\')']])
     until(jobs, which, 'done')

@@ -8,6 +8,7 @@ started again finds there how a job ended. SIGINT stops it as Ctrl-C does.
 
 import contextlib
 import os
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -24,6 +25,8 @@ def main(folder: Path) -> int:
     job, status = read_json(folder / 'job.json'), FAILED
     with contextlib.suppress(OSError):
         os.set_inheritable(int(os.environ.get('DFJAX_STUDIO_LOCK', '-1')), False)  # the lock is this process's alone
+    # What a script starts in the background ignores Ctrl-C, as the studio, and so would its jobs.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         interrupts.watch()
         for number, words in enumerate(job['commands']):
