@@ -1,12 +1,14 @@
 """Parts of videos, and codecs: what is read and written is that part, and of that kind."""
 
+import gc
+
 import av
 import numpy as np
 import pytest
 from test_paste import smooth_frame
 
 from dfjax.data.media.encode import ENCODERS, VideoWriter
-from dfjax.data.media.video import frame_at, open_video, probe, read_frames
+from dfjax.data.media.video import frame_at, frames_at, open_video, probe, read_frames
 from dfjax.errors import InputError, ReadError
 from dfjax.inference.plan import plan_settings
 from dfjax.inference.settings import Settings
@@ -108,3 +110,18 @@ def test_the_frame_at_a_time_is_the_same_wherever_reading_begins(video, seconds,
     every = list(read_frames(video))
     time, rgb = frame_at(video, seconds)
     assert time == pytest.approx(every[number][1]) and np.array_equal(rgb, every[number][2])
+
+
+def test_frames_at_several_times_are_those_at_each(video):
+    times = [0.0, 1.26, 1.9, 0.3, 0.3, 99.0]
+    for (time, rgb), seconds in zip(frames_at(video, times), times, strict=True):
+        alone = frame_at(video, seconds)
+        assert time == alone[0] and np.array_equal(rgb, alone[1])
+
+
+def test_a_file_that_was_read_leaves_nothing_for_python_to_find(video):
+    """Its decoder's frames, tens of MB at 4K, would be kept until then."""
+    gc.collect()
+    probe(video)
+    frame_at(video, 1.0)
+    assert gc.collect() == 0

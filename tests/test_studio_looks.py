@@ -1,5 +1,7 @@
 """What the studio sees in an upload: how long it is, who is in it, and what is wrong with it."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -20,8 +22,9 @@ def seer():
 
 @pytest.fixture(scope='module')
 def film(tmp_path_factory):
-    """Two rendered people side by side, 16 frames at 8 a second; the second leaves after a quarter."""
-    people = [render(random_identity(seed), animate(seed, 16), 192).image for seed in (12, 27)]
+    """Two rendered people side by side, 16 frames at 8 a second; the second leaves after a quarter. The descriptor
+    has these 0.69 apart, where 0.5 makes two."""
+    people = [render(random_identity(seed), animate(seed, 16), 192).image for seed in (31, 27)]
     path = tmp_path_factory.mktemp('film') / 'file.mp4'
     with VideoWriter(path, 8, (384, 192)) as writer:
         for n, (left, right) in enumerate(zip(*people)):
@@ -50,6 +53,22 @@ def test_what_is_wrong_with_a_file_is_said_without_its_path(seer, film, tmp_path
     silent.write_bytes(b'RIFF\0\0\0\0WAVEfmt ' + bytes(60))
     for path in (cut, silent):
         assert str(tmp_path) not in look(seer, str(path), tmp_path, 1)['fault']
+
+
+def test_few_frames_of_a_video_are_held_at_once(seer, tmp_path):
+    """A dozen of 4K would be 300 MB; so that it is quick, of half the sides."""
+    head = render(random_identity(12), animate(12, 1), 256).image[0]
+    frame = np.full((1080, 1920, 3), 90, np.uint8)
+    frame[400:656, 800:1056] = head
+    with VideoWriter(tmp_path / 'file.mp4', 10, (1920, 1080), preset='ultrafast') as writer:
+        for _ in range(40):
+            writer.write(frame)
+    look(seer, str(tmp_path / 'file.mp4'), tmp_path, 1)  # what is loaded once
+    tracemalloc.start()
+    assert look(seer, str(tmp_path / 'file.mp4'), tmp_path, 1)['people'] == [1.0]
+    held = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert held < 6 * frame.nbytes
 
 
 def test_a_picture_without_people_has_none(seer, tmp_path):

@@ -1,6 +1,7 @@
 """What an upload shows: how large and how long it is, and who is in it."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -57,13 +58,18 @@ def look(seer: Seer, path: str, folder: Path, minutes: float) -> dict:
 
 
 def people(seer: Seer, path: str, found: dict, folder: Path) -> dict:
-    """Who is in some of its frames, the most seen first: {'width', 'height', 'people': [share of the frames]}."""
+    """Who is in some of its frames, the most seen first: {'width', 'height', 'people': [share of the frames]}.
+
+    One frame is held at a time: a dozen of 4K are 300 MB.
+    """
     from dfjax.data.faces.identity import CLUSTER, descriptor_distance
     from dfjax.data.media.image import write_image
 
     groups: list[dict] = []
-    frames = _some_frames(path, found)
-    for rgb in frames:
+    posters = []
+    for rgb in _some_frames(path, found):
+        h, w = rgb.shape[:2]
+        posters.append(bounded(rgb, SHOWN)[0])
         small, shrink = bounded(rgb, SEARCHED)
         for face in seer.search.everywhere(small):
             descriptor = seer.describe(small, face.landmarks)
@@ -75,13 +81,12 @@ def people(seer: Seer, path: str, found: dict, folder: Path) -> dict:
             size = face.box[2] - face.box[0]
             if size * (0.5 + min(face.score, 1.5)) > near['best']:
                 near['best'] = size * (0.5 + min(face.score, 1.5))
-                near['picture'] = _around(rgb, np.array(face.box) * shrink)
+                near['picture'] = _around(rgb, np.array(face.box) * shrink).copy()
     groups = sorted(groups, key=lambda g: -g['count'] * g['best'])[:PEOPLE]
     for number, group in enumerate(groups):
         write_image(folder / f'person{number}.png', group['picture'])
-    write_image(folder / 'poster.jpg', bounded(frames[len(frames) // 2], SHOWN)[0])
-    h, w = frames[0].shape[:2]
-    people = [round(group['count'] / len(frames), 2) for group in groups]
+    write_image(folder / 'poster.jpg', posters[len(posters) // 2])
+    people = [round(group['count'] / len(posters), 2) for group in groups]
     return {'width': w, 'height': h, 'people': people}
 
 
@@ -105,17 +110,18 @@ def _film(path: str) -> dict:
     return facts | {'width': info.width, 'height': info.height}
 
 
-def _some_frames(path: str, found: dict) -> list[np.ndarray]:
+def _some_frames(path: str, found: dict) -> Iterator[np.ndarray]:
     """Frames spread over a video; of a picture itself."""
     from dfjax.data.media.image import read_image
-    from dfjax.data.media.video import frame_at, read_frames
+    from dfjax.data.media.video import frames_at, read_frames
 
     if found['kind'] == 'image':
-        return [read_image(path)]
-    if found['seconds'] * found['fps'] <= 3 * LOOKS:
-        frames = [rgb for _, _, rgb in read_frames(path)]
-        return [frames[n] for n in np.unique(np.linspace(0, len(frames) - 1, LOOKS).astype(int))]
-    return [frame_at(path, t)[1] for t in np.linspace(0, 0.97 * found['seconds'], LOOKS)]
+        yield read_image(path)
+    elif (count := round(found['seconds'] * found['fps'])) <= 3 * LOOKS:
+        wanted = set(np.linspace(0, max(count, 1) - 1, LOOKS).astype(int))
+        yield from (rgb for n, _, rgb in read_frames(path) if n in wanted)
+    else:
+        yield from (rgb for _, rgb in frames_at(path, np.linspace(0, 0.97 * found['seconds'], LOOKS)))
 
 
 def bounded(rgb: np.ndarray, most: int) -> tuple[np.ndarray, float]:

@@ -1,10 +1,10 @@
 """Decoding a video file: every frame once, upright, with a time, or one clear line that says why not."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -160,9 +160,13 @@ class VideoReader:
     @cached_property
     def info(self) -> MediaInfo:
         """The file's facts; the first frame is decoded for them, and its size, turn and colours hold for the file."""
+        from av.sidedata.sidedata import SideDataContainer
+
         pts, first = next(self._decoded)
         self._decoded = itertools.chain([(pts, first)], self._raw)
-        turn = turn_of(first)
+        # Not `first.side_data`: frame and facts would hold each other, at 4K 36 MB until Python looks for such cycles
+        beside = SideDataContainer(first)
+        turn = turn_of(beside)
         aspect = _aspect(self.stream.sample_aspect_ratio)
         # Pixels become square by enlarging, so that nothing is lost
         size = round(first.width * max(aspect, 1)), round(first.height / min(aspect, 1))
@@ -186,7 +190,7 @@ class VideoReader:
             depth=10 if kept and first.format.components[0].bits > 8 else 8,
             aspect=1 / aspect if turn[0] else aspect,
             interlaced=self._field_order(first) if not any(turn) else '',
-            mastering=x265_words(first),
+            mastering=x265_words(beside),
         )
 
     def frames(self, span: Span | None = None) -> Iterator[Frame]:
@@ -196,16 +200,23 @@ class VideoReader:
             ReadError: damaged, or it ends before it says it does, after the frames that could be read; or there are
                 none in the span.
         """
-        info = self.info
-        size = info.size[:: -1 if info.turn[0] else 1]
-        stored = info.stored_size[:: -1 if info.turn[0] else 1]
         if span and span[0] > 0:
             self.skip_to(span[0])
-        timed = ((float(pts * info.time_base), n, pts, raw) for n, (pts, raw) in enumerate(self._decoded, self._first))
-        for _, index, pts, raw in within(self.path, timed, span, float(1 / self.rate)):
-            rgb = turned(_shown(raw, size, info), *info.turn)
-            kept = raw if is_stored_so(raw) and (raw.width, raw.height) == stored else None
-            yield Frame(index, rgb, pts, raw.duration or 0, float(pts * info.time_base), kept)
+        for _, frame in within(self.path, self.timed(), span, float(1 / self.rate)):
+            yield frame()
+
+    def timed(self) -> Iterator[tuple[float, Callable[[], Frame]]]:
+        """Yields (seconds, what makes the frame) of every frame: one that is passed over is not converted."""
+        base = self.info.time_base
+        for index, (pts, raw) in enumerate(self._decoded, self._first):
+            yield float(pts * base), partial(self._frame, index, pts, raw)
+
+    def _frame(self, index: int, pts: int, raw) -> Frame:
+        info = self.info
+        way = -1 if info.turn[0] else 1  # from upright to stored
+        rgb = turned(_shown(raw, info.size[::way], info), *info.turn)
+        kept = raw if is_stored_so(raw) and (raw.width, raw.height) == info.stored_size[::way] else None
+        return Frame(index, rgb, pts, raw.duration or 0, float(pts * info.time_base), kept)
 
     def skip_to(self, seconds: float, numbered: bool = True) -> None:
         """Has `frames` begin with the last key frame before a time; unless `numbered`, with number 0, which is faster:
@@ -276,10 +287,10 @@ def _aspect(ratio: Fraction | None) -> Fraction:
     return ratio if ratio and Fraction(1, 4) <= ratio <= 4 else Fraction(1)
 
 
-def turn_of(frame) -> tuple[bool, bool, bool]:
-    """(swap axes, reverse rows, reverse columns) by the display matrix of a frame, whose point (x, y) is shown at
+def turn_of(beside: Mapping) -> tuple[bool, bool, bool]:
+    """(swap axes, reverse rows, reverse columns) by the display matrix beside a frame, whose point (x, y) is shown at
     (a x + c y, b x + d y); other turns count as the nearest by right angles."""
-    data = frame.side_data.get('DISPLAYMATRIX')
+    data = beside.get('DISPLAYMATRIX')
     if data is None:
         return False, False, False
     a, b, _, c, d = np.frombuffer(data, np.int32)[:5]

@@ -1,19 +1,20 @@
 """What a video of high dynamic range says of the display that it was graded on (SMPTE ST 2086) and of its light."""
 
 import struct
+from collections.abc import Mapping
 
 PLACES, LIGHT = 50_000, 10_000  # steps in 1 of a chromaticity, and in 1 cd/m^2: HEVC's units
 
 
-def x265_words(frame) -> tuple[str, ...]:
-    """What x265 is told, for a decoded PyAV frame: of those facts that it has.
+def x265_words(beside: Mapping) -> tuple[str, ...]:
+    """What x265 is told, by the side data of a decoded PyAV frame: of those facts that it has.
 
     FFmpeg's structures: red, green, blue and white, each as x and y, the darkest and the brightest light, all as
     fractions of two int32, then whether colours and light are given; and the most light of a pixel and of a frame,
     uint32.
     """
     words = []
-    display, light = (frame.side_data.get(name) for name in ('MASTERING_DISPLAY_METADATA', 'CONTENT_LIGHT_LEVEL'))
+    display, light = (beside.get(name) for name in ('MASTERING_DISPLAY_METADATA', 'CONTENT_LIGHT_LEVEL'))
     if display is not None and len(raw := bytes(display)) >= 88:
         *parts, has_colours, has_light = struct.unpack('22i', raw[:88])
         values = [n / d if d else 0.0 for n, d in zip(parts[::2], parts[1::2])]

@@ -1,8 +1,8 @@
 """Animated WebP, which FFmpeg does not decode, frame by frame as a video."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -52,16 +52,17 @@ class AnimatedPicture:
 
     def frames(self, span: Span | None = None) -> Iterator[Frame]:
         """Every frame once, in order, or those `within` a span; ReadError where one is damaged, after those before."""
-        for _, frame in within(self.path, self._timed(), span, float(1 / self.info.fps) if span else 0.0):
-            yield frame
+        for _, frame in within(self.path, self.timed(), span, float(1 / self.info.fps) if span else 0.0):
+            yield frame()
 
     def skip_to(self, seconds: float, numbered: bool = True) -> None:
         """Does nothing: every picture is drawn upon the one before it."""
 
-    def _timed(self) -> Iterator[tuple[float, Frame]]:
+    def timed(self) -> Iterator[tuple[float, Callable[[], Frame]]]:
+        """Yields (seconds, what makes the frame) of every frame, as `decode.VideoReader`."""
         pts = 0
         for index, (duration, rgb) in enumerate(self._frames()):
-            yield pts / 1000, Frame(index, rgb, pts, duration, pts / 1000)
+            yield pts / 1000, partial(Frame, index, rgb, pts, duration, pts / 1000)
             pts += duration
 
     def _frames(self, pictures: bool = True) -> Iterator[tuple[int, np.ndarray | None]]:

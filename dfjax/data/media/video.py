@@ -1,7 +1,7 @@
 """Video files: what they say of themselves, and their frames, decoded by a thread ahead of use."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,16 @@ from dfjax.data.media.sniff import webp_moves
 from dfjax.data.media.span import Span
 from dfjax.data.media.threads import ahead
 
-__all__ = ['VIDEO_SUFFIXES', 'VideoWriter', 'frame_at', 'frames_ahead', 'open_video', 'probe', 'read_frames']
+__all__ = [
+    'VIDEO_SUFFIXES',
+    'VideoWriter',
+    'frame_at',
+    'frames_ahead',
+    'frames_at',
+    'open_video',
+    'probe',
+    'read_frames',
+]
 
 VIDEO_SUFFIXES = (
     '.mp4',
@@ -77,16 +86,24 @@ def frame_at(path: Path | str, seconds: float) -> tuple[float, np.ndarray]:
     Raises:
         ReadError: as `open_video`.
     """
+    with contextlib.closing(frames_at(path, [seconds])) as frames:
+        return next(frames)
+
+
+def frames_at(path: Path | str, times: Iterable[float]) -> Iterator[tuple[float, np.ndarray]]:
+    """Yields what `frame_at` gives for each of `times`, of a file that is opened once; close it if you stop early."""
     with _reader(path) as reader:
-        half, found = 0.5 / float(reader.info.fps or 25), None
-        if seconds > SEEK:
-            reader.skip_to(seconds - SEEK, numbered=False)
-        with contextlib.closing(reader.frames()) as frames:
-            for frame in frames:
-                if found is not None and frame.time > seconds + half:
-                    break
-                found = frame.time, frame.rgb
-        return found
+        half = 0.5 / float(reader.info.fps or 25)
+        for turn, seconds in enumerate(times):
+            if turn or seconds > SEEK:
+                reader.skip_to(max(seconds - SEEK, 0), numbered=False)
+            with contextlib.closing(reader.timed()) as frames:
+                found = next(frames)
+                for later in frames:
+                    if later[0] > seconds + half:
+                        break
+                    found = later
+            yield found[0], found[1]().rgb
 
 
 def _reader(path: Path | str) -> VideoReader | AnimatedPicture:
