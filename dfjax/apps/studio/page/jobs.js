@@ -72,8 +72,8 @@ class Card {
   // The newest preview, the curve of the loss, and any frame of the video, while it trains.
   async watch(job) {
     if (!this.watching) {
-      this.watching = { sheet: h('img', { className: 'sheet', alt: 'preview: faces, and what the net makes of them', hidden: true }), curve: h('div', {}), seen: 0, at: 0 };
-      const parts = [h('div', { className: 'scroll' }, this.watching.sheet), this.watching.curve];
+      this.watching = { sheet: h('img', { className: 'sheet', alt: 'preview: faces, and what the net makes of them', hidden: true }), legend: h('p', { className: 'hint', hidden: true }, 'a is who is replaced, b whose face is put in; the third column is the swap.'), curve: h('div', {}), seen: 0, at: 0 };
+      const parts = [h('div', { className: 'scroll' }, this.watching.sheet), this.watching.legend, this.watching.curve];
       if (job.verb === 'swap' && job.minutes) parts.push(frames(job.run, job.inputs.into));
       this.live.replaceChildren(...parts);
     }
@@ -86,6 +86,7 @@ class Card {
       watching.seen = run.preview;
       watching.sheet.src = `/api/previews/${address(job.run)}?t=${run.preview}`;
       watching.sheet.hidden = false;
+      watching.legend.hidden = job.verb !== 'swap';
     }
     const curves = await get(`/api/curves/${address(job.run)}`).catch(() => ({ step: [] }));
     if (curves.step.length > 1) watching.curve.replaceChildren(curve(curves));
@@ -122,7 +123,7 @@ class Card {
     if (!kind) return;
     const before = input && input.kind === kind && ['swap', 'convert', 'edit', 'translate', 'stylize', 'lipsync'].includes(job.verb) ? `/api/uploads/${input.id}/file` : null;
     this.result.append(before ? compare(made, before, kind) : single(made, kind));
-    if (job.verb === 'swap' && job.run) this.result.append(h('details', {}, h('summary', {}, 'Another frame, by the newest training'), frames(job.run, job.inputs.into)));
+    if (job.verb === 'swap' && job.run) this.result.append(h('details', {}, h('summary', {}, 'Another frame, as it is swapped now'), frames(job.run, job.inputs.into)));
   }
 }
 

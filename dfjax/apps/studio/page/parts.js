@@ -6,11 +6,11 @@ import { get, h, post, size, time, upload } from '/dom.js';
 let count = 0;
 
 // A place for one file or several; `people`: faces found can be clicked. kinds: 'image', 'video', 'sound'.
-export function drop({ label, hint, kinds, many = false, people = null, onchange = () => {} }) {
+export function drop({ label, hint = '', kinds, many = false, people = null, onchange = () => {} }) {
   const files = [];
   const accept = kinds.map((kind) => ({ image: 'image/*', video: 'video/*', sound: 'audio/*' })[kind]).join(',');
   const input = h('input', { type: 'file', accept, multiple: many, 'aria-label': `${label}: choose a file` });
-  const zone = h('div', { className: 'drop' }, h('strong', {}, label), h('span', { className: 'hint' }, hint), input);
+  const zone = h('div', { className: 'drop' }, h('strong', {}, label), h('span', { className: 'hint' }, hint), h('span', { className: 'hint' }, 'Drop it here or click'), input);
   const list = h('div', {});
   const fault = h('p', { className: 'bad', role: 'alert', hidden: true });
   const element = h('div', { className: 'dropping' }, list, zone, fault);
@@ -47,7 +47,7 @@ export function drop({ label, hint, kinds, many = false, people = null, onchange
     entry.about = about;
     entry.label.textContent = about.name;
     const { seconds, width, height, people: found } = about.look;
-    entry.facts.textContent = [width && `${width} × ${height}`, seconds && time(seconds), size(about.bytes)].filter(Boolean).join(' · ');
+    entry.facts.textContent = [width && `${width} × ${height}`, seconds && time(seconds), size(about.bytes)].filter(Boolean).map((fact) => fact.replaceAll(' ', '\u00a0')).join(' · ');
     const parts = [];
     if (kind !== 'sound') parts.push(h('img', { className: 'poster', src: `/api/uploads/${id}/poster`, alt: `a frame of ${about.name}` }));
     else parts.push(h('audio', { controls: true, src: `/api/uploads/${id}/file` }));

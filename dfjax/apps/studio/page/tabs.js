@@ -6,8 +6,6 @@ import { check, choices, demo, drop, field, need, pick, slider, starter } from '
 import { compare } from '/jobs.js';
 import { runsTab } from '/runs.js';
 
-const SOURCES = 'Drop it here or click';
-
 function swapTab() {
   const face = drop({ label: 'Whose face', hint: 'A video, or one or more photographs', kinds: ['video', 'image'], many: true, people: 'Whose face of these?' });
   const into = drop({ label: 'Into which video', hint: 'A video or a picture', kinds: ['video', 'image'], people: 'Whom to replace?' });
@@ -106,7 +104,7 @@ function none(what, config, long) {
 function editTab() {
   const run = pick([]);
   const empty = h('div', {});
-  const input = drop({ label: 'Picture or video', hint: SOURCES, kinds: ['image', 'video'], onchange: () => look() });
+  const input = drop({ label: 'Picture or video', kinds: ['image', 'video'], onchange: () => look() });
   const sliders = h('div', {}, h('p', { className: 'hint' }, 'Choose a run: its attributes appear here.'));
   const detail = check('Keep the picture sharp', true);
   const shot = h('div', {});
@@ -170,7 +168,7 @@ function editTab() {
 
 function translateTab() {
   const input = drop({ label: 'Picture', hint: 'With a trained run also a video', kinds: ['image', 'video'] });
-  const style = drop({ label: 'Style of this picture', hint: SOURCES, kinds: ['image'] });
+  const style = drop({ label: 'Style of this picture', kinds: ['image'] });
   const run = pick([]);
   const trained = field('Run', run.element);
   const strength = slider('Strength', { min: 0.1, max: 4, step: 0.1, value: 1 });
@@ -190,7 +188,7 @@ function translateTab() {
   });
 
   const other = pick([]);
-  const source = drop({ label: 'Picture or video', hint: SOURCES, kinds: ['image', 'video'] });
+  const source = drop({ label: 'Picture or video', kinds: ['image', 'video'] });
   const ways = h('div', {});
   let chosen = () => ({});
   async function choose() {
