@@ -101,6 +101,11 @@ def test_two_people_are_swapped_in_one_command(two, capsys):
         assert where.any()
         changed, apart = (np.abs(x - alone)[where].mean() for x in (given, made))
         assert apart < 2 < 8 < changed, (n, apart, changed)  # two encodings of one picture; grey levels of 255
+    # The folder holds the faces of everybody in that video, and of no other.
+    (two / 'both.mp4').rename(two / 'another.mp4')
+    other = ['swap', '--into', two / 'another.mp4', '-o', two / 'out.mp4', '--force', '--steps', 2, '--config', SMOKE]
+    assert cli.main([str(word) for word in [*other, *both]]) == 2
+    assert 'out.mp4.run: holds the work on other inputs' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

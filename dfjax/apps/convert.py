@@ -46,14 +46,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict:
     """Converts as the arguments say; returns the report."""
-    from dfjax.apps.swap import pairs
+    from dfjax.apps.swap import by_person
 
     names = ('side', 'morph', 'batch_size', 'recursive', 'force', 'detector', 'detector_model')
     how = {name: getattr(args, name) for name in names}
     if len(args.run) == 1 and len(args.person) < 2:
         how |= {'person': (*args.person, None)[0]}
         return convert(args.run[0], args.into, args.out, settings=settings_of(args), **how)
-    return convert(pairs(args.person, args.run, '--run'), args.into, args.out, settings=settings_of(args), **how)
+    return convert(by_person(args.person, args.run, '--run'), args.into, args.out, settings=settings_of(args), **how)
 
 
 def spoken(report: dict, args: argparse.Namespace) -> dict:

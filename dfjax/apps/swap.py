@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> dict:
         return swap(
             args.face[0], args.into, args.out, settings=settings_of(args), person=(*args.person, None)[0], **how
         )
-    return swap(pairs(args.person, args.face, '--face'), args.into, args.out, settings=settings_of(args), **how)
+    return swap(by_person(args.person, args.face, '--face'), args.into, args.out, settings=settings_of(args), **how)
 
 
 def spoken(report: dict, args: argparse.Namespace) -> dict:
@@ -163,7 +163,7 @@ def swap(
         check_inputs(pair.face, into, pair.person, minutes, pair.workdir)
     configs = [config_of(pair, config, overrides, settings, steps, fit) for pair in pairs]
     with contextlib.ExitStack() as stack:
-        for pair in pairs:
+        for pair in [*_whole(pairs, folder), *pairs]:
             stack.enter_context(claimed(pair.workdir, pair.face, into, pair.person))
         for pair, cfg in zip(pairs, configs):
             extract_put_in(pair, cfg, progress)
@@ -200,6 +200,13 @@ def _pairs(face: Sequence | Mapping, person: Path | str | int | None, folder: Pa
     if len(face) == 1:
         return [Pair(put_in, who, folder) for who, put_in in face.items()]
     return [Pair(put_in, who, folder / str(n)) for n, (who, put_in) in enumerate(face.items(), 1)]
+
+
+def _whole(pairs: Sequence['Pair'], folder: Path) -> list['Pair']:
+    """What the folder that holds those of several pairs is claimed for: nothing, where there is one."""
+    from dfjax.apps.pair import Pair
+
+    return [Pair([path for pair in pairs for path in pair.face], None, folder)] if len(pairs) > 1 else []
 
 
 def _trained(pair: 'Pair', cfg, overrides: Sequence[str], steps: int | None, share, fit, start_from, progress) -> int:
@@ -243,7 +250,7 @@ def _searched(
     return everyone, several_people(everyone, [pair.person for pair in pairs if pair.person is not None])
 
 
-def pairs(people: Sequence[str], others: Sequence, option: str) -> dict:
+def by_person(people: Sequence[str], others: Sequence, option: str) -> dict:
     """What was given with each --person, by who that is.
 
     Raises:
