@@ -3,7 +3,9 @@
 import json
 from types import SimpleNamespace
 
-from dfjax.apps import convert, evaluate, swap, verify
+import pytest
+
+from dfjax.apps import convert, demo, evaluate, swap, verify
 from dfjax.config import load_config
 
 
@@ -22,6 +24,15 @@ def test_reports_speak_to_people_and_scripts_get_the_figures(tmp_path, capsys, m
     report = swap.spoken({'detail': None, 'steps': 60, 'workdir': str(run)}, args)
     assert '60 steps are few' in report['note'] and '--force --minutes 20' in report['next'][1]
     assert "dfjax evaluate --swap out.mp4 --input a.mp4 --face 'b b.mp4'" in report['next'][2]
+
+
+@pytest.mark.parametrize(('steps', 'minutes', 'said'), [(0, 1.0, True), (9, 1.0, False), (0, None, False)])
+def test_a_time_in_which_nothing_was_trained_is_said(steps, minutes, said, tmp_path):
+    (tmp_path / 'config.json').write_text(json.dumps(load_config('faceswap:smoke').to_dict()))
+    args = SimpleNamespace(out='out', face=[['b.mp4']], into='a.mp4', minutes=minutes, steps=None if minutes else 0)
+    swapped = swap.spoken({'detail': None, 'steps': steps, 'workdir': str(tmp_path)}, args)
+    shown = demo.spoken({'steps': steps}, args)
+    assert [swapped.get('note') == swap.UNTRAINED, shown.get('note') == swap.UNTRAINED] == [said, said]
 
 
 def test_what_a_file_says_of_itself_is_a_sentence():

@@ -28,8 +28,10 @@ def run(args: argparse.Namespace) -> dict:
 def spoken(report: dict, args: argparse.Namespace) -> dict:
     """The figures with what they mean, and where to look."""
     from dfjax.apps.evaluate import spoken
+    from dfjax.apps.swap import UNTRAINED
 
-    return spoken(report) | {'next': f'look at {Path(args.out) / "comparison.png"}'}
+    said = spoken(report) | ({'note': UNTRAINED} if not report['steps'] and args.steps is None else {})
+    return said | {'next': f'look at {Path(args.out) / "comparison.png"}'}
 
 
 def demo(out: Path | str, *, minutes: float | None = 2.5, steps: int | None = None, force: bool = False) -> dict:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dfjax.data.faces.analyse import Analysis
 
 EVERYONE = 'everyone.jsonl'  # all faces of the video, where settings name people
+UNTRAINED = 'finding the faces took the time: no step was trained, the references alone are mixed; give more --minutes'
 USABLE = 1000  # steps of a run that begins without references
 EXAMPLE = 'dfjax swap --face bert.mp4 --into anna.mp4 -o out.mp4 --minutes 10'
 
@@ -89,6 +90,8 @@ def spoken(report: dict, args: argparse.Namespace) -> dict:
     run = report['workdir'] if isinstance(report['workdir'], str) else report['workdir'][0]
     if not read_config(run).get('references', {}).get('count') and steps < USABLE:
         said['note'] = f'{steps} steps are few: faces are seldom usable before {USABLE}'
+    elif not steps and args.minutes:
+        said['note'] = UNTRAINED
     judge = ['dfjax', 'evaluate', '--swap', args.out, '--input', args.into, '--face', args.face[0][0]]
     more = 'not good enough? the same command with --force --minutes 20 trains on from here'
     return said | {'next': [f'open {args.out}', more, f'how good is it? {shlex.join(judge)}']}
