@@ -1,6 +1,7 @@
 """Several people swapped in one pass: each as they would be alone, whoever crosses whom."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from test_paste import smooth_frame
 
 from dfjax.apps import cli
 from dfjax.apps.convert import convert
+from dfjax.apps.swap import swap
 from dfjax.data.faces.analyse import Analysis, several_people
 from dfjax.data.faces.table import Faces
 from dfjax.data.media.encode import VideoWriter
@@ -82,12 +84,12 @@ def two(tmp_path_factory) -> Path:
 
 def test_two_people_are_swapped_in_one_command(two, capsys):
     """In one pass with a run of each, and each run alone gives that person the same face."""
-    words = ['swap', '--into', two / 'both.mp4', '-o', two / 'out.mp4', '--steps', 2, '--config', SMOKE]
+    words = ['swap', '--into', two / 'both.mp4', '-o', two / 'out.mp4', '--instant', '--config', SMOKE]
     pairs = [('1', two / 'face_one.mp4'), ('2', two / 'face_other.mp4')]
     both = [word for who, face in pairs for word in ('--person', who, '--face', face)]
     assert cli.main([str(word) for word in [*words, *both, '--json']]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert report['steps'] == [2, 2] and report['swapped'] == FRAMES
+    assert report['steps'] == [0, 0] and report['swapped'] == FRAMES
     assert [set(found) for found in report['faces']] == [{'a', 'b'}] * 2
     assert [Path(run).name for run in report['workdir']] == ['1', '2']
     frames = lambda path: np.stack([rgb for *_, rgb in read_frames(path)]).astype(float)
@@ -102,10 +104,25 @@ def test_two_people_are_swapped_in_one_command(two, capsys):
         changed, apart = (np.abs(x - alone)[where].mean() for x in (given, made))
         assert apart < 2 < 8 < changed, (n, apart, changed)  # two encodings of one picture; grey levels of 255
     # The folder holds the faces of everybody in that video, and of no other.
-    (two / 'both.mp4').rename(two / 'another.mp4')
-    other = ['swap', '--into', two / 'another.mp4', '-o', two / 'out.mp4', '--force', '--steps', 2, '--config', SMOKE]
+    shutil.copy(two / 'both.mp4', two / 'another.mp4')
+    other = ['swap', '--into', two / 'another.mp4', '-o', two / 'out.mp4', '--force', '--instant', '--config', SMOKE]
     assert cli.main([str(word) for word in [*other, *both]]) == 2
     assert 'out.mp4.run: holds the work on other inputs' in capsys.readouterr().err
+
+
+def test_the_minutes_are_shared(two, tmp_path, monkeypatch):
+    """Each training gets its part of what is left: here the first takes none of its own, and the second has all."""
+    given = []
+    monkeypatch.setattr(
+        'dfjax.apps.train.train_for', lambda cfg, run, steps, seconds, *_, **__: given.append(seconds) or 1
+    )
+    monkeypatch.setattr(
+        'dfjax.apps.convert.convert', lambda runs, *_, **__: {'runs': [Path(run).name for run in runs.values()]}
+    )
+    pairs = {'1': [two / 'face_one.mp4'], '2': [two / 'face_other.mp4']}
+    report = swap(pairs, two / 'both.mp4', tmp_path / 'out.mp4', minutes=5, config=SMOKE, progress=False)
+    assert report['runs'] == ['1', '2'] and report['steps'] == [1, 1]
+    assert 0 < given[0] < 150 and given[1] == pytest.approx(2 * given[0], abs=5)
 
 
 @pytest.mark.parametrize(
