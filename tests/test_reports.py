@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from dfjax.apps import convert, demo, evaluate, swap, verify
+from dfjax.apps.pair import Pair
 from dfjax.config import load_config
 
 
@@ -33,6 +34,14 @@ def test_a_time_in_which_nothing_was_trained_is_said(steps, minutes, said, tmp_p
     swapped = swap.spoken({'detail': None, 'steps': steps, 'workdir': str(tmp_path)}, args)
     shown = demo.spoken({'steps': steps}, args)
     assert [swapped.get('note') == swap.UNTRAINED, shown.get('note') == swap.UNTRAINED] == [said, said]
+
+
+@pytest.mark.parametrize(('person', 'words'), [(None, ''), ('dora.jpg', ' --person dora.jpg')])
+def test_who_stops_a_swap_is_told_how_it_is_used_for_the_same_person(person, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr('dfjax.training.workdir.last_step', lambda run: 7)
+    with pytest.raises(KeyboardInterrupt), swap.good_enough(Pair(['b.mp4'], person, tmp_path), 'in.mp4', 'out.mp4'):
+        raise KeyboardInterrupt
+    assert f'dfjax convert --run {tmp_path} --into in.mp4 -o out.mp4{words}\n' in capsys.readouterr().err
 
 
 def test_what_a_file_says_of_itself_is_a_sentence():

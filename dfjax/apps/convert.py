@@ -81,7 +81,10 @@ def convert(
     recursive: bool = False,
     force: bool = False,
     progress: bool = True,
-    **found,
+    person: Path | str | int | None = None,
+    detector: str = 'dlib',
+    detector_model: Path | str | None = None,
+    workers: int | None = None,
 ) -> dict:
     """Writes `video` to `out` with the face of one person replaced, and content credentials that say so.
 
@@ -103,7 +106,7 @@ def convert(
         recursive: of a folder, the files in its folders too.
         force: replace an output that exists.
         progress: show bars on stderr.
-        found: detector, detector_model, person and workers of `analyse`.
+        person, detector, detector_model, workers: of `analyse`.
 
     Returns:
         The report of `run_job`, with 'swapped' and 'passed_through' (frames), 'passed_at' (when, see
@@ -127,9 +130,10 @@ def convert(
     enable_compilation_cache()
     plan = plan_settings(video, out, settings.check(), force, recursive)
 
-    runs: Mapping = run if isinstance(run, Mapping) else {found.get('person'): run}
+    runs: Mapping = run if isinstance(run, Mapping) else {person: run}
     several = len(runs) > 1
-    found |= {'person': None, 'every_face': True} if several else {'person': next(iter(runs))}
+    found: dict = {'detector': detector, 'detector_model': detector_model, 'workers': workers}
+    found |= {'every_face': True} if several else {'person': next(iter(runs))}
     opened = lambda: [open_swapper(one, settings, side, morph, batch_size) for one in runs.values()]
     moment = settings.preview
     with ThreadPoolExecutor(1) as aside:  # a preview is there sooner if its net is read while its face is searched for
@@ -154,9 +158,7 @@ def convert(
     job.total = None if plan.span else analysis.frames
     with bar(f'writing {Path(out).name}', progress) as tick:
         report = run_job(job, plan, tick)
-    gains = [one.gains for one in swappers]
-    report |= {'detail': gains if several else gains[0], 'analysis_seconds': searched}
-    return report | _counted(job, report['frames'], plan.many)
+    return report | _counted(job, report['frames'], plan.many) | _gains(swappers) | {'analysis_seconds': searched}
 
 
 def _counted(job, frames: int, many: bool) -> dict:
@@ -166,6 +168,11 @@ def _counted(job, frames: int, many: bool) -> dict:
     swapped = job.counts['changed']
     report = {'swapped': swapped, 'passed_through': frames - swapped}
     return report | ({'passed_at': stretches(job.passed, many)} if job.passed else {})
+
+
+def _gains(swappers: list) -> dict:
+    """The gains of the net's detail; of several people a list of them."""
+    return {'detail': swappers[0].gains if len(swappers) == 1 else [swapper.gains for swapper in swappers]}
 
 
 def _of_each(analysis, people: list, swappers: list) -> tuple:

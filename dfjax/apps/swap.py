@@ -92,9 +92,11 @@ def spoken(report: dict, args: argparse.Namespace) -> dict:
         said['note'] = f'{steps} steps are few: faces are seldom usable before {USABLE}'
     elif not steps and args.minutes:
         said['note'] = UNTRAINED
-    judge = ['dfjax', 'evaluate', '--swap', args.out, '--input', args.into, '--face', args.face[0][0]]
-    more = 'not good enough? the same command with --force --minutes 20 trains on from here'
-    return said | {'next': [f'open {args.out}', more, f'how good is it? {shlex.join(judge)}']}
+    following = [f'open {args.out}', 'not good enough? the same command with --force --minutes 20 trains on from here']
+    if len(args.face) == 1:  # a swap is judged by one person
+        judge = ['dfjax', 'evaluate', '--swap', args.out, '--input', args.into, '--face', args.face[0][0]]
+        following.append(f'how good is it? {shlex.join(judge)}')
+    return said | {'next': following}
 
 
 def swap(
@@ -131,7 +133,7 @@ def swap(
             or a run that is there already is used as it is.
         workdir: where faces and training are kept, and found again; by default `out` + '.run'. Of several people each
             has a folder of their own in it, 1 and so on.
-        config: see `config_name`.
+        config: see `apps.pair.config_name`.
         overrides: changes to it, as '--config.batch_size=8'.
         fit: choose the batch by the memory at hand, or by so much, as '8GB': see `apps.train.train`.
         start_from: another run, whose parameters a new one begins with where name and shape fit, see `training.train`.
@@ -179,7 +181,7 @@ def swap(
             share = None if until is None else max((until - time.monotonic()) / (len(pairs) - n), 1.0)
             if progress and several:
                 print(f'{pair.face[0]} in for {pair.person}', file=sys.stderr)
-            with good_enough(pair.workdir, into, out):
+            with good_enough(pair, into, out):
                 trained.append(_trained(pair, cfg, overrides, steps, share, fit, start_from, progress))
         converting = time.monotonic()
         runs = {pair.person: pair.workdir for pair in pairs} if several else folder
@@ -268,16 +270,19 @@ def by_person(people: Sequence[str], others: Sequence, option: str) -> dict:
 
 
 @contextlib.contextmanager
-def good_enough(workdir: Path, into: Path | str, out: Path) -> Iterator[None]:
+def good_enough(pair: 'Pair', into: Path | str, out: Path) -> Iterator[None]:
     """A block of training: interrupted, it says how what has been learnt is used as it is."""
     from dfjax.training.workdir import last_step, say
 
     try:
         yield
     except KeyboardInterrupt:
-        if step := last_step(workdir):
-            words = shlex.join(['dfjax', 'convert', '--run', str(workdir), '--into', str(into), '-o', str(out)])
-            say(f'does preview.jpg look good already? Convert with the {step} steps that it has:\n  {words}')
+        if step := last_step(pair.workdir):
+            words = ['dfjax', 'convert', '--run', str(pair.workdir), '--into', str(into), '-o', str(out)]
+            words += [] if pair.person is None else ['--person', str(pair.person)]
+            say(
+                f'does preview.jpg look good already? Convert with the {step} steps that it has:\n  {shlex.join(words)}'
+            )
         raise
 
 

@@ -23,12 +23,13 @@ from pathlib import Path
 
 from dfjax.apps.convert import convert
 from dfjax.data.faces.analyse import load_analysis
+from dfjax.inference.settings import Settings
 
 work = Path(WORK)
 inputs = json.loads((work / 'inputs.json').read_text())
 out = work / OUT
 found = load_analysis(work / 'into.jsonl')
-report = convert(work / 'run', inputs['video'], out, analysis=found, colour=COLOUR, force=True)
+report = convert(work / 'run', inputs['video'], out, analysis=found, settings=Settings(colour=COLOUR), force=True)
 report
 
 # %% [markdown]
